@@ -7,20 +7,12 @@ import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from smsgw.channels.intake import Intake
-from smsgw.channels.profiles import Profile
-from smsgw.channels.wire.listener import Listeners, Numberings
-from smsgw.channels.wire.transport import WireTransport
-from smsgw.core.guessing import Guesses
-from smsgw.core.model import ChannelSpec
 from smsgw.net.connection import Connection
-from smsgw.pipeline.outcomes.submit_log import SubmitLog
 from smsgw.protocols.dialects import SMPP34
 from smsgw.protocols.events import Answer, Closed, Event, LoginRequest, Request, Violation
 from smsgw.protocols.session import Session, SessionConfig
@@ -259,56 +251,4 @@ async def test_the_owner_pauses_and_a_link_that_is_closed_reads_on(peer: Peer) -
 
 
 async def frames(peer: Peer) -> list[bytes]:
-    octets = await asyncio.wait_for(peer.reader.read(1 << 16), 30)
-    return SMPP34.framer().feed(octets)
-
-
-# --- what a carrier brings, and a ledger that cannot keep up --------------------------------------------------------
-
-
-class Ledger:
-    """As ``Outcomes`` to an intake: how full it is, is the test's to say."""
-
-    def __init__(self) -> None:
-        self.full = self.roomy = False
-        self.waiting: list[asyncio.Future[int]] = []
-
-    def inbound(self, incoming: object) -> asyncio.Future[int]:
-        self.waiting.append(asyncio.get_running_loop().create_future())
-        return self.waiting[-1]
-
-
-class Reading:
-    """A mapping to which everything is a message from a phone."""
-
-    def incoming(self, pdu: object) -> object:
-        return pdu
-
-
-async def test_links_are_read_again_when_the_ledger_has_room(peer: Peer) -> None:
-    await peer.connect()
-    side, ledger = peer.side, Ledger()
-    intake = Intake(ledger)  # type: ignore[arg-type]
-    traffic: Any = SimpleNamespace(on_incoming=intake.take)
-    spec = ChannelSpec(1, "c", "smpp34", "h", 1, "u", "p")
-    log = SubmitLog(cast("Any", None))
-    transport = WireTransport(spec, Profile(), traffic, Listeners(Guesses()), Numberings(), log)
-    transport._mapping = Reading()  # type: ignore[assignment]
-    ledger.full = True
-    peer.say(*submits(2))
-    await until(lambda: side.seen == 2)
-    for request in side.requests:
-        transport.on_events(side.link, [request])
-    peer.say(*submits(5))
-    await asyncio.sleep(0.2)
-    assert side.seen == 2
-    ledger.full = False
-    await asyncio.sleep(0.2)
-    assert side.seen == 2, "not before there is room for a while"
-    ledger.roomy = True
-    await until(lambda: side.seen == 7)
-    # What cannot be stored is not answered, and takes no place for ever.
-    ledger.waiting[0].set_result(1)
-    ledger.waiting[1].set_exception(ValueError("of this one"))
-    await until(lambda: side.link.session.owed == 5)
-    assert len(await frames(peer)) == 1
+    return SMPP34.framer().feed(await asyncio.wait_for(peer.reader.read(1 << 16), 30))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,15 +51,42 @@ def test_the_signing_example_signs() -> None:
     assert made["X-Sms-Signature"] == auth.sign("secret", text)
 
 
-@pytest.mark.parametrize(
-    "page",
-    sorted(path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]),
-)
-def test_links_between_documents_lead_somewhere(page: str) -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#\s]+)", read(page)):
-        assert (ROOT / page).parent.joinpath(target).exists(), f"{page}: {target}"
+def test_links_between_documents_lead_somewhere() -> None:
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")):
+        for target in re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text("utf-8")):
+            assert (page.parent / target).exists(), f"{page}: {target}"
 
 
 def test_every_decision_is_listed_once() -> None:
     listed = re.findall(r"\]\((\d{3}-[\w-]+\.md)\)", read("docs/adr/README.md"))
     assert listed == sorted(path.name for path in (ROOT / "docs" / "adr").glob("[0-9]*.md"))
+
+
+TESTS = ROOT / "tests"
+ROWS = re.findall(r"^\| ([FA]\d+) \| .* \| (.*) \| (.*)\|$", read("docs/faults.md"), re.MULTILINE)
+def test_every_fault_has_its_line_and_the_tests_of_it_are_there() -> None:
+    assert [row for row, _, _ in ROWS] == [f"F{n}" for n in range(1, 42)] + [f"A{n}" for n in range(1, 15)]
+    for row, tests, _ in ROWS:
+        assert tests.startswith(("`", "none")), f"{row} says neither a test nor why there is none"
+        for file, test in re.findall(r"`([\w/]+\.py)::(\w+)`", tests):
+            defined = re.findall(r"^ *(?:async def|def|class) (\w+)", (TESTS / file).read_text("utf-8"), re.MULTILINE)
+            plain = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower().removeprefix("test_") for name in defined}
+            assert test in plain, f"{row}: no test {test} in {file}"
+
+
+def test_families_and_figures_are_those_of_the_rounds() -> None:
+    source = (TESTS / "e2e" / "chaos.py").read_text(encoding="utf-8")
+    families = set(re.findall(r'^ +f?"([FA]\d+)[.\w{}]*": Family\(', source, re.MULTILINE))
+    assert {name for *_, column in ROWS for name in re.findall(r"[FA]\d+", column)} == families
+    for mark in re.findall(r'"(<!-- chaos: \w+ -->)"', source):
+        assert read("docs/durability.md").count(mark) == 1, mark
+
+
+def test_the_drawing_of_the_modules_shows_the_parts_that_there_are() -> None:
+    made = subprocess.run(
+        [sys.executable, ROOT / "scripts" / "drawing"], capture_output=True, text=True, check=True, timeout=120
+    )
+    drawings = (read("docs/images/modules.svg"), made.stdout)
+    kept, parts = (set(re.findall(r'text-anchor="end">([^<]+)', svg)) for svg in drawings)
+    assert len(parts) > 50
+    assert kept == parts, "draw it again: scripts/drawing > docs/images/modules.svg"

@@ -27,8 +27,6 @@ from smsgw.web.listening import IDLE_FOR, AtOnce, Connections, Listener, place_o
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Loop = Callable[[], asyncio.AbstractEventLoop]
-
-
 LOOPS = pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
 
 
@@ -183,13 +181,6 @@ async def test_a_trusted_proxy_speaks_for_many() -> None:
         assert here.connections.open == 10
 
 
-async def test_what_has_gone_counts_no_more() -> None:
-    async with stage(most=100) as here:
-        for _, writer in [await here.connect(GET) for _ in range(10)]:
-            writer.close()
-        await until(lambda: here.connections.open == 0)
-
-
 @pytest.mark.parametrize("octets", [b"", b"no TLS at all\r\n\r\n"])
 async def test_a_greeting_counts_and_is_given_up(octets: bytes) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -217,70 +208,58 @@ class Mute:
         self._sock = socket.create_connection(("127.0.0.1", port), timeout=30)
         self._tls = context.wrap_socket(self._sock, server_hostname="127.0.0.1")
         self._tls.sendall(octets)
-
-    def close(self) -> None:
-        self._tls.close()
+        self.close = self._tls.close
 
 
-@LOOPS
-def test_over_tls_room_is_made_at_once(loop: Loop, tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
-    server, client = tls
+@asynccontextmanager
+async def muted(tls: tuple[ssl.SSLContext, ssl.SSLContext], **limits: int) -> AsyncIterator[tuple[Stage, Any]]:
+    """A stage with TLS, and what lets so many mute ones come to it."""
+    mute: list[Mute] = []
+    async with stage(tls[0], **limits) as here:
 
-    async def check() -> None:
-        async with stage(server, most=2) as here:
-            mute = [await asyncio.to_thread(Mute, here.port, client, GET) for _ in range(2)]
-            try:
-                await until(lambda: here.connections.open == 2)
-                await asyncio.sleep(IDLE_FOR)  # the time is what it is about
-                assert await answered(await here.connect(tls=client))
-                assert here.connections.closed["idle"] == 1, "one place was wanted"
-                assert here.connections.open == 2
-            finally:
-                for one in mute:
-                    one.close()
+        async def come(n: int, octets: bytes = b"") -> None:
+            mute.extend([await asyncio.to_thread(Mute, here.port, tls[1], octets) for _ in range(n)])
 
-    with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(check())
+        try:
+            yield here, come
+        finally:
+            for one in mute:
+                one.close()
 
 
-@LOOPS
-def test_over_tls_one_address_has_its_share(loop: Loop, tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
-    server, client = tls
-
-    async def check() -> None:
-        async with stage(server, most=100, per_address=2) as here:
-            mute: list[Mute] = []
-            try:
-                for _ in range(2):
-                    mute += [await asyncio.to_thread(Mute, here.port, client) for _ in range(2)]
-                    await asyncio.sleep(IDLE_FOR + 0.1)  # the time is what it is about
-                    assert here.connections.open == 2
-            finally:
-                for one in mute:
-                    one.close()
-
-    with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(check())
+async def room_is_made_at_once(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    async with muted(tls, most=2) as (here, come):
+        await come(2, GET)
+        await until(lambda: here.connections.open == 2)
+        await asyncio.sleep(IDLE_FOR)  # the time is what it is about
+        assert await answered(await here.connect(tls=tls[1]))
+        assert here.connections.closed["idle"] == 1, "one place was wanted"
+        assert here.connections.open == 2
 
 
-@LOOPS
-def test_over_tls_nobody_waits_long_for_a_goodbye(
-    loop: Loop, tls: tuple[ssl.SSLContext, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def one_address_has_its_share(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+    async with muted(tls, most=100, per_address=2) as (here, come):
+        for _ in range(2):
+            await come(2)
+            await asyncio.sleep(IDLE_FOR + 0.1)  # the time is what it is about
+            assert here.connections.open == 2
+
+
+async def nobody_waits_long_for_a_goodbye(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     """A connection that was closed in good order, by who keeps its own side open."""
-    server, client = tls
-    monkeypatch.setattr("smsgw.web.listening.GOODBYE_SECONDS", 0.2)
+    async with muted(tls, most=2) as (here, come):
+        await come(1, GET.replace(b"Host", b"Connection: close\r\nHost"))
+        await until(lambda: here.connections.open == 0)
 
-    async def check() -> None:
-        async with stage(server, most=2) as here:
-            mute = await asyncio.to_thread(Mute, here.port, client, GET.replace(b"Host", b"Connection: close\r\nHost"))
-            try:
-                await until(lambda: here.connections.open == 0)
-            finally:
-                mute.close()
 
+@LOOPS
+@pytest.mark.parametrize("check", [room_is_made_at_once, one_address_has_its_share, nobody_waits_long_for_a_goodbye])
+def test_over_tls(
+    loop: Loop, check: Any, tls: tuple[ssl.SSLContext, ssl.SSLContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "GOODBYE_SECONDS", 0.2)
     with asyncio.Runner(loop_factory=loop) as runner:
-        runner.run(check())
+        runner.run(check(tls))
 
 
 def test_whose_connections_count_together() -> None:
@@ -288,9 +267,8 @@ def test_whose_connections_count_together() -> None:
     assert place_of("2001:db8::1") == place_of("2001:db8::ffff:1") != place_of("2001:db8:0:1::1")
     assert place_of("fe80::1%eth0") == "fe80::/64"
     proxy = Connections(1, 1, [ipaddress.ip_network("2001:db8::1"), ipaddress.ip_network("10.0.0.0/8")])
-    assert proxy._is_free(place_of("2001:db8::1"))
-    assert proxy._is_free(place_of("10.1.2.3"))
-    assert not proxy._is_free(place_of("192.0.2.7"))
+    found = [proxy._is_free(place_of(one)) for one in ("2001:db8::1", "10.1.2.3", "192.0.2.7")]
+    assert found == [True, True, False]
 
 
 def test_what_listens_has_half_of_the_descriptors_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -298,8 +276,6 @@ def test_what_listens_has_half_of_the_descriptors_together(monkeypatch: pytest.M
     assert listening.most_connections() == 512
     assert 500 < listening.most_connections(SHARE) + listening.most_connections(1 - SHARE) <= 512
 
-
-# --- answered at once -------------------------------------------------------------------------------------------------
 
 QUICK = b"GET /quick HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -333,10 +309,10 @@ class Quick:
 
 
 @asynccontextmanager
-async def quick_stage(**options: Any) -> AsyncIterator[tuple[Stage, Quick, web.AppRunner]]:
+async def quick_stage(**options: Any) -> AsyncIterator[tuple[Stage, Quick]]:
     quick = Quick()
     async with stage(at_once=quick, options=options, most=8) as here:
-        yield here, quick, here.runner
+        yield here, quick
 
 
 async def read_until(pair: Pair, end: bytes) -> bytes:
@@ -344,7 +320,7 @@ async def read_until(pair: Pair, end: bytes) -> bytes:
 
 
 async def test_plain_requests_are_answered_at_once_and_all_others_by_the_application() -> None:
-    async with quick_stage() as (here, quick, _):
+    async with quick_stage() as (here, quick):
         pair = await here.connect(GET)
         assert await read_until(pair, b"good")
         for octets in (QUICK[:9], QUICK[9:]):  # in two pieces
@@ -368,7 +344,7 @@ async def test_plain_requests_are_answered_at_once_and_all_others_by_the_applica
 
 async def test_answers_come_in_the_order_of_their_questions() -> None:
     """Also when the next ones are there before the first is answered."""
-    async with quick_stage() as (here, quick, _):
+    async with quick_stage() as (here, quick):
         pair = await here.connect(QUICK + GET + QUICK)  # together
         for answer in (b"404: Not Found", b"good", b"404: Not Found"):
             assert (await read_until(pair, answer)).count(b"HTTP/1.1") == 1
@@ -386,7 +362,7 @@ async def test_answers_come_in_the_order_of_their_questions() -> None:
 
 
 async def test_who_leaves_before_the_answer_leaves_nothing() -> None:
-    async with quick_stage() as (here, quick, _):
+    async with quick_stage() as (here, quick):
         quick.go.clear()
         pair = await here.connect(QUICK)
         await until(lambda: quick.asked)
@@ -399,11 +375,11 @@ async def test_who_leaves_before_the_answer_leaves_nothing() -> None:
 
 
 async def test_a_stop_waits_for_the_answer() -> None:
-    async with quick_stage() as (here, quick, runner):
+    async with quick_stage() as (here, quick):
         quick.go.clear()
         waiting, idle = await here.connect(QUICK), await here.connect()
         await until(lambda: quick.asked and here.connections.open == 2)
-        stopping = aio.spawn(runner.cleanup(), name="stop")
+        stopping = aio.spawn(here.runner.cleanup(), name="stop")
         assert await closed(idle)
         assert not stopping.done()
         quick.go.set()
@@ -412,7 +388,7 @@ async def test_a_stop_waits_for_the_answer() -> None:
 
 
 async def test_who_is_answered_at_once_may_ask_again_for_a_while() -> None:
-    async with quick_stage(keepalive_timeout=1.0) as (here, quick, _):
+    async with quick_stage(keepalive_timeout=1.0) as (here, quick):
         quick.go.clear()
         slow, lively = await here.connect(QUICK), await here.connect(QUICK)
         await until(lambda: len(quick.asked) == 2)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from collections import Counter
-from functools import cache
 from pathlib import Path
 
 import portal_walk
-import pytest
 
 from smsgw.admin.kit import discovery
 from smsgw.api.routes import ROUTES
@@ -46,44 +43,28 @@ def quoted(cell: str) -> list[str]:
     return re.findall("`([^`]+)`", cell)
 
 
-@cache
-def names_of(path: Path) -> frozenset[str]:
-    tree = ast.parse(path.read_text("utf-8"))
-    return frozenset(n.name for n in tree.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
-
-
 def test_every_requirement_stands_there_once() -> None:
     assert [cells[0] for cells in TABLE] == REQUIREMENTS
     assert {len(cells) for cells in TABLE} == {7}
 
 
-@pytest.mark.parametrize("cells", TABLE, ids=[cells[0] for cells in TABLE])
-def test_a_row_names_what_there_is(cells: list[str]) -> None:
-    id_, name, where, tests, pictures, state, note = cells
-    assert name, id_
-    assert state in (WORKS, PARTLY, MISSING), id_
-    if state == WORKS:
-        assert where
-        assert tests, "what works is shown by a test"
-    elif state == PARTLY:
-        assert note, "what is missing is told"
-        assert where
-    else:
-        assert not tests
-        assert not pictures
-    for test in quoted(tests):
-        path, _, function = test.partition("::")
-        assert (ROOT / "tests" / path).is_file(), test
-        assert function.startswith("test_")
-        assert function in names_of(ROOT / "tests" / path), test
+def test_every_row_names_what_there_is() -> None:
     pages = {portal_walk.shape(route.path) for route in discovery.routes() if route.method == "GET"} | {"/login"}
     calls = {f"{route.method} {route.path}" for route in ROUTES}
-    for place in quoted(where):
-        known = (
-            place in pages or place in calls or (ROOT / place).is_file()
-            or (place.startswith("smsgwctl ") and place.split()[1] in _HOME)
-        )  # fmt: skip
-        assert known, place
+    for id_, name, where, tests, pictures, state, note in TABLE:
+        assert name, id_
+        assert state in (WORKS, PARTLY, MISSING), id_
+        assert where or state == MISSING, id_
+        assert tests if state == WORKS else note if state == PARTLY else not tests + pictures, (
+            f"{id_}: what works is shown by a test; what is missing of the rest is told"
+        )
+        for test in quoted(tests):
+            path, _, function = test.partition("::")
+            assert function.startswith("test_"), test
+            assert f"def {function}(" in (ROOT / "tests" / path).read_text("utf-8"), test
+        for place in quoted(where):
+            command = place.startswith("smsgwctl ") and place.split()[1] in _HOME
+            assert command or place in pages | calls or (ROOT / place).is_file(), (id_, place)
 
 
 class _Anywhere:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,6 @@ from smsgw.partners import cmpp, smpp
 from smsgw.partners.cmpp_ids import from_msg_id, to_msg_id
 from smsgw.partners.protocol_server import NotText, Unfit, split_header, text_of
 from smsgw.protocols.cmpp import msgid
-from smsgw.protocols.smpp import times
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
@@ -41,36 +40,6 @@ def test_the_ids_of_a_group_follow_each_other() -> None:
     assert [to_msg_id(first + n) - to_msg_id(first) for n in range(100)] == list(range(100))
     assert from_msg_id(0, NOW) == 0
     assert from_msg_id((1 << 64) - 1, NOW) == 0
-
-
-@pytest.mark.parametrize(
-    ("written", "found"),
-    [
-        ("", None),
-        ("000000000100000R", None),
-        ("000000000130000R", NOW + timedelta(minutes=1, seconds=30)),
-        ("000007000000000R", NOW + timedelta(days=7)),
-        ("261125080000032+", datetime(2026, 11, 25, 0, 0, tzinfo=UTC)),
-        ("261124190000520-", datetime(2026, 11, 25, 0, 0, 0, 500_000, tzinfo=UTC)),
-    ],
-)
-def test_times(written: str, found: datetime | None) -> None:
-    if written == "000000000100000R":
-        found = NOW + timedelta(minutes=1)
-    assert times.parse(written, NOW) == found
-
-
-@pytest.mark.parametrize(
-    "written", ["soon", "2611250800000", "261325080000032+", "261125080000099+", "261125080000032X"]
-)
-def test_times_that_are_none(written: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011
-        times.parse(written, NOW)
-
-
-def test_absolute_times_come_back() -> None:
-    at = datetime(2026, 11, 25, 8, 0, 1, 300_000, tzinfo=timezone(timedelta(hours=-3, minutes=-30)))
-    assert times.parse(times.absolute(at), NOW) == at
 
 
 texts = st.text(st.characters(codec="ascii"), max_size=20)

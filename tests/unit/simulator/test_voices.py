@@ -11,11 +11,11 @@ from smsgw.core.text import Coding
 from smsgw.core.udh import Concat
 from smsgw.protocols.cmpp import msgid
 from smsgw.protocols.cmpp import pdus as cmpp
-from smsgw.protocols.dialects import SMPP34, by_name
+from smsgw.protocols.dialects import by_name
 from smsgw.protocols.pdu import Tlv
 from smsgw.protocols.smpp import pdus as smpp
 from smsgw.simulator.config import CarrierConfig
-from smsgw.simulator.dialects import CmppDialect, SmppDialect, Wish, coding_of, dialect_of
+from smsgw.simulator.dialects import CmppDialect, SmppDialect, coding_of, dialect_of
 from smsgw.simulator.inbox import Inbox
 from smsgw.simulator.timers import Timers
 
@@ -73,17 +73,6 @@ def test_smpp_sar_that_cannot_be_is_no_part() -> None:
     assert concat(b"", b"\2", b"\1") is None
 
 
-def test_vector_parts_by_sar_in_any_order() -> None:
-    case = next(c for c in VECTORS["derived"] if c["id"] == "reassembly-2")
-    pdus = {p["id"]: bytes.fromhex(p["hex"]) for p in VECTORS["pdus"]}
-    voice = SmppDialect(CarrierConfig(protocol="smpp"), Random(1))  # noqa: S311
-    inbox = Inbox("x", keep=10)
-    for name in case["input"]["pdus_in_order"]:
-        part = voice.read(SMPP34.decode(pdus[name]))
-        inbox.add(part.destinations[0], part.source, part.text, part.concat, 1, 0.0)
-    assert [m.text for m in inbox.messages] == [case["expect"]["text"]]
-
-
 @pytest.mark.parametrize("name", ["cmpp20", "cmpp30", "smpp34"])
 def test_every_submit_of_the_vectors_is_read(name: str) -> None:
     config = CarrierConfig(protocol=name[:4])
@@ -108,14 +97,6 @@ def test_inbox_counts_no_more_than_it_may() -> None:
     assert inbox.receptions == {("1", "t1"): 2, ("1", "t2"): 1}
     assert inbox.tokens == {"t1": 2, "t2": 1}
     assert (inbox.total, inbox.uncounted, len(inbox.messages)) == (4, 2, 2)
-
-
-def test_wishes() -> None:
-    states = ("DELIVRD", "UNDELIV")
-    wanted = {wish: [wish.includes(state) for state in states] for wish in Wish}
-    assert wanted == {
-        Wish.NONE: [False, False], Wish.ALL: [True, True], Wish.FAILURES: [False, True], Wish.SUCCESSES: [True, False],
-    }  # fmt: skip
 
 
 async def test_timers_call_in_order_and_survive_a_failing_call() -> None:
