@@ -19,8 +19,7 @@ from smsgw.platform.org.model import within
     ],
 )  # fmt: skip
 def test_the_written_form_is_that_of_the_rows_there_are(actor: Actor, label: str) -> None:
-    assert actor.label == label
-    assert actor.author == Author(ActorLabel(label), actor.address)
+    assert (actor.label, actor.author) == (label, Author(ActorLabel(label), actor.address))
 
 
 def test_a_name_lends_no_rights() -> None:
@@ -73,11 +72,9 @@ def test_scopes_of_keys_are_permissions() -> None:
     ],
 )
 def test_two_roles_see_what_either_sees_and_no_more(one: Scope, other: Scope, both: Scope) -> None:
-    assert one | other == both
-    assert other | one == both
+    assert (one | other, other | one) == (both, both)
 
 
 def test_duties_are_known_by_their_permissions() -> None:
-    assert duties_of(ALL) == set(Duty)
-    assert duties_of({Permission.MESSAGE_SEND}) == set()
+    assert (duties_of(ALL), duties_of({Permission.MESSAGE_SEND})) == (set(Duty), set())
     assert duties_of({Permission.AUDIT_VIEW, Permission.ROLE_EDIT}) == {Duty.AUDIT, Duty.SYSTEM}

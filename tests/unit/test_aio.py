@@ -148,8 +148,7 @@ async def test_what_is_opened_is_closed_once_whoever_gives_up(times: int) -> Non
     may_open.set()
     with contextlib.suppress(asyncio.CancelledError):
         await task
-    assert task.cancelled() == bool(times)
-    assert one.closed == 1
+    assert (task.cancelled(), one.closed) == (bool(times), 1)
 
 
 async def test_what_cannot_be_opened_is_not_closed() -> None:

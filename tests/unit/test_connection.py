@@ -132,9 +132,7 @@ async def test_a_flood_stays_with_the_peer_and_comes_bit_by_bit(peer: Peer) -> N
     side.answer_all()
     octets = await asyncio.wait_for(reading, 30)
     sequences = [int.from_bytes(octets[n + 12 : n + 16], "big") for n in range(0, len(octets), 17)]
-    assert sequences == list(range(2, 10_002))
-    assert set(octets[8::17]) == {0}
-    assert side.violations == 0
+    assert (sequences, set(octets[8::17]), side.violations) == (list(range(2, 10_002)), {0}, 0)
 
 
 async def test_who_goes_beyond_its_window_cannot_make_us_refuse_for_ever(peer: Peer) -> None:
@@ -195,9 +193,7 @@ async def unread(peer: Peer, messages: int) -> Connection:
     return link
 
 
-async def test_who_does_not_read_cannot_keep_a_connection_that_is_closed(
-    peer: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_does_not_read_cannot_keep_a_connection_open(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smsgw.net.connection.LETS_GO_AFTER", 0.3)
     link = await unread(peer, 5_000)
     await until(lambda: not link.writable)  # else the kernel has taken all of it
@@ -217,9 +213,7 @@ async def test_who_reads_slowly_gets_what_was_said_before_the_connection_is_clos
     assert await asyncio.wait_for(link.closed, 30) == "enough"
 
 
-async def test_what_is_discarded_never_comes_however_late_the_peer_reads(
-    peer: Peer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_is_discarded_never_comes_however_late(peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     """As at the end of a lease: another node writes by the time that the kernel would have delivered it."""
     monkeypatch.setattr("smsgw.net.connection.LETS_GO_AFTER", 0.3)
     link = await unread(peer, 1_000)

@@ -88,8 +88,7 @@ def test_each_worker_has_its_own_folder_and_a_part_of_what_there_is(tmp_path: Pa
     assert (first.node, first.ops.listen, first.key_file) == (settings.node, "127.0.0.1:9090", settings.key_file)
     assert (second.node.data_dir, second.node.number) == (tmp_path / "workers" / "2", 0)
     assert (second.ops.listen, third.ops.listen) == ("127.0.0.1:9091", "127.0.0.1:9092")
-    assert second.key_file == settings.key_file
-    assert second.anchor_file.parent == second.node.data_dir
+    assert (second.key_file, second.anchor_file.parent) == (settings.key_file, second.node.data_dir)
     assert crew.settings_of(settings, Place(tmp_path)) is settings, "a single process"
     for one in (first, second, third):
         assert (one.durability.spool_mb, one.http.bodies_mb, one.http.connections_per_address) == (33, 42, 334)
@@ -161,8 +160,7 @@ def test_what_a_worker_has_left_is_found(tmp_path: Path, held: dict[int, HeldLoc
     begins(tmp_path, 2, held)
     held[2].say()
     held[2].give()
-    assert crew.left_over(tmp_path, 1) == []
-    assert list(crew.beyond(tmp_path, 1)) == [2]
+    assert (crew.left_over(tmp_path, 1), list(crew.beyond(tmp_path, 1))) == ([], [2])
     (place(tmp_path, 2).folder / "spool").mkdir()
     (place(tmp_path, 2).folder / "spool" / "1.spool").write_bytes(b"x")
     assert crew.left_over(tmp_path, 1) == [2]
@@ -202,9 +200,7 @@ def test_channels_are_shared_out(tmp_path: Path, time: Time) -> None:
     assert not owners(Siblings(place(tmp_path, 4))), "a worker that is not wanted takes nothing"
 
 
-def test_who_is_absent_is_stood_in_for_until_it_has_settled(
-    tmp_path: Path, time: Time, held: dict[int, HeldLock]
-) -> None:
+def test_who_is_absent_is_stood_in_for(tmp_path: Path, time: Time, held: dict[int, HeldLock]) -> None:
     for worker in (2, 3):
         begins(tmp_path, worker, held)
     made = Siblings(place(tmp_path, 1))
@@ -232,8 +228,7 @@ def test_who_is_absent_is_stood_in_for_until_it_has_settled(
     assert not any(made.due_back(id_) for id_ in gained)
     time.after(1, made)
     assert all(made.due_back(id_) for id_ in gained)
-    assert owners(made) == own
-    assert made.dead() == []
+    assert (owners(made), made.dead()) == (own, [])
 
 
 def test_who_never_begins_keeps_its_channels_for_a_while_only(tmp_path: Path, time: Time) -> None:
@@ -266,8 +261,7 @@ def test_who_ends_in_order_leaves_nothing(tmp_path: Path, time: Time, held: dict
     held[2].say()
     held[2].give()
     made.look()
-    assert made.dead() == []
-    assert owners(made) == set(range(1, 10))
+    assert (made.dead(), owners(made)) == ([], set(range(1, 10)))
 
 
 async def test_what_is_left_over_and_cannot_be_read_stops_nobody(tmp_path: Path, held: dict[int, HeldLock]) -> None:
@@ -554,9 +548,7 @@ class Air:
             asyncio.get_running_loop().call_soon(hear, word)
 
 
-async def test_what_workers_hear_by_redis_and_from_each_other_has_an_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_words_by_redis_and_from_each_other_have_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each tells the other both ways; whoever has heard of something says nothing of it."""
     air = Air()
 

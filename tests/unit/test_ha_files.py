@@ -47,8 +47,7 @@ def test_haproxy_says_in_the_words_of_the_api_that_no_node_is_ready() -> None:
     said = re.search(r"string '(.+)' if { path_beg /api/ } { nbsrv", (CONF / "haproxy.cfg").read_text("utf-8"))
     assert said
     status, body, _ = envelope.failure(SmsgwError("NOT_READY"), "", english=False)
-    assert status == 503
-    assert json.loads(body) | {"data": {}} == json.loads(said[1])
+    assert (status, json.loads(body) | {"data": {}}) == (503, json.loads(said[1]))
 
 
 def test_a_dead_primary_is_replaced_by_who_has_everything() -> None:
@@ -216,8 +215,7 @@ def test_a_node_of_several_is_named(smsgwctl: Installed) -> None:
     smsgwctl.environment("SMSGW_HTTP_LISTEN=of-all\nSMSGW_DATABASE_DSN=of-all")
     (smsgwctl.settings / "2.env").write_text("SMSGW_HTTP_LISTEN=of-2\n", "utf-8")
     arguments, found = smsgwctl("@2", "status")
-    assert arguments == ["status"]
-    assert found["SMSGW_NODE_DATA_DIR"] == f"{smsgwctl.state}/2"
+    assert (arguments, found["SMSGW_NODE_DATA_DIR"]) == (["status"], f"{smsgwctl.state}/2")
     assert (found["SMSGW_HTTP_LISTEN"], found["SMSGW_DATABASE_DSN"]) == ("of-2", "of-all")
     for name in ("3", "", "../2", "2/"):
         with pytest.raises(ValueError, match="there is no node @"):

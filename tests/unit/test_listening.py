@@ -129,9 +129,7 @@ async def test_who_does_not_read_his_answer_is_cut_off(monkeypatch: pytest.Monke
         assert len(await asyncio.wait_for(reading[0].readexactly(50_000_000), 30)) == 50_000_000
 
 
-async def test_what_is_no_request_is_answered_later_when_it_comes_over_and_over(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_repeated_rubbish_is_answered_later(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tarpit, "FREE", Rate(2, 0.001))
     async with stage(most=160) as here:
         pairs = [await here.connect(b"no request\r\n\r\n") for _ in range(5)]

@@ -30,8 +30,7 @@ def test_what_is_there_already_is_closed_for_others_and_for_others_alone(tmp_pat
 
     assert mode(data) == mode(data / "journal") == 0o700
     assert mode(data / "daemon.lock") == mode(data / "journal" / "1.log") == 0o600
-    assert mode(data / "run.sh") == 0o700
-    assert mode(outside) == 0o644
+    assert (mode(data / "run.sh"), mode(outside)) == (0o700, 0o644)
     assert mode(data / "pg" / "x") == 0o644, "PostgreSQL's own affair"
 
 

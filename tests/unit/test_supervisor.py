@@ -56,7 +56,7 @@ async def ends(run: asyncio.Task[int]) -> int:
         return await run
 
 
-async def test_a_worker_that_is_left_over_and_cannot_start_ends_nobody(
+async def test_a_left_over_worker_that_cannot_start_ends_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "FIRST_PAUSE", 0.05)

@@ -66,9 +66,7 @@ async def test_what_no_sheet_has_room_for_is_refused(tmp_path: Path, monkeypatch
             writer.raw([["x" * 500]] * 5)
 
 
-async def test_a_machine_that_never_rests_makes_it_slow_and_does_not_stop_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_machine_that_never_rests_does_not_stop_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smsgw.admin.kit.copied_file.NICE", 0)
     job = CopiedFile("records", ("id",), "zh", Format.CSV, str(tmp_path / "a.csv"), ("id",), "mark", "title")
     before = children()
@@ -85,9 +83,7 @@ async def test_a_machine_that_never_rests_makes_it_slow_and_does_not_stop_it(
     assert "the last line" in (tmp_path / "a.csv").read_text(encoding="utf-8-sig")
 
 
-def test_a_sheet_that_is_full_with_its_last_lines_is_refused_by_the_process_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_sheet_that_is_full_with_its_last_lines_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "MOST_OF_SHEET", 2000)
     key = next(column.key for column in PAGE.columns if column.key in (PAGE.bulk.fields if PAGE.bulk else ()))
     job = CopiedFile(PAGE.name, (key,), "zh", Format.XLSX, str(tmp_path / "a.xlsx"), ("a",), "mark", "title")

@@ -80,8 +80,7 @@ def test_values_have_their_types() -> None:
 def test_a_bad_value_is_told_at_its_field_and_looked_for_by_nobody(key: str, typed: str, said: str) -> None:
     found = FILTER.read({key: typed}, NOW)
     (wrong,) = found.errors.items()
-    assert wrong[0] == key.removesuffix("_to")
-    assert wrong[1].text == said
+    assert (wrong[0], wrong[1].text) == (key.removesuffix("_to"), said)
     assert not found.values
 
 

@@ -73,9 +73,7 @@ def test_what_is_left_out_is_empty() -> None:
 def test_what_is_wrong_is_told_and_what_was_typed_stays(key: str, typed: str, said: str) -> None:
     filled = FORM.read(data((key, typed)))
     assert not filled.good
-    assert filled.errors[key].text == said
-    assert filled.first == key
-    assert filled.text(key) == typed
+    assert (filled.errors[key].text, filled.first, filled.text(key)) == (said, key, typed)
     assert filled.text("name") == "li wu"
 
 

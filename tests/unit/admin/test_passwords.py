@@ -34,7 +34,7 @@ async def test_what_was_hashed_fits_and_nothing_else(passwords: Passwords) -> No
         assert not await passwords.verify(hash_, typed)
 
 
-async def test_many_at_once_take_no_thread_and_as_many_processes_as_have_turns(
+async def test_many_at_once_take_no_thread_and_two_processes(
     passwords: Passwords, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[object] = []
@@ -75,9 +75,7 @@ async def test_who_gives_up_leaves_no_answer_for_the_next_one(passwords: Passwor
     assert not await passwords.verify(STORED, "wrong")
 
 
-async def test_where_no_process_can_be_had_nobody_is_wrong(
-    passwords: Passwords, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_without_a_process_nobody_is_wrong(passwords: Passwords, monkeypatch: pytest.MonkeyPatch) -> None:
     async def none(_: str) -> asyncio.subprocess.Process:
         raise BlockingIOError
 

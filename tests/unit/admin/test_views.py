@@ -84,12 +84,10 @@ def test_the_day_is_compared_until_its_last_whole_hour() -> None:
         now,
     )  # fmt: skip
     assert flow.today["submitted"] == [6, *[0] * 9, 100]
-    assert flow.yesterday["submitted"] == [0, 4, *[0] * 9, 50, *[0] * 12]
-    assert flow.hours == 10
+    assert (flow.yesterday["submitted"], flow.hours) == ([0, 4, *[0] * 9, 50, *[0] * 12], 10)
     assert flow.change("submitted") == 50.0  # 6 to 4: not the running hour, nor the later ones of yesterday
     assert flow.change("accepted") is None
-    assert flow.rate_change() == 25.0
-    assert len(flow.spark("submitted").split()) == 11
+    assert (flow.rate_change(), len(flow.spark("submitted").split())) == (25.0, 11)
     assert flow.spark("accepted") == ""
 
 
@@ -98,8 +96,7 @@ def test_preview_counts_as_the_phone_will_show_it() -> None:
         ("市政服务", "好" * 64, 1), ("市政服务", "好" * 65, 2), ("", "a" * 160, 1), ("", "a" * 161, 2), ("", "", 0),
     ):  # fmt: skip
         assert preview(sign, text).parts == parts  # 6 + 64 = 70
-    assert preview("", "a" * 160).coding == "gsm7"
-    assert preview("另一个", "【市政服务】你好").text == "【市政服务】你好"
+    assert (preview("", "a" * 160).coding, preview("另一个", "【市政服务】你好").text) == ("gsm7", "【市政服务】你好")
     emoji = preview("", "好" * 69 + "😀")
     assert (emoji.characters, emoji.double, emoji.parts) == (71, 1, 2), "as parts and the API's units count"
     euro = preview("", "a" * 159 + "€")
@@ -187,6 +184,4 @@ def test_steps_that_were_skipped_are_not_called_done() -> None:
         draft = cast(Any, SimpleNamespace(id=1))
         return Step(CALL, key, draft, Kind.SAME, State(content="您好", to="13800138000", **state), "k").done
 
-    assert at("confirm") == [1, 2]
-    assert at("confirm", rate="5") == [1, 2, 3]
-    assert at("audience") == [1]
+    assert (at("confirm"), at("confirm", rate="5"), at("audience")) == ([1, 2], [1, 2, 3], [1])

@@ -183,8 +183,7 @@ def test_nonces_are_bounded_and_forgotten() -> None:
         nonces.use(f"n{n}", 1.0)
     with pytest.raises(SmsgwError) as caught:
         nonces.use("n3", 1.0)
-    assert caught.value.code == "RATE_LIMITED"
-    assert caught.value.retry_after == 599.0
+    assert (caught.value.code, caught.value.retry_after) == ("RATE_LIMITED", 599.0)
     nonces.use("n3", 601.0)
     with pytest.raises(SmsgwError):
         nonces.use("n0", 601.0)
@@ -195,8 +194,7 @@ def test_nonces_are_bounded_and_forgotten() -> None:
 def test_a_stale_timestamp_is_told_the_time(skew: int) -> None:
     authenticator, _ = make()
     error = refused(authenticator, signed(at=NOW + skew))
-    assert error.code == "AUTH_TIMESTAMP_EXPIRED"
-    assert error.detail["unix"] == int(NOW)
+    assert (error.code, error.detail["unix"]) == ("AUTH_TIMESTAMP_EXPIRED", int(NOW))
     assert error.detail["time"].endswith("+08:00")
 
 

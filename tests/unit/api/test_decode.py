@@ -84,8 +84,7 @@ def test_missing_fields_are_named() -> None:
 
 
 def test_an_empty_body_is_an_empty_object() -> None:
-    assert decode.decode_body(PULL, b"").limit == 500
-    assert refused(b"").code == "PARAM_MISSING"
+    assert (decode.decode_body(PULL, b"").limit, refused(b"").code) == (500, "PARAM_MISSING")
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,7 @@ def test_a_refusal_is_submitted_again_and_no_progress() -> None:
     customer._progress = 0.0
     assert customer.take() == 0
     customer.answered(0, pdus.SubmitSmResp(), codes.ESME_RTHROTTLED)
-    assert customer._progress == 0.0
-    assert customer.take() == 0
+    assert (customer._progress, customer.take()) == (0.0, 0)
     assert customer.seen.refusals == {codes.ESME_RTHROTTLED: 1}
     customer.answered(0, pdus.SubmitSmResp(message_id="77"), 0)
     assert customer._progress > 0.0

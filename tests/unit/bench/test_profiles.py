@@ -1,4 +1,4 @@
-"""Loads by name: presets over the options that there are."""
+"""Loads by name: presets over the options that there are, and when the messages of a run are due."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from smsgw.bench.pace import Pace
 from smsgw.bench.profiles import PRESETS
 from smsgw.bench.run import Options
 from smsgw.commands import bench as command
 from smsgw.commands.bench import bench
 
 NAMES = {parameter.name for parameter in bench.params}
-
-
-class Told(Exception):
-    pass
 
 
 @pytest.fixture
@@ -53,8 +50,7 @@ def test_what_is_said_beside_a_profile_goes_before_it(asked: list[Options]) -> N
 
 def test_each_is_what_it_says(asked: list[Options]) -> None:
     day = told(asked, "--profile", "day").load
-    assert round(day.rate * 86_400, -6) == 5_000_000
-    assert day.pace.seconds == pytest.approx(310)
+    assert (round(day.rate * 86_400, -6), day.pace.seconds) == (5_000_000, pytest.approx(310))
     steady = told(asked, "--profile", "steady")
     assert (steady.load.rate, steady.load.pace.seconds, steady.setting.balanced) == (1000.0, 60.0, True)
     assert told(asked, "--profile", "flood").load.rate == 0
@@ -90,3 +86,29 @@ def test_what_does_not_go_together_is_refused(arguments: str, why: str) -> None:
     done = CliRunner().invoke(bench, arguments.split())
     assert done.exit_code == 2
     assert why in done.output
+
+
+def test_evenly() -> None:
+    pace = Pace(100, 20.0)
+    assert [pace.due(n) for n in (0, 1, 99)] == [0.0, 0.05, 4.95]
+    assert pace.seconds == 5.0
+    assert [pace.by(at) for at in (0.0, 1.0, 4.99, 60.0)] == [0, 20, 99, 100]
+
+
+def test_a_burst_comes_in_the_middle_and_the_rest_on_both_sides() -> None:
+    pace = Pace(240, 20.0, 100.0, 2.0)  # a second, two of burst, a second
+    assert [pace.due(n) for n in (0, 20, 120, 220)] == [0.0, 1.0, 2.0, 3.0]
+    assert (pace.due(221), pace.seconds) == (pytest.approx(3.05), 4.0)
+    assert [pace.by(at) for at in (0.5, 1.0, 2.0, 3.0, 3.5, 9.0)] == [10, 20, 120, 220, 230, 240]
+    due = [pace.due(n) for n in range(240)]
+    assert due == sorted(due)
+
+
+def test_without_a_pace_all_are_due_at_once() -> None:
+    assert Pace(10).due(9) == Pace(10).seconds == 0.0
+
+
+@pytest.mark.parametrize("pace", [(10, 0.0, 100.0, 1.0), (99, 10.0, 100.0, 1.0)])
+def test_a_burst_that_is_none_is_refused(pace: tuple[int, float, float, float]) -> None:
+    with pytest.raises(ValueError, match="burst"):
+        Pace(*pace)

@@ -22,12 +22,17 @@ GOOD = Counts(
 )  # fmt: skip
 
 
+BARE: dict[str, Any] = {
+    "machine": {}, "settings": {}, "raised_limits": {}, "messages": 10, "seconds": 1.0, "accepted_per_s": 10.0,
+    "end_to_end_per_s": 10.0, "cpu_ms_per_message": {}, "daemon_peak_mib": None, "accept": None,
+    "post_to_carrier": None, "post_to_report": None, "counts": GOOD,
+}  # fmt: skip
+
+
 def test_all_witnesses_agree() -> None:
     assert GOOD.problems == []
-
-
-def test_without_carriers_of_our_own_they_are_no_witness() -> None:
-    assert dataclasses.replace(GOOD, received=None, received_distinct=None, received_again=None).problems == []
+    without = dataclasses.replace(GOOD, received=None, received_distinct=None, received_again=None)
+    assert without.problems == [], "where there are no carriers of our own"
 
 
 @pytest.mark.parametrize(
@@ -75,8 +80,7 @@ def test_percentiles_are_by_the_nearest_rank() -> None:
 def test_what_a_carrier_saw() -> None:
     at = [10 + n / 100 for n in range(500)]
     carried = Carried.of("a", [*at, 12.001, 12.002], accepted=13.0)
-    assert carried.messages == 502
-    assert carried.peak_second == 102
+    assert (carried.messages, carried.peak_second) == (502, 102)
     assert carried.per_s == pytest.approx(100.4, abs=0.1)
     assert carried.backlog_s == pytest.approx(2.0, abs=0.05)
     assert carried.backlog_per_s == pytest.approx(100, abs=1)
@@ -88,11 +92,7 @@ def test_what_a_carrier_saw() -> None:
 
 @pytest.mark.parametrize(("samples", "shown"), [(20, "2 4 6 8 10 12 14 16 18 20 MiB"), (9, None)])
 def test_a_long_run_shows_how_memory_went(samples: int, shown: str | None) -> None:
-    result = Result(
-        machine={}, settings={}, raised_limits={}, messages=10, seconds=1.0, accepted_per_s=10.0,
-        end_to_end_per_s=10.0, cpu_ms_per_message={}, daemon_peak_mib=20.0, accept=None, post_to_carrier=None,
-        post_to_report=None, counts=GOOD, daemon_mib=[float(n) for n in range(1, samples + 1)],
-    )  # fmt: skip
+    result = Result(**BARE | {"daemon_peak_mib": 20.0, "daemon_mib": [float(n) for n in range(1, samples + 1)]})
     assert "CPU per message" not in result.lines(), "nobody has seen any"
     found = [line for line in result.lines() if "each tenth" in line]
     assert found[0].endswith(shown) if shown else not found, found
@@ -100,12 +100,9 @@ def test_a_long_run_shows_how_memory_went(samples: int, shown: str | None) -> No
 
 def test_what_is_held_against_each_other_is_shown() -> None:
     latency = Latency.of([0.01])
-    result = Result(
-        machine={}, settings={}, raised_limits={}, messages=10, seconds=1.0, accepted_per_s=10.0,
-        end_to_end_per_s=2000.0, cpu_ms_per_message={}, daemon_peak_mib=None, accept=None, post_to_carrier=None,
-        post_to_report=None, counts=GOOD, written=Written(1200, 0.0512, 3.04, 0.25),
-        against=Against("1.4.5", Rival(1100.0, 1000.0, 1.2), 10, 10, 9, 2.0, 0.41, latency, latency),
-    )  # fmt: skip
+    against = Against("1.4.5", Rival(1100.0, 1000.0, 1.2), 10, 10, 9, 2.0, 0.41, latency, latency)
+    written = Written(1200, 0.0512, 3.04, 0.25)
+    result = Result(**BARE | {"end_to_end_per_s": 2000.0, "written": written, "against": against})
     told = "\n".join(result.lines())
     for line in (
         "1,200 octets", "0.051", "3.04   (25% of the updates HOT)", "Kannel 1.4.5 under the same load",
@@ -116,11 +113,8 @@ def test_what_is_held_against_each_other_is_shown() -> None:
 
 
 def test_the_cores_say_how_much_faster_a_run_could_be() -> None:
-    result = Result(
-        machine={}, settings={}, raised_limits={}, messages=10, seconds=1.0, accepted_per_s=10.0,
-        end_to_end_per_s=10.0, cpu_ms_per_message={"daemon": 0.2, "database": 0.1}, daemon_peak_mib=None, accept=None,
-        post_to_carrier=None, post_to_report=None, counts=GOOD, cores=Cores(2, 0.2, 0.05),
-    )  # fmt: skip
+    used = {"daemon": 0.2, "database": 0.1}
+    result = Result(**BARE | {"cpu_ms_per_message": used, "cores": Cores(2, 0.2, 0.05)})
     (line,) = [line for line in result.lines() if "2 cores" in line]
     assert "20% idle, 5% for others" in line
     assert "at most 1.25 times" in line

@@ -26,8 +26,7 @@ def test_submits_are_found_however_the_octets_are_cut(piece: int) -> None:
 
 def test_what_comes_twice_counts_once_and_what_is_missed_is_told() -> None:
     stream = _Stream(100)
-    assert stream.submits(100, pdu(4)) == 1
-    assert stream.submits(100, pdu(4)) == 0
+    assert (stream.submits(100, pdu(4)), stream.submits(100, pdu(4))) == (1, 0)
     assert stream.submits(120, pdu(4)[20:] + pdu(4)) == 1
     with pytest.raises(ValueError, match="missed"):
         stream.submits(500, pdu(4))

@@ -79,9 +79,7 @@ def test_a_dump_shows_lengths_and_no_text() -> None:
     header = bytes.fromhex("000000ff0000000400000001")
     body = b"\0\1\x0013800138000\0" + "验证码 secret".encode("utf-16-be") + "é".encode() + b"\xff"
     shown = bytes.fromhex(masked(header + body, len(header)))
-    assert shown[:12] == header
-    assert shown[12:15] == b"\0\1\0"
-    assert len(shown) == len(header + body)
+    assert (shown[:12], shown[12:15], len(shown)) == (header, b"\0\1\0", len(header + body))
     assert set(shown[12:]) <= {*range(0x21), 0x30, 0x78}
     assert masked(bytes(LIMIT + 1), 12).endswith(f"… of {LIMIT + 1}")
 

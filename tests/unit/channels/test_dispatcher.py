@@ -178,8 +178,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
 async def test_what_is_no_longer_valid_is_not_written(bench: Bench) -> None:
     over, just, valid, for_ever = (bench.part(seconds=s) for s in (-60.0, 0.0, 60.0, None))
     assert await bench.claim(over, just, valid, for_ever)
-    assert bench.line.written == [valid.id, for_ever.id]
-    assert bench.books.back == [over.id, just.id]
+    assert (bench.line.written, bench.books.back) == ([valid.id, for_ever.id], [over.id, just.id])
     assert {key[0] for key in bench.journal.open_keys()} == {valid.id, for_ever.id}
 
 
@@ -205,7 +204,7 @@ async def test_a_lease_that_ends_in_the_midst_of_a_write_stops_what_the_sockets_
     assert {key[0] for key in bench.journal.open_keys()} == {part.id}, "whoever reads this knows no better"
 
 
-async def test_a_lease_that_ends_while_the_journal_is_written_stops_what_was_to_be_written(
+async def test_a_lease_that_ends_during_the_journal_stops_the_write(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = bench.journal.write
@@ -217,8 +216,7 @@ async def test_a_lease_that_ends_while_the_journal_is_written_stops_what_was_to_
     monkeypatch.setattr(bench.journal, "write", slow)
     part = bench.part()
     await bench.claim(part)
-    assert bench.line.written == []
-    assert bench.books.back == [part.id]
+    assert (bench.line.written, bench.books.back) == ([], [part.id])
 
 
 async def test_places_of_the_window_are_kept_for_emergencies_while_there_are_any(bench: Bench) -> None:
@@ -305,9 +303,7 @@ async def test_what_is_given_back_is_what_was_not_written(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("where", ["prepare", "submit"])
-async def test_what_the_carriers_language_cannot_express_is_refused_and_its_neighbours_go_out(
-    bench: Bench, where: str
-) -> None:
+async def test_what_cannot_be_encoded_is_refused_and_its_neighbours_go_out(bench: Bench, where: str) -> None:
     bad, good = bench.part(), bench.part()
     bench.line.cannot[bad.id] = where
     await bench.claim(bad, good)
@@ -320,8 +316,7 @@ async def test_what_is_not_written_because_the_connection_has_ended_goes_back(be
     parts = [bench.part() for _ in range(3)]
     bench.line.cannot = {parts[1].id: "end", parts[2].id: "end"}
     await bench.claim(*parts)
-    assert bench.line.written == [parts[0].id]
-    assert bench.books.back == [parts[1].id, parts[2].id]
+    assert (bench.line.written, bench.books.back) == ([parts[0].id], [parts[1].id, parts[2].id])
 
 
 async def test_ids_that_are_ours_to_make_are_in_the_journal_before_anything_is_written(bench: Bench) -> None:
@@ -341,9 +336,7 @@ async def test_ids_that_are_ours_to_make_are_in_the_journal_before_anything_is_w
     assert seen == [{part.key: bench.line.names[part.id]}, {"flushed": 1}]
 
 
-async def test_answers_make_room_slow_the_pace_and_call_deferred_parts_back(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_answers_make_room_and_slow_the_pace(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     parts = [bench.part() for _ in range(WINDOW + 1)]
     await bench.claim(*parts[:WINDOW])
     await bench.claim(parts[WINDOW])

@@ -78,9 +78,7 @@ async def test_when_the_time_is_over_nothing_is_kept_and_nothing_is_left_out() -
     assert (desk.kept, desk.left_out) == ([], 0)
 
 
-async def test_a_database_that_takes_nothing_costs_memory_for_a_few_thousand_and_no_more(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_a_database_that_takes_nothing_costs_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(submit_log, "MOST_WAITING", 30)
     monkeypatch.setattr(module, "MOST_OPEN", 25)
     desk = Desk()

@@ -65,9 +65,7 @@ def test_the_parts_of_a_long_message_carry_all_of_it(protocol: str) -> None:
         ("smpp34", smpp.GenericNack(), 0x0B, OutcomeKind.REFUSED),
     ],
 )
-def test_an_answer_is_judged_by_the_class_of_its_code(
-    protocol: str, answer: Any, status: int, kind: OutcomeKind
-) -> None:
+def test_an_answer_is_judged_by_its_code(protocol: str, answer: Any, status: int, kind: OutcomeKind) -> None:
     outcome = mapping(protocol).outcome(claimed(), answer, status)
     assert outcome.kind is kind
     assert bool(outcome.carrier_id) == (kind is OutcomeKind.ACCEPTED)

@@ -16,9 +16,7 @@ def test_emergency_first_then_codes_then_notices_then_marketing() -> None:
     ready = Ready()
     ready.add([part(1, Lane.MARKETING), part(2, Lane.NOTICE)])
     ready.add([part(3, Lane.OTP), part(4, Lane.EMERGENCY), part(5, Lane.NOTICE)])
-    assert len(ready) == 5
-    assert ready.urgent == 1
-    assert ids(ready) == [4, 3, 2, 5, 1]
+    assert (len(ready), ready.urgent, ids(ready)) == (5, 1, [4, 3, 2, 5, 1])
 
 
 def test_parts_of_a_message_stay_together_and_lanes_stay_in_order() -> None:

@@ -18,8 +18,7 @@ def test_lines_and_tables(capsys: pytest.CaptureFixture[str]) -> None:
     say(f"content  {EVIL}")
     print_table([{"a": EVIL, "b": [EVIL]}], ("a", "b"), empty="")
     content, _, row = capsys.readouterr().out.splitlines()
-    assert content == f"content  {SHOWN}"
-    assert row == f"{SHOWN}  {SHOWN}"
+    assert (content, row) == (f"content  {SHOWN}", f"{SHOWN}  {SHOWN}")
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,8 +31,7 @@ def problem(connects: Connects, stamp: int = STAMP, **how: Any) -> str:
     ],
 )
 def test_how_far_a_clock_is_off(stamp: int, at: datetime, hours: float) -> None:
-    assert distance(stamp, at) == timedelta(hours=hours)
-    assert problem(Connects(), stamp, at=at) == ""
+    assert (distance(stamp, at), problem(Connects(), stamp, at=at)) == (timedelta(hours=hours), "")
 
 
 @pytest.mark.parametrize("stamp", [0, 1123110000, 1126130000, 1332000000, 4294967295, 601120000, 101080000])

@@ -111,9 +111,7 @@ async def test_who_has_not_logged_in_may_not_be_wrong_as_often_as_a_partner(hous
     assert (type(answer), answer.command_status) == (pdus.BindTransmitterResp, 0), "a few are nobody's end"
 
 
-async def test_what_is_no_pdu_ends_the_connection_later_when_it_comes_over_and_over(
-    house: House, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_repeated_rubbish_ends_the_connection_later(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tarpit, "FREE", Rate(2, 0.001))
     house.listener.tarpit = Tarpit()
     readers: list[asyncio.StreamReader] = []

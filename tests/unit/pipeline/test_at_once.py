@@ -99,8 +99,7 @@ def test_what_is_behind_one_that_waits_waits_too() -> None:
 ])  # fmt: skip
 def test_only_what_is_plain_is_taken(about: dict[str, Any]) -> None:
     one = Taker(1, 9)
-    assert at(one).open([call(11, **about)]) == {}
-    assert at(one).open([call(11, state=2)]) == {}
+    assert (at(one).open([call(11, **about)]), at(one).open([call(11, state=2)])) == ({}, {})
     assert at(one).open([call(11)])
 
 
@@ -123,9 +122,7 @@ def test_what_is_not_known_to_be_committed_is_in_no_hand(how: Ended) -> None:
     door.open([call(11)])
     door.taken({11})
     door.ended(how)
-    assert one.claimed == []
-    assert len(one.doubted) == (how is Ended.IN_DOUBT)
-    assert one.told == 1
+    assert (one.claimed, len(one.doubted), one.told) == ([], how is Ended.IN_DOUBT, 1)
 
 
 def test_a_channel_that_fails_does_not_keep_others_from_being_told() -> None:
@@ -148,8 +145,7 @@ def test_shares_tell_who_is_next_and_whether_there_is_a_backlog() -> None:
     shares.join(2, holder, {POOL: Membership(1)})
     shares.pulled(1, POOL, 3)
     shares.pulled(2, POOL, 2)
-    assert shares.had(1, POOL, 0) == 1.0
-    assert shares.had(2, POOL, 0) == 2.0
+    assert (shares.had(1, POOL, 0), shares.had(2, POOL, 0)) == (1.0, 2.0)
     assert shares.had(1, POOL, 6) == 3.0
     shares.waits({POOL: BACKLOG})
     assert not shares.backlog(POOL)

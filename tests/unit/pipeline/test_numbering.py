@@ -28,9 +28,7 @@ def numbering(*accounts: tuple[int, str], extensions: tuple[Extension, ...] = ()
         ("5512", None, 1, "12"),  # no access code of ours: all of it is an extension
     ],
 )
-def test_the_longest_extension_behind_the_channels_code(
-    to: str, channel: int | None, owner: int | None, rest: str
-) -> None:
+def test_the_longest_extension_behind_the_code(to: str, channel: int | None, owner: int | None, rest: str) -> None:
     tree = numbering((1, "55"), (2, "5599"), (3, "88"))
     account, left = tree.owner_of(to, channel)
     assert (account.id if account else None, left) == (owner, rest)
@@ -54,8 +52,7 @@ def test_signatures_and_former_extensions() -> None:
         "55": 1, "56": 1, "77": 2, "59": 3, "66": 2,
     }  # fmt: skip
     one, two = Account(1, "a1", "active", extend_code="56"), Account(2, "a2", "active")
-    assert tree.extension_of(two, "店") == "77"
-    assert tree.extension_of(two, "别的") == ""
+    assert (tree.extension_of(two, "店"), tree.extension_of(two, "别的")) == ("77", "")
     assert tree.extension_of(one, "店") == "56"
 
 

@@ -128,8 +128,7 @@ async def test_calls_whose_texts_are_dear_share_a_turns_time_too() -> None:
     await aio.cancel(counting)
     assert max(Counter(turn for turn, _ in loop.done).values()) <= 3
     assert Counter(account for _, account in loop.done) == {1: 44, 2: 1}
-    assert loop.turns.waiting == 0
-    assert loop.turns._weights == {}
+    assert (loop.turns.waiting, loop.turns._weights) == (0, {})
 
 
 async def test_a_turn_that_others_made_long_is_not_counted_against_calls() -> None:

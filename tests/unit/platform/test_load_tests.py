@@ -79,9 +79,6 @@ def test_a_load_test_is_told_nothing_of_the_installation_and_cannot_speak_for_it
     assert environment(ours) == {"PATH": "/bin", "LANG": "C.UTF-8"}
 
 
-# --- clauses that a special run says something of --------------------------------------------------------------------
-
-
 def carried(*messages: int, per_s: float = 1_010.0) -> list[dict[str, Any]]:
     return [{"carrier": f"bench-{n}", "messages": many, "per_s": per_s} for n, many in enumerate(messages)]
 
@@ -120,33 +117,41 @@ def test_what_died_under_load_is_held_against_its_own_clause_and_no_figure_of_sp
     assert verdicts(findings(1_000, 1_800, result(**died)))[:2] == ["S13.1 not_tested"] * 2
 
 
-def test_each_channel_is_tested_where_each_was_offered_as_much() -> None:
-    assert of("S16b", 3_000, carried=carried(9, 9, 9)).verdict is Verdict.MET
-    assert of("S16b", 3_000, carried=[*carried(9, 9), *carried(9, per_s=640.0)]).verdict is Verdict.MISSED
-    assert of("S16b", 1_000, carried=carried(9, 9, 9)).verdict is Verdict.NOT_TESTED
-    assert of("S16b", 1_000, carried=carried(9)).verdict is Verdict.MET
-    assert of("S16b", 3_000, carried=carried(9, 9, 9), channel_rate=500).verdict is Verdict.NOT_TESTED
-    assert of("S16b", 3_000, carried=carried(9, 9, 9)).measured.startswith("bench-0 1,010/s · bench-1")
+EVEN, ODD = carried(3_340, 3_330, 3_330), carried(5_000, 2_500, 2_500)
+MET, MISSED, NOT_TESTED = Verdict.MET, Verdict.MISSED, Verdict.NOT_TESTED
 
 
-def test_shares_say_something_only_where_every_channel_could_have_had_every_message() -> None:
-    even, odd = carried(3_340, 3_330, 3_330), carried(5_000, 2_500, 2_500)
-    assert of("S20a", 500, carried=even, balanced=True).verdict is Verdict.MET
-    assert of("S20a", 500, carried=odd, balanced=True).verdict is Verdict.MISSED
-    assert of("S20a", 500, carried=even).verdict is Verdict.NOT_TESTED
-    assert of("S20a", 500, carried=carried(300, 300, 300), balanced=True).verdict is Verdict.NOT_TESTED
-    assert of("S20a", 500, carried=odd, balanced=True).measured == "50.0 % · 25.0 % · 25.0 %"
+def codes(p99: float, posted: int = 400) -> dict[str, Any]:
+    return {"posted": posted, "post_to_carrier": {"p50": 9.0, "p99": p99}}
 
 
-def test_codes_are_judged_beside_a_mass() -> None:
-    def codes(p99: float, posted: int = 400) -> dict[str, Any]:
-        return {"posted": posted, "post_to_carrier": {"p50": 9.0, "p99": p99}}
-
-    assert of("S20b", 1_000, codes=codes(80.0)).verdict is Verdict.MET
-    assert of("S20b", 1_000, codes=codes(301.0)).verdict is Verdict.MISSED
-    assert of("S20b", 200, codes=codes(80.0)).verdict is Verdict.NOT_TESTED, "that was no mass"
-    assert of("S20b", 1_000, codes=codes(80.0, posted=99)).verdict is Verdict.NOT_TESTED
-    assert of("S20b", 1_000, codes=codes(80.0)).measured == "p50 9.0 · p99 80.0 ms"
+@pytest.mark.parametrize(
+    ("clause", "rate", "changes", "verdict", "measured"),
+    [
+        # Each channel is tested where each was offered as much.
+        ("S16b", 3_000, {"carried": carried(9, 9, 9)}, MET, "bench-0 1,010/s · bench-1 1,010/s · bench-2 1,010/s"),
+        ("S16b", 3_000, {"carried": [*carried(9, 9), *carried(9, per_s=640.0)]}, MISSED, None),
+        ("S16b", 1_000, {"carried": carried(9, 9, 9)}, NOT_TESTED, None),
+        ("S16b", 1_000, {"carried": carried(9)}, MET, None),
+        ("S16b", 3_000, {"carried": carried(9, 9, 9), "channel_rate": 500}, NOT_TESTED, None),
+        # Shares say something only where every channel could have had every message.
+        ("S20a", 500, {"carried": EVEN, "balanced": True}, MET, None),
+        ("S20a", 500, {"carried": ODD, "balanced": True}, MISSED, "50.0 % · 25.0 % · 25.0 %"),
+        ("S20a", 500, {"carried": EVEN}, NOT_TESTED, None),
+        ("S20a", 500, {"carried": carried(300, 300, 300), "balanced": True}, NOT_TESTED, None),
+        # Codes are judged beside a mass.
+        ("S20b", 1_000, {"codes": codes(80.0)}, MET, "p50 9.0 · p99 80.0 ms"),
+        ("S20b", 1_000, {"codes": codes(301.0)}, MISSED, None),
+        ("S20b", 200, {"codes": codes(80.0)}, NOT_TESTED, None),
+        ("S20b", 1_000, {"codes": codes(80.0, posted=99)}, NOT_TESTED, None),
+    ],
+)
+def test_a_clause_of_a_special_run(
+    clause: str, rate: float, changes: dict[str, Any], verdict: Verdict, measured: str | None
+) -> None:
+    found = of(clause, rate, **changes)
+    assert found.verdict is verdict
+    assert measured in (None, found.measured)
 
 
 def test_every_finding_has_its_words() -> None:

@@ -146,9 +146,7 @@ def test_more_than_can_be_unpacked_is_refused_unread(tmp_path: Path, monkeypatch
         inspect(path)
 
 
-def test_what_unpacks_to_far_more_than_any_table_is_refused_unread(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_unpacks_to_far_too_much_is_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "bomb.xlsx"
     path.write_bytes(zipped({"xl/worksheets/sheet1.xml": b"0" * 20_000_000}))
     monkeypatch.setattr(zipfile.ZipFile, "open", None)  # nothing is unpacked
@@ -222,8 +220,7 @@ async def test_the_reader_has_no_secrets_no_descriptors_and_dies_first(
         }  # fmt: skip
         open_files = {int(fd.name): os.readlink(fd) for fd in (proc / "fd").iterdir()}
         assert set(open_files) <= {0, 1, 2}, open_files
-        assert open_files[2] == "/dev/null"
-        assert (proc / "oom_score_adj").read_text().strip() == "1000"
+        assert (open_files[2], (proc / "oom_score_adj").read_text().strip()) == ("/dev/null", "1000")
         assert (proc / "cwd").resolve() == Path("/")
     finally:
         await aio.cancel(task)
@@ -297,7 +294,7 @@ async def test_a_small_workbook_that_unfolds_costs_little(tmp_path: Path, octets
 
 
 @pytest.mark.parametrize(("stem", "limit"), [("sharedStrings", "MAX_STRINGS"), ("styles", "MAX_OTHER")])
-def test_what_is_kept_in_memory_has_a_limit_of_its_own(
+def test_what_is_kept_in_memory_has_its_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stem: str, limit: str
 ) -> None:
     monkeypatch.setattr(sheets, limit, 1_000_000)

@@ -113,9 +113,7 @@ async def test_what_was_kept_survives_a_kill(tmp_path: Path) -> None:
         assert await everything(spool) == [b"%d" % n * 10 for n in range(1000)]
 
 
-async def test_a_segment_that_cannot_be_read_is_kept_and_in_nobodys_way(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_segment_that_cannot_be_read_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bad block, a file of somebody else's: what comes now has a place all the same."""
     async with opened(tmp_path) as spool:
         await spool.append(b"first")
@@ -170,9 +168,7 @@ async def test_what_is_damaged_in_the_midst_is_passed_over(tmp_path: Path) -> No
         assert len(reader.unreadable) == 1
 
 
-async def test_without_room_on_the_disk_whoever_hands_over_is_told_and_later_ones_are_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_full_disk_is_told_and_later_records_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Room is taken when a segment is made: none is missing when something is put there."""
     def full(fd: int, offset: int, octets: int) -> None:
         raise OSError(errno.ENOSPC, "no space left")
@@ -225,9 +221,7 @@ async def test_limits_hold(tmp_path: Path) -> None:
         await spool.append(b"late")
 
 
-async def test_who_waits_for_a_segment_when_the_spool_is_closed_hears_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_waits_when_the_spool_is_closed_hears_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Exception | None] = []
     async with opened(tmp_path) as spool:
         def never() -> tuple[Segment, MappedFile]:

@@ -65,8 +65,7 @@ def test_derived_keys_are_of_their_key_and_purpose(tmp_path: Path) -> None:
     both = load_key(key_file(tmp_path / "both", b"n" * 32, b"o" * 32), create=False)
     assert both.ids == (key_id(b"n" * 32), key_id(b"o" * 32))
     id_, key = both.derive("audit")
-    assert id_ == both.ids[0]
-    assert key == both.derived("audit", id_)
+    assert (id_, key) == (both.ids[0], both.derived("audit", id_))
     assert len({key, both.derived("other", id_), both.derived("audit", both.ids[1]), b"n" * 32, b"o" * 32}) == 5
     assert both.derived("audit", "00000000") is None
 
@@ -80,8 +79,7 @@ def test_a_key_that_is_put_into_the_file_is_used_at_once(tmp_path: Path) -> None
     assert [entry.name for entry in tmp_path.iterdir()] == ["secret.key"]
     assert running.reseal(sealed, "place") is not None
     foreign = load_key(path, create=False).seal("neu", "place")
-    assert running.open(foreign, "place") == "neu"
-    assert running.open(sealed, "place") == "geheim"
+    assert (running.open(foreign, "place"), running.open(sealed, "place")) == ("neu", "geheim")
     assert running.derive("audit")[0] == key_id(b"n" * 32)
     path.write_text("rubbish")  # what cannot be used changes nothing
     assert running.open(running.seal("geheim", "place"), "place") == "geheim"
