@@ -18,8 +18,6 @@ REFUSALS = (ValueError, SmsgwError)
 def over(
     work: Work, texts: Mapping[str, str] = TEXTS, refusals: tuple[type[Exception], ...] = REFUSALS
 ) -> dict[str, Any]:  # fmt: skip
-    """Calls for ``adversarial.dear``."""
-
     def call(text: str) -> None:
         with contextlib.suppress(*refusals):
             work(text)

@@ -22,14 +22,16 @@ def test_the_written_form_is_that_of_the_rows_there_are(actor: Actor, label: str
     assert (actor.label, actor.author) == (label, Author(ActorLabel(label), actor.address))
 
 
-def test_a_name_lends_no_rights() -> None:
+def test_names_scopes_and_duties() -> None:
     person = Actor(ActorKind.PERSON, "cli:root", 3)
     with pytest.raises(Refused) as refused:
         person.require(Permission.MESSAGE_SEND)
     assert (refused.value.code, refused.value.detail) == ("PERMISSION_DENIED", {"permission": "message.send"})
-
-
-def test_an_account_out_of_scope_is_not_found() -> None:
+    assert of_scopes(frozenset({"send", "of a later program"})) == SCOPES["send"]
+    assert of_scopes(frozenset()) == frozenset()
+    assert Permission.ROLE_EDIT not in of_scopes(frozenset(SCOPES))
+    assert (duties_of(ALL), duties_of({Permission.MESSAGE_SEND})) == (set(Duty), set())
+    assert duties_of({Permission.AUDIT_VIEW, Permission.ROLE_EDIT}) == {Duty.AUDIT, Duty.SYSTEM}
     key = Actor.key("ak_live_1", 7, {"number"})
     key.require(Permission.CONTACT_EDIT, 7)
     with pytest.raises(Refused, match="不存在") as refused:
@@ -52,12 +54,6 @@ def test_who_sees_their_own_submissions_alone_has_no_account_as_a_whole() -> Non
         assert scope.covers_department(department) is covered
 
 
-def test_scopes_of_keys_are_permissions() -> None:
-    assert of_scopes(frozenset({"send", "of a later program"})) == SCOPES["send"]
-    assert of_scopes(frozenset()) == frozenset()
-    assert Permission.ROLE_EDIT not in of_scopes(frozenset(SCOPES))
-
-
 @pytest.mark.parametrize(
     ("one", "other", "both"),
     [
@@ -73,8 +69,3 @@ def test_scopes_of_keys_are_permissions() -> None:
 )
 def test_two_roles_see_what_either_sees_and_no_more(one: Scope, other: Scope, both: Scope) -> None:
     assert (one | other, other | one) == (both, both)
-
-
-def test_duties_are_known_by_their_permissions() -> None:
-    assert (duties_of(ALL), duties_of({Permission.MESSAGE_SEND})) == (set(Duty), set())
-    assert duties_of({Permission.AUDIT_VIEW, Permission.ROLE_EDIT}) == {Duty.AUDIT, Duty.SYSTEM}

@@ -26,7 +26,6 @@ PLACE = re.compile(r"%\(\w+\)s|\{\w*\}")
 
 
 def told() -> Iterator[tuple[str, str]]:
-    """Where something stands, and its Chinese."""
     for table in (words.CODES, words.PHRASES, words.FINDINGS):
         yield from ((key, chinese) for key, (chinese, _) in table.items() if not key.startswith(ENGLISH_HELP))
     for kind, names in words.LABELS.items():

@@ -34,8 +34,14 @@ class World:
         self.clock.hear(Word(said, asked, self.steady))
 
 
-def test_before_the_first_word_it_is_the_machines() -> None:
+def test_without_a_word_and_with_slow_ones() -> None:
     assert Clock(lambda: 12.0, lambda: 99.0).time() == 12.0
+    world = World()
+    world.passes(100)
+    for there, back in ((1.9, 0.0), (0.0, 1.9), (1.0, 1.0)):
+        world.hear(there, back)
+        assert world.clock.time() == pytest.approx(world.database, abs=1e-6)
+        assert world.clock.trouble() == (None, False)
 
 
 @pytest.mark.parametrize("step", [3600, -3600, 86_400, -86_400, 7 * 86_400])
@@ -81,12 +87,3 @@ def test_what_is_being_made_up_is_told() -> None:
     world.passes(500)
     assert "by 50 s, which are being made up" in english_of(world.clock.trouble()[0] or "")
     assert world.clock.machine_off == pytest.approx(-100), "the machine's clock was not set: it is behind now"
-
-
-def test_a_slow_answer_says_only_what_it_can() -> None:
-    world = World()
-    world.passes(100)
-    for there, back in ((1.9, 0.0), (0.0, 1.9), (1.0, 1.0)):
-        world.hear(there, back)
-        assert world.clock.time() == pytest.approx(world.database, abs=1e-6)
-        assert world.clock.trouble() == (None, False)

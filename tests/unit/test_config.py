@@ -167,13 +167,10 @@ def test_what_an_address_of_a_database_may_be(tmp_path: Path, dsn: str, good: bo
             load(tmp_path, "", SMSGW_DATABASE_DSN=dsn)
 
 
-def test_of_an_address_of_redis_host_and_port_are_shown() -> None:
+def test_addresses_of_redis(tmp_path: Path) -> None:
     assert config.redis_server("redis://h") == "h:6379"
     assert config.redis_server("rediss://u:a%2Fb@redis.example.org:7000/0") == "redis.example.org:7000"
     assert config.redis_server("redis://:p@[2001:db8::1]:7000") == "[2001:db8::1]:7000"
-
-
-def test_a_sentinel_is_an_address_alone(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as refused:
         load(tmp_path, "[redis]\nmaster = 'm'\nsentinels = ['redis://:pa55@h:26379']")
     assert "pa55" not in str(refused.value)

@@ -182,7 +182,6 @@ async def test_when_it_is_anothers_turn_nothing_is_written_and_what_was_to_be_is
 
 
 async def unread(peer: Peer, messages: int) -> Connection:
-    """A connection with so many messages for a peer that does not read."""
     peer.side.config = replace(QUIET, window=messages, close_grace=0.1)
     await peer.connect()
     peer.reader._transport.pause_reading()  # type: ignore[attr-defined]

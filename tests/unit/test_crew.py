@@ -64,7 +64,6 @@ def place(root: Path, worker: int, of: int = 3) -> Place:
 
 @pytest.fixture
 def held() -> Iterator[dict[int, HeldLock]]:
-    """Locks of workers, given back at the end."""
     locks: dict[int, HeldLock] = {}
     yield locks
     for lock in locks.values():
@@ -386,7 +385,6 @@ class There:
 
 @asynccontextmanager
 async def served(root: Path, worker: int, application: web.Application | None = None) -> AsyncIterator[Any]:
-    """A worker's control socket, and who is behind it."""
     there: Any = There(place(root, worker).folder / crew.CONTROL)
     runner = web.AppRunner(application or control.application(there))
     await runner.setup()

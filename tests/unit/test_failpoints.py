@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -20,22 +21,15 @@ def _disarmed() -> Iterator[None]:
     failpoints.arm("")
 
 
-def test_a_place_fails_at_the_passing_that_was_named() -> None:
-    failpoints.arm("spool.sync=fail@2")
-    failpoints.reach("spool.sync")
-    failpoints.reach("spool.write")
-    with pytest.raises(OSError, match=r"spool\.sync"):
-        failpoints.reach("spool.sync")
-    failpoints.reach("spool.sync")
-
-
-def test_with_a_plus_it_goes_on_failing() -> None:
-    failpoints.arm("spool.sync=fail@2+, spool.write=fail")
-    failpoints.reach("spool.sync")
-    for _ in range(3):
-        with pytest.raises(OSError, match=r"spool\.sync"):
+@pytest.mark.parametrize(
+    ("armed", "fails"), [("", [False, True, False, False]), ("+, spool.write=fail", [False, True, True, True])]
+)
+def test_a_place_fails_at_the_passing_that_was_named(armed: str, fails: list[bool]) -> None:
+    failpoints.arm(f"spool.sync=fail@2{armed}")
+    assert failpoints.armed() == ("spool.sync", "spool.write")[: 2 if armed else 1]
+    for failing in fails:
+        with pytest.raises(OSError, match=r"spool\.sync") if failing else contextlib.nullcontext():
             failpoints.reach("spool.sync")
-    assert failpoints.armed() == ("spool.sync", "spool.write")
 
 
 @pytest.mark.parametrize("text", ["no.such=kill", "spool.sync=explode", "spool.sync", "spool.sync=fail@0"])
@@ -44,10 +38,11 @@ def test_what_names_nothing_is_refused(text: str) -> None:
         failpoints.parse(text)
 
 
-def test_a_place_that_is_not_listed_is_a_mistake_as_soon_as_anything_is_armed() -> None:
+def test_unlisted_places_and_the_variable() -> None:
     failpoints.arm("spool.sync=kill")
     with pytest.raises(LookupError):
         failpoints.reach("spool.snyc")
+    config.load(None, {failpoints.VARIABLE: "spool.sync=fail"})
 
 
 def test_every_place_is_in_the_program_once() -> None:
@@ -77,7 +72,3 @@ def test_the_variable_arms_a_process(action: str, number: signal.Signals) -> Non
                 assert out.endswith(b"went on\n")
         finally:
             process.kill()
-
-
-def test_the_variable_is_no_mistake_in_the_configuration() -> None:
-    config.load(None, {failpoints.VARIABLE: "spool.sync=fail"})

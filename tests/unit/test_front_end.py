@@ -27,7 +27,6 @@ pytestmark = pytest.mark.skipif(
 
 
 def node(program: str, *arguments: str | Path) -> str:
-    """Run a program from npm; its output when it has something to say."""
     return run(NODE, PEERS / "node_modules" / program, *arguments)
 
 
@@ -58,55 +57,21 @@ def ours(suffix: str) -> list[Path]:
     return sorted(path for path in STATIC.rglob(f"*{suffix}") if "vendor" not in path.parts)
 
 
-def test_style_sheets_are_sound_and_old_browsers_know_them() -> None:
+def test_style_sheets_scripts_and_templates_are_sound() -> None:
     assert ours(".css")
     assert stylelint(*ours(".css")) == ""
-
-
-def test_scripts_are_sound() -> None:
     assert ours(".js")
     assert eslint(*ours(".js")) == ""
-
-
-def test_old_browsers_understand_every_script_that_is_served() -> None:
     served = sorted(STATIC.rglob("*.js"))
     assert len(served) > len(ours(".js"))
-    assert es_check(*served) == ""
-
-
-def test_templates_are_sound() -> None:
-    assert djlint(TEMPLATES) == ""
-
-
-FAULTS = """
-a { color: color-mix(in srgb, red, blue); }
-.card { a:hover { colour: red; } }
-form:has(input) { color: red; }
-a { translate: 10px 0; }
-p { text-wrap: balance; }
-progress { accent-color: red; }
-input:user-invalid { color: red; }
-@media (width >= 600px) { a { color: red; } }
-a { width: calc(1px * sin(45deg)); }
-main { container-type: inline-size; }
-@property --x { syntax: '*'; inherits: false; }
-ul { grid-template-rows: subgrid; }
-p { height: 2lh; }
-dialog:modal { color: red; }
-a { color: rgb(from red r g b / 50%); }
-""".strip()
-
-
-def test_faults_in_style_sheets_are_found(tmp_path: Path) -> None:
-    sheet = tmp_path / "a.css"
-    sheet.write_text(FAULTS + "\n")
-    found = {int(line) for line in re.findall(r"^\s+(\d+):\d+", stylelint(sheet), re.MULTILINE)}
-    assert [fault for line, fault in enumerate(FAULTS.splitlines(), 1) if line not in found] == []
+    assert (es_check(*served), djlint(TEMPLATES)) == ("", "")
 
 
 @pytest.mark.parametrize(
     ("check", "name", "fault"),
-    [(es_check, "a.js", "class A { static { this.x = 1; } }"), (es_check, "b.js", "[1].toSorted();"),
+    [(stylelint, "a.css", "a { color: color-mix(in srgb, red, blue); }"),
+     (stylelint, "b.css", ".card { a:hover { colour: red; } }"),
+     (es_check, "a.js", "class A { static { this.x = 1; } }"), (es_check, "b.js", "[1].toSorted();"),
      (djlint, "a.html", '<p style="color: red" class="a" class="b">x</p>')],
 )  # fmt: skip
 def test_faults_are_found(check: Callable[..., str], name: str, fault: str, tmp_path: Path) -> None:
@@ -116,7 +81,6 @@ def test_faults_are_found(check: Callable[..., str], name: str, fault: str, tmp_
 
 
 def eslint_of(text: str) -> str:
-    """What is said of a script as if it was one of ours."""
     path = STATIC / "js" / "fault-of-a-test.js"
     return subprocess.run(
         [NODE, PEERS / "node_modules/eslint/bin/eslint.js", "--config", PEERS / "eslint.config.mjs", "--stdin",
@@ -129,6 +93,9 @@ def test_faults_in_scripts_are_found() -> None:
     said = eslint_of("var a = unknown; document.body.innerHTML = a;\n")
     for rule in ("no-var", "no-undef", "no-restricted-properties"):
         assert rule in said
+    said = eslint_of("".join(f"{line}\n" for line in LATE))
+    found = {int(line) for line in re.findall(r"^\s+(\d+):\d+\s+error .* no-restricted-", said, re.M)}
+    assert [line for n, line in enumerate(LATE, 1) if n not in found] == [], said
 
 
 LATE = (
@@ -138,9 +105,3 @@ LATE = (
     "document.addEventListener('scrollend', String);", "new CompressionStream('gzip');", "Promise.withResolvers();",
     "document.startViewTransition(String);", "document.body.checkVisibility();", "crypto.randomUUID();",
 )  # fmt: skip
-
-
-def test_what_old_browsers_do_not_have_is_found_in_scripts() -> None:
-    said = eslint_of("".join(f"{line}\n" for line in LATE))
-    found = {int(line) for line in re.findall(r"^\s+(\d+):\d+\s+error .* no-restricted-", said, re.M)}
-    assert [line for n, line in enumerate(LATE, 1) if n not in found] == [], said

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 from certificates import certified
-from failovers import SILENT_MOST, Failover, problems
 
 from smsgw.core.errors import SmsgwError
 from smsgw.platform.database.queries import locks_wanted
@@ -162,6 +161,9 @@ def test_the_command_line_has_what_the_service_has(smsgwctl: Installed) -> None:
     smsgwctl.environment(f"# of all\nSMSGW_DATABASE_DSN={PASSWORD}\nPGSSLMODE=require\nSMSGW_A_B='q\"'")
     _, found = smsgwctl()
     assert (found["SMSGW_DATABASE_DSN"], found["PGSSLMODE"], found["SMSGW_A_B"]) == (PASSWORD, "require", 'q"')
+    smsgwctl.environment("SMSGW_NODE_DATA_DIR=/one\nSMSGW_DATABASE_DSN=of-the-file")
+    _, found = smsgwctl("status", SMSGW_NODE_DATA_DIR="/var/lib/smsgw/2")
+    assert (found["SMSGW_NODE_DATA_DIR"], found["SMSGW_DATABASE_DSN"]) == ("/var/lib/smsgw/2", "of-the-file")
 
 
 @pytest.mark.parametrize(
@@ -204,12 +206,6 @@ def test_a_line_that_is_not_understood_ends_the_command(smsgwctl: Installed, tex
     assert "pa55" not in str(told.value)
 
 
-def test_what_the_caller_says_wins_over_the_files(smsgwctl: Installed) -> None:
-    smsgwctl.environment("SMSGW_NODE_DATA_DIR=/one\nSMSGW_DATABASE_DSN=of-the-file")
-    _, found = smsgwctl("status", SMSGW_NODE_DATA_DIR="/var/lib/smsgw/2")
-    assert (found["SMSGW_NODE_DATA_DIR"], found["SMSGW_DATABASE_DSN"]) == ("/var/lib/smsgw/2", "of-the-file")
-
-
 def test_a_node_of_several_is_named(smsgwctl: Installed) -> None:
     """``@2`` has what smsgw@2 has; without it nobody gets an empty node beside those that are there."""
     smsgwctl.environment("SMSGW_HTTP_LISTEN=of-all\nSMSGW_DATABASE_DSN=of-all")
@@ -240,12 +236,3 @@ def test_the_key_file_is_where_the_service_may_write() -> None:
     text = (ROOT / "docs" / "ha.md").read_text("utf-8")
     assert f"install -o smsgw -g smsgw -m 600 /dev/null {key_file}" in text
     assert f"openssl rand -hex 32 > {key_file} " in text
-
-
-def test_a_run_of_faults_is_told_as_it_was() -> None:
-    well = Failover("killed", "db1", "db2", 25.0, "nothing")
-    long = Failover("frozen", "db2", "db3", SILENT_MOST + 1, "nothing")
-    never = Failover("cut_off", "db3", "db1", 25.0, "nothing", again=False)
-    assert problems([well], 1) == []
-    assert problems([well, long, never], 4) == ["3 of 4 faults were played", str(long), str(never)]
-    assert "NOTHING IS SENT" in str(never)

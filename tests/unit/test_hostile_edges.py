@@ -91,7 +91,6 @@ def test_bodies(name: str) -> None:
 
 
 def test_a_body_of_many_texts() -> None:
-    """As large as a body may be: what is dear for each octet shows."""
     from targets import run_api
 
     route = [r.path for r in ROUTES if r.body is not None].index("/messages/batch")
@@ -136,7 +135,6 @@ def test_what_the_decoder_says_of_texts() -> None:
 
 
 def _form(text: str) -> None:
-    """Each of its fields at once."""
     form = SendForm.read(dict.fromkeys(("account", "to", "type", "sign", "content", "key"), text))
     form.check(recipients(form.to), set(MessageType))
     preview(form.sign, form.content)
@@ -173,7 +171,6 @@ def test_values(name: str) -> None:
 
 
 def test_cells(tmp_path: Path) -> None:
-    """Of a file that is imported, in the process that reads it."""
     plan = Plan(task_id=1, phone=0, columns=(1,), names=("a",), content="您好{a}")
 
     def work(text: str) -> None:
@@ -189,7 +186,6 @@ def test_cells(tmp_path: Path) -> None:
 
 
 def fields_of(dialect: Dialect, cls: type[Pdu]) -> Iterator[tuple[str, int]]:
-    """Those that take text, and how many octets."""
     for row in dialect.layout(cls).rows:
         match row.kind:
             case CStr():
@@ -201,7 +197,6 @@ def fields_of(dialect: Dialect, cls: type[Pdu]) -> Iterator[tuple[str, int]]:
 
 
 def pdus_with(dialect: Dialect, text: bytes) -> Iterator[Pdu]:
-    """Every PDU of a dialect with the text wherever it has room for one."""
     for cls in dialect.pdus.values():
         pdu = cls()
         for name, size in fields_of(dialect, cls):
@@ -301,13 +296,11 @@ def test_what_carriers_bring(coding: int, encoding: str) -> None:
 
 
 def sar_of(*values: bytes) -> tuple[Tlv, ...]:
-    """A reference, how many parts, which of them."""
     tags = (tlvs.SAR_MSG_REF_NUM, tlvs.SAR_TOTAL_SEGMENTS, tlvs.SAR_SEGMENT_SEQNUM)
     return tuple(Tlv(tag, value) for tag, value in zip(tags, values, strict=True))
 
 
 def submits(text: bytes, coding: int) -> Iterator[tuple[int, Pdu]]:
-    """By partners: with all that the protocols have room for."""
     header = bytes((5, 0, 3, 1, 2, 1))
     payload = (Tlv(tlvs.MESSAGE_PAYLOAD, text[: SIZE - 1]),)
     plain: dict[str, Any] = {"destination_addr": "13800138000", "data_coding": coding}
@@ -351,7 +344,6 @@ def test_a_text_beyond_what_can_be_sent_is_refused_unread() -> None:
 
 
 def test_parts_said_beside_the_text_are_parts_of_something() -> None:
-    """255 at most, as everywhere; a number too long to be written down breaks nothing."""
     long = b"\xff" * 60_000
     _, face, partner = PARTNERS[0]
     submit = smpp.SubmitSm(destination_addr="13800138000", short_message=b"a", tlvs=sar_of(long, long, b"\1"))

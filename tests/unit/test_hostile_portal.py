@@ -108,7 +108,6 @@ SIMPLIFIED = Plain(traditional.load())
 
 
 def _svg(text: str) -> None:
-    """As a text, an attribute, a style and a path."""
     inside = text.replace("<", "").replace("&", "").replace("\0", "")
     quoted = inside.replace('"', "")
     pictures.clean(

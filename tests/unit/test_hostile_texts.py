@@ -69,7 +69,6 @@ def test_what_is_too_long_is_refused_before_anything_looks_at_it() -> None:
 
 
 def test_a_batch_of_braces() -> None:
-    """Nine hundred texts of a thousand braces each, as one call may bring them."""
     check = checker()
     items = tuple(SendItem(f"138{n:08}", "{" * (MAX_CHARACTERS - 10) + str(n)) for n in range(900))
     request = SendRequest(ACCOUNT, items, MessageType.NOTICE, Origin.API, "key")

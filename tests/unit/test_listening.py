@@ -94,7 +94,6 @@ async def answered(pair: Pair) -> bytes:
 
 
 async def closed(pair: Pair) -> bool:
-    """Whether the other side has ended it, within a moment."""
     try:
         return await asyncio.wait_for(pair[0].read(1), 1.0) == b""
     except ConnectionError:
@@ -192,7 +191,6 @@ async def test_a_greeting_counts_and_is_given_up(octets: bytes) -> None:
 
 @pytest.fixture
 def tls(tmp_path: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's context, and that of who trusts it."""
     Authority(tmp_path / "ca.pem").certify(tmp_path / "server.pem", HERE)
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     server.load_cert_chain(tmp_path / "server.pem")
@@ -211,7 +209,6 @@ class Mute:
 
 @asynccontextmanager
 async def muted(tls: tuple[ssl.SSLContext, ssl.SSLContext], **limits: int) -> AsyncIterator[tuple[Stage, Any]]:
-    """A stage with TLS, and what lets so many mute ones come to it."""
     mute: list[Mute] = []
     async with stage(tls[0], **limits) as here:
 

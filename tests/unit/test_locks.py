@@ -20,14 +20,12 @@ ENTRY = re.compile(r"^([a-z0-9._-]+)==(\S+)(?: ; [^\\]+)?((?: \\\n    --hash=sha
 
 
 def locked(name: str) -> dict[str, Version]:
-    """The releases of a lock file; every line of it must belong to one."""
     text = (LOCKS / name).read_text("utf-8").partition("\n")[2]
     assert ENTRY.sub("", text).strip() == "", "something else than releases with their hashes"
     return {entry[1]: Version(entry[2]) for entry in ENTRY.finditer(text)}
 
 
 def asked(*extras: str) -> list[Requirement]:
-    """What ``setup.cfg`` asks for."""
     config = configparser.ConfigParser()
     config.read(ROOT / "setup.cfg", "utf-8")
     lists = [config["options"]["install_requires"], *(config["options.extras_require"][e] for e in extras)]

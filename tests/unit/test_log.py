@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -15,68 +16,60 @@ import pytest
 from smsgw.runtime.log import Output
 
 
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
 def test_a_full_disk_loses_lines_and_raises_nothing() -> None:
-    full = os.open("/dev/full", os.O_WRONLY)
-    try:
-        output = Output(full)
+    with open("/dev/full", "wb", buffering=0) as full:
+        output = Output(full.fileno())
         for _ in range(3):
             output.write("a line\n")
         assert output.lost == 3
-    finally:
-        os.close(full)
 
 
-def test_a_pipe_that_nobody_reads_makes_nobody_wait_and_what_is_missing_is_said_when_it_is_read() -> None:
-    reading, writing = os.pipe()
-    try:
-        output = Output(writing)
-        began = time.monotonic()
-        for n in range(2000):
-            output.write(f"{n:99}\n")
-        assert time.monotonic() - began < 10, "a tenth of a second for each line were minutes"
-        kept = os.read(reading, 1 << 20).decode().splitlines()
-        assert [int(line) for line in kept] == list(range(len(kept)))
-        assert output.lost == 2000 - len(kept) > 0
-        output.write("again\n")
-        lost, again = os.read(reading, 8192).decode().splitlines()
-        assert json.loads(lost) == {"lines": 2000 - len(kept), "event": "log.lost", "level": "error"}
-        assert (again, output.lost) == ("again", 0)
-    finally:
-        os.close(reading)
-        os.close(writing)
+def test_a_pipe_that_nobody_reads_makes_nobody_wait_and_what_is_missing_is_said(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    output = Output(writing)
+    began = time.monotonic()
+    for n in range(2000):
+        output.write(f"{n:99}\n")
+    assert time.monotonic() - began < 10, "a tenth of a second for each line were minutes"
+    kept = os.read(reading, 1 << 20).decode().splitlines()
+    assert [int(line) for line in kept] == list(range(len(kept)))
+    assert output.lost == 2000 - len(kept) > 0
+    output.write("again\n")
+    lost, again = os.read(reading, 8192).decode().splitlines()
+    assert json.loads(lost) == {"lines": 2000 - len(kept), "event": "log.lost", "level": "error"}
+    assert (again, output.lost) == ("again", 0)
 
 
-def test_two_threads_write_whole_lines() -> None:
-    reading, writing = os.pipe()
-    try:
-        output = Output(writing)
+def test_two_threads_write_whole_lines(pipe: tuple[int, int]) -> None:
+    reading, writing = pipe
+    output = Output(writing)
 
-        def write(letter: str) -> None:
-            for _ in range(300):
-                output.write(letter * 99 + "\n")
+    def write(letter: str) -> None:
+        for _ in range(300):
+            output.write(letter * 99 + "\n")
 
-        with ThreadPoolExecutor(2) as pool:
-            for done in [pool.submit(write, letter) for letter in "ab"]:
-                done.result(20)
-        kept = os.read(reading, 1 << 20).decode().splitlines()
-        assert set(kept) <= {"a" * 99, "b" * 99}
-        assert len(kept) + output.lost == 600
-    finally:
-        os.close(reading)
-        os.close(writing)
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(write, letter) for letter in "ab"]:
+            done.result(20)
+    kept = os.read(reading, 1 << 20).decode().splitlines()
+    assert set(kept) <= {"a" * 99, "b" * 99}
+    assert len(kept) + output.lost == 600
 
 
-def test_a_line_longer_than_the_pipe_gives_up_in_time() -> None:
-    reading, writing = os.pipe()
-    try:
-        output = Output(writing)
-        began = time.monotonic()
-        output.write("x" * 1_000_000 + "\n")
-        assert time.monotonic() - began < 10
-        assert output.lost == 1
-    finally:
-        os.close(reading)
-        os.close(writing)
+def test_a_line_longer_than_the_pipe_gives_up_in_time(pipe: tuple[int, int]) -> None:
+    output = Output(pipe[1])
+    began = time.monotonic()
+    output.write("x" * 1_000_000 + "\n")
+    assert time.monotonic() - began < 10
+    assert output.lost == 1
 
 
 EVIL = "x\n2026-01-01 [error] forged\r\x1b[2J\x9b2J\u202eabc\u2028\0\u4e2d"

@@ -90,7 +90,6 @@ def _set(items: Any) -> set[int]:
 
 
 def _within(op: Any, arg: Any) -> list[Any]:
-    """The sequences of which an item is made."""
     if op in REPEATS:
         return [arg[2]]
     if op is sre.BRANCH:
@@ -142,7 +141,6 @@ class Tree:
         return _letters(op, arg, self.flags), False
 
     def all(self, items: Any) -> Set:
-        """All characters that a sequence can have."""
         found: Set = frozenset()
         for op, arg in items:
             if within := _within(op, arg):
@@ -195,7 +193,6 @@ class Tree:
                 return
 
     def _repeats(self, op: Any, arg: Any) -> Iterator[Any]:
-        """The repeats that an item is or has."""
         if op in REPEATS:
             yield arg
         if op not in KEPT:

@@ -34,24 +34,13 @@ def test_what_is_there_already_is_closed_for_others_and_for_others_alone(tmp_pat
     assert mode(data / "pg" / "x") == 0o644, "PostgreSQL's own affair"
 
 
-def test_a_new_folder_is_closed_whatever_the_mask(tmp_path: Path) -> None:
+def test_new_folders_are_closed_and_those_of_all_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = os.umask(0)
     try:
         private.close(tmp_path / "a")
     finally:
         os.umask(before)
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
-
-
-def test_a_folder_for_all_stays_one(tmp_path: Path) -> None:
-    shared = tmp_path / "shared"
-    shared.mkdir()
-    shared.chmod(0o1777)
-    private.close(shared)
-    assert shared.stat().st_mode & 0o7777 == 0o1777
-
-
-def test_a_folder_of_the_system_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     changed: list[Path] = []
     monkeypatch.setattr(Path, "chmod", lambda path, _: changed.append(path))
     private.close(Path("/"))
@@ -60,14 +49,14 @@ def test_a_folder_of_the_system_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) 
     assert [path for path in changed if path.is_dir()] == []
 
 
-@pytest.mark.root_only
-def test_a_folder_of_another_user_stays_as_it_is(tmp_path: Path) -> None:
-    theirs = tmp_path / "theirs"
-    theirs.mkdir()
-    theirs.chmod(0o755)
-    os.chown(theirs, 65534, 65534)
-    private.close(theirs)
-    assert theirs.stat().st_mode & 0o777 == 0o755
+@pytest.mark.parametrize(("mode", "owner"), [(0o1777, -1), pytest.param(0o755, 65534, marks=pytest.mark.root_only)])
+def test_a_folder_for_all_or_of_another_user_stays_as_it_is(tmp_path: Path, mode: int, owner: int) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    folder.chmod(mode)
+    os.chown(folder, owner, owner)
+    private.close(folder)
+    assert folder.stat().st_mode & 0o7777 == mode
 
 
 def test_the_unit_leaves_no_core_and_sees_no_history() -> None:

@@ -81,14 +81,7 @@ async def test_no_stack_is_kept(log: Log) -> None:
     assert log.lines[1][2] == {"times": 2}
 
 
-def test_without_a_loop_all_is_told(log: Log) -> None:
-    sparing = Sparing(log)
-    for _ in range(3):
-        sparing.info("x", 1)
-    assert len(log.lines) == 3
-
-
-def test_another_loop_starts_anew(log: Log) -> None:
+def test_another_loop_starts_anew_and_without_one_all_is_told(log: Log) -> None:
     sparing = Sparing(log, every=5.0)
 
     async def twice() -> None:
@@ -98,3 +91,6 @@ def test_another_loop_starts_anew(log: Log) -> None:
     asyncio.run(twice())
     asyncio.run(twice())
     assert len(log.lines) == 2
+    for _ in range(3):
+        Sparing(log).info("x", 1)
+    assert len(log.lines) == 5

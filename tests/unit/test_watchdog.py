@@ -43,7 +43,6 @@ class Systemd:
         self._socket.close()
 
     def silence(self) -> float:
-        """The longest time without a sign of life, until now."""
         times = [at for at, said in self.heard if said == "WATCHDOG=1"]
         assert times, "never fed"
         return max(b - a for a, b in zip(times, [*times[1:], time.monotonic()], strict=True))

@@ -68,10 +68,14 @@ def _entered() -> Iterator[tuple[str, str]]:
         yield from ((kind, f"{kind}.{word}") for word in said)
 
 
-def test_every_action_has_a_name() -> None:
+def test_every_action_and_list_has_a_name() -> None:
     entered = list(_entered())
     assert len({action for _, action in entered}) > 120, "the search finds them"
     assert [f"{where} {action}" for where, action in entered if action not in LABELS["audit_action"]] == []
+    names = {one.name for m in discovery.modules() for one in vars(m).values() if isinstance(one, ListPage)}
+    assert sorted(names - set(LABELS["audit_object"])) == []
+    said = set(map(str, Registration)) - {Registration.EXPIRED.value}
+    assert said <= LABELS["audit_value"].keys()
 
 
 def test_every_object_has_a_name() -> None:
@@ -88,20 +92,12 @@ def test_every_object_has_a_name() -> None:
     assert missing == set()
 
 
-def test_every_list_that_is_searched_has_a_name() -> None:
-    names = {one.name for m in discovery.modules() for one in vars(m).values() if isinstance(one, ListPage)}
-    assert sorted(names - set(LABELS["audit_object"])) == []
-
-
-def test_codes_are_shown_in_words_with_the_code() -> None:
+def test_codes_are_shown_in_words_and_found_by_them() -> None:
     name, code = action_words("staff.stop")
     assert (str(name), code) == ("停用人员", "staff.stop")
     assert action_words("of.yore") == ("of.yore", "of.yore")
     objects = ("staff/zhang", "account:demo", "audit")
     assert [str(object_words(one)[0]) for one in objects] == ["人员", "短信账号", "审计日志"]
-
-
-def test_actions_are_found_by_what_they_are_called() -> None:
     assert "staff.stop" in actions_called("停用")
     assert "staff.stop" in actions_called("Person Stopped")
     assert [*actions_called(" "), *actions_called("没有这个")] == []
@@ -120,8 +116,3 @@ def test_every_field_that_is_written_down_with_a_change_has_a_name() -> None:
         if isinstance(key, ast.Constant) and key.value not in LABELS["audit_field"]
     }
     assert not unknown
-
-
-def test_every_state_of_a_registration_stands_in_words_in_the_history_of_a_signature() -> None:
-    said = set(map(str, Registration)) - {Registration.EXPIRED.value}
-    assert said <= LABELS["audit_value"].keys()

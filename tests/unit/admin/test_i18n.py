@@ -10,7 +10,7 @@ from types import ModuleType
 
 import pytest
 
-from smsgw.admin.i18n import agreeing, teller, translations
+from smsgw.admin.i18n import agreeing, teller
 from smsgw.admin.pages.monitoring.alarm_rules import unit_of
 from smsgw.admin.words.fallback import WHY
 from smsgw.admin.words.lists import RESEND_WHY
@@ -58,11 +58,6 @@ def test_no_chinese_text_stands_outside_of_gettext_in_templates() -> None:
         assert not found, f"{path.name}: {found}"
 
 
-def test_lookup() -> None:
-    assert translations("zh").gettext("成功") == "成功"
-    assert translations("en").gettext("成功") == "Delivered"
-
-
 @pytest.mark.parametrize(
     ("text", "values", "said"),
     [
@@ -81,23 +76,17 @@ ELSEWHERE = {"delivered", "maybe", "waiting", "again", "test", "code", "dead", "
 """What a chain says otherwise, or is never behind."""
 
 
-def test_every_reason_has_its_words() -> None:
+def test_what_has_a_name_in_the_program_has_its_words() -> None:
     assert RESEND_WHY.keys() == REASONS.keys()
     assert {reason for reason in REASONS if reason not in WHY} == ELSEWHERE
-
-
-_EXCLUSIVE = re.compile(r'(?:exclusive=|^RESOURCE = )"([^"]+)"', re.MULTILINE)
-
-
-def test_all_work_that_one_node_does_alone_has_a_name() -> None:
     found = {name for file in (ROOT / "smsgw").rglob("*.py") for name in _EXCLUSIVE.findall(file.read_text("utf-8"))}
     assert len(found) > 10
     assert found == NODE_JOB.keys()
-
-
-def test_every_number_of_a_condition_has_its_unit() -> None:
     shown = {(kind, name): TERMS[unit_of(kind, name)] for kind, known in KINDS.items() for name in known.values}
     assert [key for key, term in shown.items() if not term.endswith("）")] == []
+
+
+_EXCLUSIVE = re.compile(r'(?:exclusive=|^RESOURCE = )"([^"]+)"', re.MULTILINE)
 
 
 @pytest.mark.parametrize(

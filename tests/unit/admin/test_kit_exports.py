@@ -32,13 +32,10 @@ async def sheet_of(path: Path, mark: str, row: list[str | int | float]) -> str:
         return book.read("xl/worksheets/sheet1.xml").decode()
 
 
-async def test_a_long_number_keeps_its_digits(tmp_path: Path) -> None:
+async def test_numbers_and_the_foot_of_a_sheet(tmp_path: Path) -> None:
     sheet = await sheet_of(tmp_path / "a.xlsx", "mark", [1784637026123456789, 12.5])
     assert "1784637026123456789" in sheet
     assert "<v>12.5</v>" in sheet
-
-
-async def test_a_reason_does_not_change_the_foot_of_the_sheet(tmp_path: Path) -> None:
     mark = "x" * 195 + "&" * 20
     sheet = await sheet_of(tmp_path / "a.xlsx", mark, ["a", "b"])
     foot = sheet.partition("<oddFooter>")[2].partition("</oddFooter>")[0]

@@ -53,11 +53,14 @@ def test_values_have_their_types() -> None:
     }  # fmt: skip
 
 
-def test_what_is_left_out_is_empty() -> None:
+def test_what_is_left_out_is_empty_and_a_secret_is_never_shown_again() -> None:
     filled = FORM.read(data())
     assert filled.good
     empty = {key: filled.values[key] for key in ("size", "kind", "role", "enabled", "ip", "code", "id")}
     assert empty == {"size": None, "kind": "", "role": (), "enabled": False, "ip": (), "code": "", "id": None}
+    filled = FORM.blank({"code": "s3cret", "role": {"a"}, "ip": ["::1"], "enabled": True, "name": "x"})
+    assert filled.texts["code"] == []
+    assert (filled.texts["role"], filled.text("ip"), filled.text("enabled")) == (["a"], "::1", "1")
 
 
 @pytest.mark.parametrize(
@@ -80,12 +83,6 @@ def test_what_is_wrong_is_told_and_what_was_typed_stays(key: str, typed: str, sa
 @pytest.mark.parametrize(("typed", "said"), [("", words.REQUIRED), ("x", words.TOO_SHORT), ("x" * 9, words.TOO_LONG)])
 def test_lengths(typed: str, said: str) -> None:
     assert FORM.read({"name": typed}).errors["name"].text == said
-
-
-def test_a_secret_is_never_shown_again() -> None:
-    filled = FORM.blank({"code": "s3cret", "role": {"a"}, "ip": ["::1"], "enabled": True, "name": "x"})
-    assert filled.texts["code"] == []
-    assert (filled.texts["role"], filled.text("ip"), filled.text("enabled")) == (["a"], "::1", "1")
 
 
 def test_what_a_service_refuses_stands_at_its_field() -> None:

@@ -32,11 +32,6 @@ LEAF = st.none() | st.booleans() | st.integers() | st.sampled_from(["name", "tim
 JSON = LEAF | st.lists(LEAF) | st.dictionaries(st.sampled_from(["name", "x"]), LEAF)
 
 
-def test_a_column_without_the_right_does_not_exist() -> None:
-    assert [c.key for c in tables.allowed(COLUMNS, frozenset())] == ["name", "time"]
-    assert tables.read_sort("-number", COLUMNS, Sort("name")) == Sort("name")
-
-
 @given(st.dictionaries(st.sampled_from(["columns", "density", "size", "x"]), JSON))
 def test_whatever_was_chosen_there_is_a_table(chosen: dict[str, Any]) -> None:
     layout = tables.layout(COLUMNS, chosen)
@@ -45,10 +40,12 @@ def test_whatever_was_chosen_there_is_a_table(chosen: dict[str, Any]) -> None:
     assert layout.density in tables.DENSITIES
 
 
-def test_columns_stand_as_they_were_chosen() -> None:
+def test_columns_are_those_that_were_chosen_and_may_be_seen() -> None:
     layout = tables.layout(COLUMNS, {"columns": ["time", "name", "time", "evil", 3], "size": 50})
     assert ([c.key for c in layout.columns], layout.size) == (["time", "name"], 50)
     assert [c.key for c in tables.layout(COLUMNS, {}).columns] == ["name", "number"]
+    assert [c.key for c in tables.allowed(COLUMNS, frozenset())] == ["name", "time"]
+    assert tables.read_sort("-number", COLUMNS, Sort("name")) == Sort("name")
 
 
 # --- tokens ----------------------------------------------------------------------------------------------------------
@@ -128,7 +125,7 @@ def test_nothing_of_a_window_gets_into_the_statement(
 # --- cells, differences, charts --------------------------------------------------------------------------------------
 
 
-def test_cells_in_a_file_are_as_on_the_page() -> None:
+def test_cells_in_a_file_and_differences_are_as_on_the_page() -> None:
     row = SimpleNamespace(
         p="8613800138000", t=NOW, s="on", b=False, u=("李", "li"), l=("label", "/x"), g=["a", "b"], n=3, z=None,
         d=timedelta(seconds=2), c=Decimal("0.0385"),
@@ -141,9 +138,6 @@ def test_cells_in_a_file_are_as_on_the_page() -> None:
     }  # fmt: skip
     for key, (kind, wanted) in kinds.items():
         assert cells.plain(Column(key, kind, words={"on": "an"}), row, str.upper) == wanted, key
-
-
-def test_differences_go_into_what_is_within() -> None:
     found = differences({"a": 1, "b": {"c": [1, 2]}}, {"a": 1, "b": {"c": [1]}, "d": None})
     assert [(d.name, d.before and str(d.before), d.after and str(d.after), d.changed) for d in found] == [
         ("a", "1", "1", False), ("b.c", "1、2", "1", True), ("d", None, "—", True),
@@ -165,13 +159,10 @@ def test_a_chart_is_options_without_a_colour(kind: charts.Kind) -> None:
         Chart("t", kind, ["a"] * 2001, [])
 
 
-def test_a_heat_map_says_its_figures() -> None:
+def test_what_special_charts_say() -> None:
     options = Chart("t", charts.Kind.HEAT, ["a"], [Series("x", [1200])]).options
     assert options["series"][0]["label"] == {"show": True}
     assert options["visualMap"]["text"] == ["1,200", "0"]
-
-
-def test_rates_of_what_does_not_follow_each_other_are_dots_without_a_line() -> None:
     def rate(*, dots: bool) -> dict[str, Any]:
         bars, rates = [Series("n", [3, 4])], [Series("r", [50.0, None])]
         made = Chart("t", charts.Kind.STACK, ["a", "b"], bars, rates=rates, dots=dots).options["series"][-1]

@@ -31,12 +31,16 @@ def test_the_menu_shows_only_what_one_may_open() -> None:
     assert [p for p in everything if p in ("/", "/send", "/records")] == ["/", "/send", "/records"]
 
 
-def test_every_entry_leads_to_a_page_that_needs_the_same_permission() -> None:
+def test_every_entry_leads_to_a_page_of_its_own_address() -> None:
     reached = {(r.path, r.action) for r in discovery.routes() if r.method == "GET"}
     for entry in discovery.entries():
         assert (entry.path, entry.permission) in reached, entry
     keys = [entry.key for entry in discovery.entries()]
     assert len(keys) == len(set(keys))
+    routes = discovery.routes()
+    assert len({(r.method, r.path) for r in routes}) == len(routes)
+    with_place = ["{" in r.path for r in routes]
+    assert with_place == sorted(with_place)
 
 
 def test_every_permission_opens_something_by_itself() -> None:
@@ -57,13 +61,10 @@ def test_what_a_permission_implies_goes_no_further_than_it_must() -> None:
         assert not PROOFS.keys() & more, f"{permission}: nobody asks who it is"
 
 
-def test_an_entry_without_words_is_refused() -> None:
+def test_groups_and_entries_have_their_words() -> None:
+    assert {key.partition(".")[0] for key in ENTRIES} == GROUPS.keys()
     with pytest.raises(ValueError, match="no such entry"):
         Entry("records.nothing", "/nothing", P.HOME_VIEW)
-
-
-def test_every_group_of_the_menu_has_entries() -> None:
-    assert {key.partition(".")[0] for key in ENTRIES} == GROUPS.keys()
 
 
 def test_the_longest_beginning_of_the_address_is_where_one_is() -> None:
@@ -93,13 +94,6 @@ def test_a_shortcut_stands_in_the_menu_and_its_page_where_it_belongs() -> None:
         ("签名设置", "/signs"), ("部门管理", "/departments"), ("人员管理", "/staff"), ("平台设置", "/platform"),
     ]  # fmt: skip
     assert all(entry.shortcut for entry in area.entries)
-
-
-def test_an_address_belongs_to_one_page_and_fixed_ones_come_first() -> None:
-    routes = discovery.routes()
-    assert len({(r.method, r.path) for r in routes}) == len(routes)
-    with_place = ["{" in r.path for r in routes]
-    assert with_place == sorted(with_place)
 
 
 def test_every_label_of_the_menu_is_found_by_its_pinyin() -> None:

@@ -59,15 +59,12 @@ async def test_many_at_once_take_no_thread_and_two_processes(
     assert len(begun) == 2
 
 
-async def test_a_process_that_was_killed_is_replaced(passwords: Passwords) -> None:
+async def test_a_killed_process_and_one_who_gives_up_leave_nothing(passwords: Passwords) -> None:
     assert await passwords.verify(STORED, "Right-Horse-7")
     (process,) = passwords._idle
     process.kill()
     assert await passwords.verify(STORED, "Right-Horse-7")
     assert passwords._idle != [process]
-
-
-async def test_who_gives_up_leaves_no_answer_for_the_next_one(passwords: Passwords) -> None:
     assert await passwords.verify(STORED, "Right-Horse-7")
     asking = aio.spawn(passwords.verify(STORED, "Right-Horse-7"), name="asking")
     await asyncio.sleep(0)  # the job is written

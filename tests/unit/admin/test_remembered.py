@@ -114,14 +114,11 @@ async def test_an_error_is_for_who_met_it(clock: Clock) -> None:
     assert await second == 1
 
 
-async def test_how_long_an_answer_is_good_may_depend_on_it(clock: Clock) -> None:
+async def test_how_long_an_answer_is_good_may_depend_on_it_and_the_oldest_go(clock: Clock) -> None:
     kept, source = Remembered(), Source(open=True)
     for answer in (1, 2, 2):
         assert await asking(kept, source, lambda n: 0 if n == 1 else 10) == answer
         clock.now += 1
-
-
-async def test_the_oldest_answers_are_forgotten(clock: Clock) -> None:
     kept = Remembered()
 
     async def find() -> int:

@@ -69,8 +69,12 @@ def test_provinces_have_their_names_in_both_languages_and_are_found_by_either() 
     assert str(provinces.Region("北京", "")) == "北京"
 
 
-def test_times_are_chinas() -> None:
+def test_times_are_chinas_and_addresses_of_files_change_with_their_content(tmp_path) -> None:
     assert china_time(datetime(2026, 1, 1, 20, 0, tzinfo=UTC)) == "01-02 04:00:00"
+    (tmp_path / "a.css").write_text("a{}")
+    first = StaticFiles(tmp_path).url("a.css")
+    (tmp_path / "a.css").write_text("b{}")
+    assert StaticFiles(tmp_path).url("a.css") != first
 
 
 def test_the_day_is_compared_until_its_last_whole_hour() -> None:
@@ -138,13 +142,6 @@ def test_statuses_read_as_in_the_api() -> None:
     assert words.STATUS_COLOUR.keys() == STATUS_NAMES.keys() == words.EXPLANATION.keys()
 
 
-def test_addresses_of_files_change_with_their_content(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    (tmp_path / "a.css").write_text("a{}")
-    first = StaticFiles(tmp_path).url("a.css")
-    (tmp_path / "a.css").write_text("b{}")
-    assert StaticFiles(tmp_path).url("a.css") != first
-
-
 @pytest.mark.parametrize(
     ("code", "shown"),
     [
@@ -161,27 +158,21 @@ def test_a_long_code_of_ours_may_break_after_an_underscore(code: str, shown: str
 CALL = cast(Call, SimpleNamespace(language="zh", gettext=lambda text: text))
 
 
-def test_nothing_is_confirmed_for_nobody() -> None:
+def test_what_is_confirmed_refused_and_done_is_told() -> None:
     assert [Effect("", found).idle for found in ({"n": "0"}, {"n": 0}, {"n": 3}, {"waiting": "0"})] == [
         True, True, False, False,
     ]  # fmt: skip
     assert not Effect("", {"n": "0"}, option="也发给 %(dead)s 个").idle, "there is something to choose"
-
-
-def refused(field: str, labels: dict[str, str] | None = None) -> str:
-    return refusal(CALL, Invalid("PARAM_INVALID", field=field, reason=phrase("draft.choose")), labels or {})
-
-
-def test_fields_have_the_names_of_the_page() -> None:
     assert "send_at" not in refused("send_at")
     assert "计划时间" in refused("send_at")
     assert "来源地址" in refused("address")
     assert "接收地址" in refused("address", {"address": "note_hook"}), "of the form, not of another page"
-
-
-def test_steps_that_were_skipped_are_not_called_done() -> None:
     def at(key: str, **state: Any) -> list[int]:
         draft = cast(Any, SimpleNamespace(id=1))
         return Step(CALL, key, draft, Kind.SAME, State(content="您好", to="13800138000", **state), "k").done
 
     assert (at("confirm"), at("confirm", rate="5"), at("audience")) == ([1, 2], [1, 2, 3], [1])
+
+
+def refused(field: str, labels: dict[str, str] | None = None) -> str:
+    return refusal(CALL, Invalid("PARAM_INVALID", field=field, reason=phrase("draft.choose")), labels or {})

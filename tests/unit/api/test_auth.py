@@ -160,11 +160,16 @@ def test_only_live_keys_enter(keys: Key, headers: dict[str, str], code: str) -> 
     assert refused(authenticator, headers).code == code
 
 
-def test_both_secrets_of_a_rotation_enter_and_a_third_does_not() -> None:
+def test_secrets_of_a_rotation_and_of_test_keys() -> None:
     authenticator, _ = make(Key(secrets=("old", "new")))
     enter(authenticator, signed("old", nonce="a" * 16))
     enter(authenticator, signed("new", nonce="b" * 16))
     assert refused(authenticator, signed("other", nonce="c" * 16)).code == "AUTH_SIGNATURE_INVALID"
+    live, _ = make()
+    assert "string_to_sign" not in refused(live, signed("wrong")).detail
+    test, _ = make(Key(test=True))
+    told = refused(test, signed("wrong")).detail["string_to_sign"]
+    assert told == f"v2\nGET\n/api/v1/balance\n\n{int(NOW)}\n{NONCE}\n{EMPTY}\n"
 
 
 def test_a_nonce_enters_once_even_at_the_edges_of_its_time() -> None:
@@ -205,15 +210,7 @@ def test_a_nonce_has_its_shape(nonce: str) -> None:
     assert (error.code, error.detail["field"]) == ("PARAM_INVALID", "X-Sms-Nonce")
 
 
-def test_only_a_test_key_is_told_the_string_to_sign() -> None:
-    live, _ = make()
-    assert "string_to_sign" not in refused(live, signed("wrong")).detail
-    test, _ = make(Key(test=True))
-    told = refused(test, signed("wrong")).detail["string_to_sign"]
-    assert told == f"v2\nGET\n/api/v1/balance\n\n{int(NOW)}\n{NONCE}\n{EMPTY}\n"
-
-
-def test_bearer_needs_tls_and_an_allow_list() -> None:
+def test_what_a_bearer_needs() -> None:
     authenticator, _ = make(Key(ip_allow=(ip_network("192.0.2.0/24"),)), Key(key_id="open"))
     assert enter(authenticator, {"Authorization": "Bearer smk_k1"}).key.key_id == "k1"
     for name, secure, code in (
@@ -221,9 +218,6 @@ def test_bearer_needs_tls_and_an_allow_list() -> None:
         ("nobody", True, "AUTH_KEY_INVALID"),
     ):  # fmt: skip
         assert refused(authenticator, {"Authorization": f"Bearer smk_{name}"}, secure=secure).code == code
-
-
-def test_bearer_from_loopback_needs_neither_where_allowed() -> None:
     token = {"Authorization": "bearer smk_k1"}
     allowing, _ = make(Key(), allow_insecure_bearer=True)
     for address in ("127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"):

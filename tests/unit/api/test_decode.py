@@ -71,20 +71,30 @@ def test_wrong_fields_are_named(body: bytes, field: str) -> None:
     assert error.detail["reason"].english.isascii()
 
 
-def test_an_escaped_backslash_before_u0000_is_text() -> None:
+def test_odd_bodies_that_are_understood() -> None:
     body = decode.decode_body(SEND, b'{"to":["1"],"content":"a\\\\u0000b"}')
     assert body.content == "a\\u0000b"
+    assert (decode.decode_body(PULL, b"").limit, refused(b"").code) == (500, "PARAM_MISSING")
+    assert decode.decode_body(SEND, b'{"to":["1"],"to":["2"]}').to == ["2"]
+    body = decode.decode_body(
+        SEND,
+        b'{"to":["1"],"content":"x","kind":"sms","template_id":null,"params":{},"link":null,"fallback":[],'
+        b'"callback_url":null,"dedupe":null,"channel_hint":null,"report":true,"sign":null,"type":null,'
+        b'"client_ref":null,"ext":null,"extend_code":null,"send_at":null,"expire_at":null,"dry_run":null}',
+    )
+    assert body.content == "x"
+    assert decode.decode_body(SEND, b'{"to":["1"],"content":"x","kind":null,"params":null}').kind is None
 
 
-def test_missing_fields_are_named() -> None:
+def test_missing_fields_and_those_it_serves_are_named() -> None:
     two = b'{"items":[{"to":"1"},{"content":"x"}]}'
     for body, decoder, field in ((b"{}", SEND, "to"), (two, BATCH, "items[1].to")):
         error = refused(body, decoder)
         assert (error.code, error.detail["field"]) == ("PARAM_MISSING", field)
-
-
-def test_an_empty_body_is_an_empty_object() -> None:
-    assert (decode.decode_body(PULL, b"").limit, refused(b"").code) == (500, "PARAM_MISSING")
+    body = b'{"to":["1"],"content":"x","link":{"target":"https://a.example","type":"each"}}'
+    for error, field in ((refused(body), "link.type"), (refused(b'{"name":"x","fallback":7}', TASK), "fallback")):
+        assert (error.code, error.detail["field"]) == ("PARAM_INVALID", field)
+        assert error.detail["reason"].english != "not available on this server"
 
 
 @pytest.mark.parametrize(
@@ -96,28 +106,6 @@ def test_what_this_server_cannot_do_is_refused_by_name(field: str, value: bytes)
     assert (error.code, error.detail["field"]) == ("PARAM_INVALID", field)
     assert str(error.detail["reason"]) == "本服务器不支持此参数"
     assert error.detail["reason"].english == "not available on this server"
-
-
-def test_what_is_wrong_with_a_field_that_it_serves_is_said() -> None:
-    body = b'{"to":["1"],"content":"x","link":{"target":"https://a.example","type":"each"}}'
-    for error, field in ((refused(body), "link.type"), (refused(b'{"name":"x","fallback":7}', TASK), "fallback")):
-        assert (error.code, error.detail["field"]) == ("PARAM_INVALID", field)
-        assert error.detail["reason"].english != "not available on this server"
-
-
-def test_nothing_asked_of_them_is_accepted() -> None:
-    body = decode.decode_body(
-        SEND,
-        b'{"to":["1"],"content":"x","kind":"sms","template_id":null,"params":{},"link":null,"fallback":[],'
-        b'"callback_url":null,"dedupe":null,"channel_hint":null,"report":true,"sign":null,"type":null,'
-        b'"client_ref":null,"ext":null,"extend_code":null,"send_at":null,"expire_at":null,"dry_run":null}',
-    )
-    assert body.content == "x"
-    assert decode.decode_body(SEND, b'{"to":["1"],"content":"x","kind":null,"params":null}').kind is None
-
-
-def test_of_a_repeated_name_the_last_counts() -> None:
-    assert decode.decode_body(SEND, b'{"to":["1"],"to":["2"]}').to == ["2"]
 
 
 @pytest.mark.parametrize(

@@ -19,24 +19,18 @@ def test_success() -> None:
     assert msgspec.json.decode(envelope.success(None, "R", english=True))["message"] == "OK"
 
 
-def test_the_english_wording_of_a_detail() -> None:
+def test_what_an_error_says() -> None:
     error = SmsgwError("PARAM_INVALID", field="to", reason=words.phrase("text.at_most", limit=5))
     answer = msgspec.json.decode(envelope.failure(error, "R", english=True)[1])
     said = error.detail["reason"].english
     assert answer["message"] == answer["message_en"] == f"Invalid parameter to: {said}"
     assert answer["data"] == {"field": "to", "reason": said}
     assert said.isascii()
-
-
-def test_an_unknown_code_is_internal_and_says_nothing() -> None:
     status, body, _ = envelope.failure(SmsgwError("SURPRISE", password="x"), "REQ", english=False)
     assert status == 500
     answer = msgspec.json.decode(body)
     assert (answer["code"], answer["data"]) == ("INTERNAL", {"request_id": "REQ"})
     assert "REQ" in answer["message"]
-
-
-def test_retry_after_is_whole_seconds_and_in_the_message() -> None:
     _, body, headers = envelope.failure(Temporary("RATE_LIMITED", retry_after=2.2), "R", english=False)
     assert headers == {"Retry-After": "3"}
     assert "3 秒" in msgspec.json.decode(body)["message"]

@@ -19,7 +19,6 @@ OPERATIONS = {(o.method, o.path): o for chapter in CHAPTERS for o in chapter.ope
 
 
 def texts(node: Any) -> Iterator[str]:
-    """All descriptions and summaries of a document."""
     if isinstance(node, dict):
         for key, value in node.items():
             if key in ("description", "summary") and isinstance(value, str):
@@ -31,13 +30,11 @@ def texts(node: Any) -> Iterator[str]:
             yield from texts(one)
 
 
-def test_every_text_has_its_chinese() -> None:
+def test_every_text_has_its_chinese_and_no_other() -> None:
     missing = {text for text in texts(openapi.document(chinese=True)) if not re.search(r"[\u4e00-\u9fff]", text)}
     assert not missing, "add their Chinese to smsgw/api/words.py"
-
-
-def test_no_translation_is_left_over() -> None:
     assert set(words.CHINESE) <= set(texts(openapi.document())), "remove them from smsgw/api/words.py"
+    assert [c.title for c in CHAPTERS if c.title.isascii()] == []
 
 
 def test_every_field_says_what_it_means() -> None:
@@ -58,6 +55,8 @@ def test_the_manual_has_every_call_and_code() -> None:
         assert f"<code>{public.path if public.root else BASE + public.path}</code>" in page
     for code in CODES:
         assert f"<td><code>{code}</code></td>" in page
+    page = manual.page(alone=True)
+    assert ("<link" in page, "@page" in page) == (False, True)
 
 
 @pytest.mark.parametrize("route", [r for r in ROUTES if r.body is not None], ids=lambda r: f"{r.method} {r.path}")
@@ -65,12 +64,3 @@ def test_the_request_examples_are_accepted(route: Any) -> None:
     example = OPERATIONS[route.method, BASE + route.path].request
     assert example
     decoder_of(route.body).decode(example)
-
-
-def test_a_page_that_stands_alone_needs_nothing_else() -> None:
-    page = manual.page(alone=True)
-    assert ("<link" in page, "@page" in page) == (False, True)
-
-
-def test_chapters_have_chinese_titles() -> None:
-    assert [c.title for c in CHAPTERS if c.title.isascii()] == []

@@ -19,17 +19,18 @@ def at(seconds: float) -> datetime:
     return BEGAN + timedelta(seconds=seconds)
 
 
-def test_an_outage_has_its_time_and_cause() -> None:
+def test_outages_have_their_time_and_cause() -> None:
     (one,) = outages([(at(3.25), "database", "it was terminated by signal 11")], BEGAN, at(1))
     assert str(one) == (
         "outage of the database at 2026-12-01 18:00:03.250000 +0800 (2.2 s after the first post): "
         "it was terminated by signal 11"
     )
     assert "first post" not in str(outages([(at(3), "daemon", "x")], BEGAN, None)[0])
-
-
-def test_what_was_before_the_run_is_not_its_own() -> None:
     assert not outages([(at(-1), "database", "x")], BEGAN, None)
+    assert of_end(at(1), -11)[2] == "the process ended, terminated by signal 11: Segmentation fault"
+    assert of_end(at(1), 3)[2] == "the process ended, exit status 3"
+    (event,) = of_answers([at(2).timestamp()])
+    assert event == (at(2), "database", "a call was answered STORAGE_UNAVAILABLE")
 
 
 def test_a_fault_that_was_asked_for_explains_what_it_does_and_nothing_else() -> None:
@@ -55,16 +56,6 @@ def test_the_daemons_log_tells_of_outages() -> None:
         ("database", "spool.begun worker=2"),
     ]  # fmt: skip
     assert found[0][0] == at(0.5)
-
-
-def test_an_end_is_named_by_its_signal_or_status() -> None:
-    assert of_end(at(1), -11)[2] == "the process ended, terminated by signal 11: Segmentation fault"
-    assert of_end(at(1), 3)[2] == "the process ended, exit status 3"
-
-
-def test_answers_without_a_database_are_one() -> None:
-    (event,) = of_answers([at(2).timestamp()])
-    assert event == (at(2), "database", "a call was answered STORAGE_UNAVAILABLE")
 
 
 STARTED = [

@@ -18,7 +18,6 @@ NAMES = {parameter.name for parameter in bench.params}
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[Options]:
-    """What would be run."""
     found = list[Options]()
 
     def run(options: Options, _: Any) -> Any:
@@ -46,9 +45,6 @@ def test_a_profile_says_nothing_but_what_could_be_said(name: str, asked: list[Op
 def test_what_is_said_beside_a_profile_goes_before_it(asked: list[Options]) -> None:
     options = told(asked, "--messages", "3000", "--profile", "day", "--burst-seconds", "1")
     assert (options.load.messages, options.load.rate, options.load.burst_seconds) == (3000, 58.0, 1.0)
-
-
-def test_each_is_what_it_says(asked: list[Options]) -> None:
     day = told(asked, "--profile", "day").load
     assert (round(day.rate * 86_400, -6), day.pace.seconds) == (5_000_000, pytest.approx(310))
     steady = told(asked, "--profile", "steady")
@@ -88,11 +84,12 @@ def test_what_does_not_go_together_is_refused(arguments: str, why: str) -> None:
     assert why in done.output
 
 
-def test_evenly() -> None:
+def test_messages_are_due_evenly_or_at_once() -> None:
     pace = Pace(100, 20.0)
     assert [pace.due(n) for n in (0, 1, 99)] == [0.0, 0.05, 4.95]
     assert pace.seconds == 5.0
     assert [pace.by(at) for at in (0.0, 1.0, 4.99, 60.0)] == [0, 20, 99, 100]
+    assert Pace(10).due(9) == Pace(10).seconds == 0.0
 
 
 def test_a_burst_comes_in_the_middle_and_the_rest_on_both_sides() -> None:
@@ -102,10 +99,6 @@ def test_a_burst_comes_in_the_middle_and_the_rest_on_both_sides() -> None:
     assert [pace.by(at) for at in (0.5, 1.0, 2.0, 3.0, 3.5, 9.0)] == [10, 20, 120, 220, 230, 240]
     due = [pace.due(n) for n in range(240)]
     assert due == sorted(due)
-
-
-def test_without_a_pace_all_are_due_at_once() -> None:
-    assert Pace(10).due(9) == Pace(10).seconds == 0.0
 
 
 @pytest.mark.parametrize("pace", [(10, 0.0, 100.0, 1.0), (99, 10.0, 100.0, 1.0)])

@@ -127,6 +127,13 @@ def test_whatever_went_wrong_stands_above_in_chinese() -> None:
     assert not [one for one in said if re.search("[A-Za-z%]", one)]
     assert f"受理 {N - 1} 条，到达运营商 {N - 4} 条" in said
     assert "未达到 0 项" not in page
+    counts = Counts(N, N, N, N - 2, 0, 0, 0, unknown=2, repeated_calls=51, received=N, received_distinct=N,
+                    received_again=0)  # fmt: skip
+    codes = Codes(20.0, 1_200, LATENCY, LATENCY, LATENCY)
+    text = Read(page_of(codes=codes, fault=Fault("database", 30.1, 2.4), counts=counts)).text
+    assert "数据库在加压 30.1 秒后被强制结束，2.4 秒后恢复；重复提交的调用 51 次" in text
+    assert "0 / 0 / 2 · 2.4 s" in text
+    assert "每秒 20 条，共 1,200 条" in text
 
 
 @pytest.mark.parametrize(("what", "said"), [("database", "数据库"), ("daemon", "网关")])
@@ -154,16 +161,6 @@ def test_an_unwritable_report_costs_no_figures(
     assert "No space left" in done.output
 
 
-def test_codes_and_a_fault_have_their_lines() -> None:
-    counts = Counts(N, N, N, N - 2, 0, 0, 0, unknown=2, repeated_calls=51, received=N, received_distinct=N,
-                    received_again=0)  # fmt: skip
-    codes = Codes(20.0, 1_200, LATENCY, LATENCY, LATENCY)
-    text = Read(page_of(codes=codes, fault=Fault("database", 30.1, 2.4), counts=counts)).text
-    assert "数据库在加压 30.1 秒后被强制结束，2.4 秒后恢复；重复提交的调用 51 次" in text
-    assert "0 / 0 / 2 · 2.4 s" in text
-    assert "每秒 20 条，共 1,200 条" in text
-
-
 def test_a_run_that_has_measured_little_can_be_printed_too() -> None:
     bare = result(accept=None, post_to_carrier=None, post_to_report=None, course=None, accept_spread=[], carried=[],
                   counts=Counts(5, 0, 0, 0, 0, 0, 5))  # fmt: skip
@@ -177,13 +174,10 @@ def test_an_axis_ends_at_a_round_figure(value: float, most: float) -> None:
     assert report.round_up(value) == most
 
 
-def test_a_course_has_every_message_in_its_second() -> None:
+def test_figures_over_time_and_by_class() -> None:
     course = Course.of(10.0, 2.5, [(10.1, 100), (11.9, 50), (12.4, 30)], [10.5, 12.2])
     assert (course.step_s, course.accepted_per_s, course.reported_per_s) == (1, [100, 50, 60], [1, 0, 2])
     long = Course.of(0.0, 1_800.0, ((float(n), 1000) for n in range(1_800)), ())
     assert (long.step_s, len(long.accepted_per_s), set(long.accepted_per_s)) == (6, 300, {1000.0})
-
-
-def test_a_spread_has_each_call_in_one_class() -> None:
     counts = spread([0.0005, 0.001, 0.0011, 0.3, 7.0])
     assert (counts[0], counts[1], counts[8], counts[-1], sum(counts)) == (2, 1, 1, 1, 5)

@@ -71,10 +71,12 @@ def carried(accepted: int, reported: int) -> Observed:
     return seen
 
 
-def test_percentiles_are_by_the_nearest_rank() -> None:
+def test_percentiles_and_tenths() -> None:
     latency = Latency.of(n / 1000 for n in range(100, 0, -1))
     assert latency == Latency(50.0, 90.0, 99.0, 100.0)
     assert Latency.of([]) is None
+    times = [100 + n / 100 for n in range(0, 5000)] + [150.0 + n / 50 for n in range(0, 2500)] + [200.0]
+    assert by_tenth(times, 100.0, 100.0) == [100.0] * 5 + [50.0] * 4 + [50.1]
 
 
 def test_what_a_carrier_saw() -> None:
@@ -120,7 +122,7 @@ def test_the_cores_say_how_much_faster_a_run_could_be() -> None:
     assert "at most 1.25 times" in line
 
 
-def test_what_a_process_does_is_in_the_account_of_the_machine() -> None:
+def test_the_account_of_the_machine() -> None:
     meter = CpuMeter({"this": os.getpid()})
     meter.start()
     until = time.process_time() + 0.3
@@ -133,19 +135,10 @@ def test_what_a_process_does_is_in_the_account_of_the_machine() -> None:
     assert 0 <= cores.others < 1
     assert cores.idle + cores.others < 1
     assert cores.bound >= 1
-
-
-def test_what_the_host_gave_to_others_is_in_the_account_of_the_machine() -> None:
-    """All that a core had, and time stolen by other machines with it."""
-
+    # All that a core had, and time stolen by other machines with it.
     def told() -> float:
         head = Path("/proc/stat").read_text("ascii").partition("\n")[0]
         return sum(map(int, head.split()[1:9])) / os.sysconf("SC_CLK_TCK")
 
     before, found, after = told(), sum(machine_seconds()), told()
     assert before - 0.01 <= found <= after + 0.01
-
-
-def test_a_run_is_told_by_tenths_of_its_time() -> None:
-    times = [100 + n / 100 for n in range(0, 5000)] + [150.0 + n / 50 for n in range(0, 2500)] + [200.0]
-    assert by_tenth(times, 100.0, 100.0) == [100.0] * 5 + [50.0] * 4 + [50.1]

@@ -162,7 +162,6 @@ class Bench:
         return await self.dispatcher._claim_some()
 
     def answer(self, n: int) -> None:
-        """The carrier has answered so many: their places in the window are free."""
         self.line.out -= n
         self.dispatcher._pump()
 

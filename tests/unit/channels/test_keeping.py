@@ -71,11 +71,15 @@ async def test_of_each_second_only_so_many_are_kept_and_the_others_are_counted()
     assert len(desk.kept) == PER_SECOND + 1, "no answer without its submit"
 
 
-async def test_when_the_time_is_over_nothing_is_kept_and_nothing_is_left_out() -> None:
+async def test_when_the_time_is_over_or_it_is_full_nothing_is_kept() -> None:
     desk = Desk(-1.0)
     desk.submit(1)
     desk.submit(2, 12.0)
     assert (desk.kept, desk.left_out) == ([], 0)
+    desk = Desk()
+    desk.log._full.add(7)
+    desk.submit(1)
+    assert (desk.kept, desk.left_out) == ([], 1)
 
 
 async def test_a_database_that_takes_nothing_costs_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,13 +94,6 @@ async def test_a_database_that_takes_nothing_costs_little_memory(monkeypatch: py
         desk.keeping._open[part(n).key] = None
         desk.answer(n)
     assert len(desk.kept) == 60, "answers to what was taken, and no more"
-
-
-async def test_a_recording_that_is_full_takes_nothing_more() -> None:
-    desk = Desk()
-    desk.log._full.add(7)
-    desk.submit(1)
-    assert (desk.kept, desk.left_out) == ([], 1)
 
 
 def test_no_submit_of_any_protocol_has_a_field_for_a_password() -> None:

@@ -71,18 +71,12 @@ def test_an_answer_is_judged_by_its_code(protocol: str, answer: Any, status: int
     assert bool(outcome.carrier_id) == (kind is OutcomeKind.ACCEPTED)
 
 
-def test_refusals_for_now_are_retried_ever_more_slowly() -> None:
+def test_refusals_are_retried_ever_more_slowly_and_ids_are_told_apart() -> None:
     one = mapping("smpp34")
     delays = [one.outcome(claimed(attempt=n), smpp.SubmitSmResp(), 0x58).delay for n in (1, 2, 3, 10, 30_000)]
     assert delays == [1.0, 2.0, 4.0, MAX_RETRY, MAX_RETRY]
-
-
-def test_cmpp_messages_without_an_id_are_not_taken_for_one_another() -> None:
     pdu = cmpp.Deliver(msg_id=0, src_terminal_id="13800138000", dest_id="1069", msg_content=b"a")
     assert len({mapping("cmpp30").incoming(pdu).carrier_id for _ in range(2)}) == 2
-
-
-def test_parts_that_share_an_id_are_told_apart() -> None:
     pdu = cmpp.Deliver(msg_id=9, tp_udhi=1, msg_fmt=8, src_terminal_id="13800138000", dest_id="1069")
     contents = [bytes((5, 0, 3, 1, 2, n)) + "字".encode("utf-16-be") for n in (1, 2)]
     found = [mapping("cmpp30").incoming(pdu.replace(msg_content=content)) for content in contents]

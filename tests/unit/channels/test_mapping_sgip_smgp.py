@@ -47,20 +47,32 @@ def test_sgip_submit() -> None:
     assert (plain.message_coding, plain.message_content, plain.fee_type) == (0, b"code @ 1", 2)
 
 
-def test_sgip_long_message_has_headers() -> None:
+def test_long_messages_have_headers() -> None:
     content = "长" * 100
     for number, piece in enumerate(text.split(content, Coding.UCS2, ref=5), 1):
         pdu = mapping("sgip12").submit(part(content, number=number, total=2))
         assert (pdu.tp_udhi, pdu.message_content) == (1, piece.udh + piece.octets)
+    content = "长" * 100
+    made = mapping("smgp30")
+    for number in (1, 2):
+        pdu = made.submit(part(content, number=number, total=2))
+        assert pdu.tlvs == (Tlv(2, b"\1"), Tlv(9, b"\2"), Tlv(10, bytes((number,))))
+        assert pdu.msg_content[:6] == bytes((5, 0, 3, 5, 2, number))
+        assert len(pdu.msg_content) <= 140
 
 
-def test_sgip_id_is_known_before_and_after_the_answer() -> None:
+def test_sgip_ids_and_what_is_not_stored() -> None:
     made = mapping("sgip12")
     pdu = made.submit(part("x"))
     pdu.sequence = SEQUENCE
     assert made.written(pdu) == SEQUENCE_TEXT
     outcome = made.outcome(part("x"), sgip.SubmitResp(sequence=SEQUENCE), 0)
     assert (outcome.kind, outcome.carrier_id) == (OutcomeKind.ACCEPTED, SEQUENCE_TEXT)
+    made = mapping("sgip12")
+    assert made.incoming(sgip.Report(state=1)) is INTERMEDIATE
+    assert made.incoming(sgip.UserRpt()) is INTERMEDIATE
+    with pytest.raises(ValueError, match="not a delivery"):
+        made.incoming(sgip.SubmitResp())
 
 
 @pytest.mark.parametrize(
@@ -100,14 +112,6 @@ def test_sgip_reports(state: int, error: int, expected: tuple[PartState, str, st
     assert (report.carrier_id, report.number) == (SEQUENCE_TEXT, "8613800138000")
 
 
-def test_sgip_what_is_acknowledged_and_not_stored() -> None:
-    made = mapping("sgip12")
-    assert made.incoming(sgip.Report(state=1)) is INTERMEDIATE
-    assert made.incoming(sgip.UserRpt()) is INTERMEDIATE
-    with pytest.raises(ValueError, match="not a delivery"):
-        made.incoming(sgip.SubmitResp())
-
-
 def deliver(content: bytes, **fields: Any) -> sgip.Deliver:
     return sgip.Deliver(
         sequence=SEQUENCE, user_number="8613800138000", sp_number="1069000177", message_content=content, **fields
@@ -138,17 +142,7 @@ def test_smgp_submit() -> None:
     assert mapping("smgp30", prefix_86=True).submit(part("x")).dest_term_id == ("8613800138000",)
 
 
-def test_smgp_long_message_says_so_twice() -> None:
-    content = "长" * 100
-    made = mapping("smgp30")
-    for number in (1, 2):
-        pdu = made.submit(part(content, number=number, total=2))
-        assert pdu.tlvs == (Tlv(2, b"\1"), Tlv(9, b"\2"), Tlv(10, bytes((number,))))
-        assert pdu.msg_content[:6] == bytes((5, 0, 3, 5, 2, number))
-        assert len(pdu.msg_content) <= 140
-
-
-def test_smgp_ids_are_octets() -> None:
+def test_smgp_ids_are_octets_and_some_reports_are_none() -> None:
     made = mapping("smgp30")
     odd = bytes.fromhex("6495c36ac4ea6b00000c")
     assert made.outcome(part("x"), smgp.SubmitResp(msg_id=odd), 0).carrier_id == odd.hex()
@@ -156,6 +150,13 @@ def test_smgp_ids_are_octets() -> None:
     report = made.incoming(smgp.Deliver(is_report=1, src_term_id="13800138000", msg_content=b"id:" + odd + told))
     assert (report.carrier_id, report.state, report.code) == (odd.hex(), PartState.DELIVERED, "DELIVRD")
     assert made.outcome(part("x"), smgp.SubmitResp(), 0).carrier_id == ""
+    made = mapping("smgp30")
+    content = b"id:" + MSG_ID + b" stat:ENROUTE err:000 text:"
+    assert made.incoming(smgp.Deliver(is_report=1, msg_content=content)) is INTERMEDIATE
+    with pytest.raises(ValueError, match="without a message id"):
+        made.incoming(smgp.Deliver(is_report=1, msg_content=b"stat:DELIVRD"))
+    with pytest.raises(ValueError, match="not a delivery"):
+        made.incoming(smgp.SubmitResp())
 
 
 @pytest.mark.parametrize(
@@ -170,16 +171,6 @@ def test_smgp_failures(stat: str, err: str, code: str, cls: str) -> None:
     content = b"id:" + MSG_ID + f" Submit date:2404031200 Stat:{stat} Err:{err} Text:".encode()
     report = mapping("smgp30").incoming(smgp.Deliver(is_report=1, msg_content=content))
     assert (report.state, report.code, report.cls) == (PartState.UNDELIVERABLE, code, cls)
-
-
-def test_smgp_reports_that_are_none() -> None:
-    made = mapping("smgp30")
-    content = b"id:" + MSG_ID + b" stat:ENROUTE err:000 text:"
-    assert made.incoming(smgp.Deliver(is_report=1, msg_content=content)) is INTERMEDIATE
-    with pytest.raises(ValueError, match="without a message id"):
-        made.incoming(smgp.Deliver(is_report=1, msg_content=b"stat:DELIVRD"))
-    with pytest.raises(ValueError, match="not a delivery"):
-        made.incoming(smgp.SubmitResp())
 
 
 def test_smgp_messages_from_phones() -> None:

@@ -55,9 +55,20 @@ class Hall:
         return {name: n / sum(got.values()) for name, n in got.items()}
 
 
-def test_shares_follow_the_weights() -> None:
+def test_shares_follow_the_weights_and_old_pulls_are_forgotten() -> None:
     share = Hall(a=3, b=1).share()
     assert 0.70 < share["a"] < 0.80
+    hall = Hall(a=1, b=1)
+    hall.pulls("a", 1000)
+    hall.now += FADE * 6
+    assert hall.may("a")
+    hall = Hall(a=1, b=1)
+    hall.shares.leave(hall.ids["a"])
+    assert not hall.may("a")
+    assert hall.may("b")
+    hall = Hall(a=1)
+    hall.shares.slow({hall.ids["a"]: 0.2})
+    assert hall.share() == {"a": 1.0}
 
 
 def test_a_neighbour_without_room_or_health_leaves_its_share() -> None:
@@ -70,34 +81,6 @@ def test_a_neighbour_without_room_or_health_leaves_its_share() -> None:
     assert not hall.may("a")
     hall.carriers["b"].well = False
     assert hall.may("a")
-
-
-def test_old_pulls_are_forgotten() -> None:
-    hall = Hall(a=1, b=1)
-    hall.pulls("a", 1000)
-    hall.now += FADE * 6
-    assert hall.may("a")
-
-
-def test_a_standby_waits_until_no_primary_is_healthy() -> None:
-    hall = Hall(a=1, s="standby")
-    assert not hall.may("s")
-    hall.carriers["a"].well = False
-    assert hall.may("s")
-    hall.carriers["a"].well = True
-    assert not hall.may("s")
-
-
-def test_a_standby_helps_when_the_backlog_is_old() -> None:
-    hall = Hall(a=1, s="standby")
-    hall.shares.waits({POOL: STANDBY_AFTER + 1})
-    assert hall.may("s")
-    assert hall.may("a")
-    hall.shares.waits({})
-    assert not hall.may("s")
-
-
-def test_somebody_may_always_pull() -> None:
     hall = Hall(a=5, b=1, c=1)
     for pulls in ((100, 100, 100), (1000, 0, 0), (0, 0, 500)):
         for name, n in zip("abc", pulls, strict=True):
@@ -105,11 +88,19 @@ def test_somebody_may_always_pull() -> None:
         assert any(hall.may(name) for name in "abc")
 
 
-def test_who_has_left_the_table_pulls_nothing() -> None:
-    hall = Hall(a=1, b=1)
-    hall.shares.leave(hall.ids["a"])
-    assert not hall.may("a")
-    assert hall.may("b")
+def test_a_standby_waits_until_no_primary_is_healthy_or_the_backlog_is_old() -> None:
+    hall = Hall(a=1, s="standby")
+    assert not hall.may("s")
+    hall.carriers["a"].well = False
+    assert hall.may("s")
+    hall.carriers["a"].well = True
+    assert not hall.may("s")
+    hall = Hall(a=1, s="standby")
+    hall.shares.waits({POOL: STANDBY_AFTER + 1})
+    assert hall.may("s")
+    assert hall.may("a")
+    hall.shares.waits({})
+    assert not hall.may("s")
 
 
 def test_an_emergency_borrows_a_standby_as_soon_as_no_primary_has_room() -> None:
@@ -141,12 +132,6 @@ def test_a_slowed_channel_keeps_a_part_of_its_share_and_all_of_it_when_nobody_el
     hall.shares.slow({})
     hall.now += 20 * FADE
     assert 0.45 < hall.share(8000)["a"] < 0.55, "its share is back"
-
-
-def test_a_slowed_channel_that_is_alone_takes_all() -> None:
-    hall = Hall(a=1)
-    hall.shares.slow({hall.ids["a"]: 0.2})
-    assert hall.share() == {"a": 1.0}
 
 
 def test_looks_at_how_long_pools_have_waited_rest_by_what_they_take() -> None:

@@ -78,7 +78,6 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def leaves(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
-    """Every command below, with its name."""
     if not isinstance(command, click.Group):
         yield path, command
         return

@@ -44,13 +44,17 @@ def test_connections_that_go_together_have_the_same_numbers() -> None:
     assert desk.find(submit(1, "a1")) is first[0], "what was answered is another one"
 
 
-def test_what_differs_is_no_repeat() -> None:
+def test_what_differs_is_no_repeat_and_no_other_is_dropped() -> None:
     desk = Desk()
     desk.went(submit(1, "a1"))
     assert desk.find(submit(2, "a1")) is None
     assert desk.find(submit(1, "a2")) is None
     assert desk.find(submit(1, "a1"), partner=2) is None
     assert desk.find(submit(1, "a1", service_id="other")) is None
+    desk = Desk()
+    desk.went(submit(1, "a1"))
+    desk.left.drop(UnderWay(Request(submit(1, "a1"), 7)))
+    assert len(desk.left) == 1
 
 
 def test_what_is_left_is_forgotten() -> None:
@@ -59,11 +63,4 @@ def test_what_is_left_is_forgotten() -> None:
     assert [desk.find(submit(n, f"a{n}")) for n in range(4)] == [None, *old[1:]], ("the oldest, above the limit")
     assert desk.find(submit(3, "a3"), now=GOOD_FOR + 1) is None
     desk.went(submit(9, "new"), now=GOOD_FOR + 1)
-    assert len(desk.left) == 1
-
-
-def test_only_what_is_left_is_dropped() -> None:
-    desk = Desk()
-    desk.went(submit(1, "a1"))
-    desk.left.drop(UnderWay(Request(submit(1, "a1"), 7)))
     assert len(desk.left) == 1

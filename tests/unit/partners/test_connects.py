@@ -55,7 +55,6 @@ def test_the_connections_of_one_second_come_in_and_the_same_connect_later_or_fro
 
 
 def test_when_it_is_forgotten_its_time_is_over() -> None:
-    """However far ahead the clock was, and at whichever moment it is tried."""
     first = distance(1126120000, AT)
     assert first == timedelta(hours=24)
     for hours in (24, 36, 47.9, 48.1, 60):
@@ -64,13 +63,10 @@ def test_when_it_is_forgotten_its_time_is_over() -> None:
         assert problem(connects, 1126120000, now=hours * 3600, at=AT + timedelta(hours=hours)) != ""
 
 
-def test_what_another_node_has_seen_is_not_good_here() -> None:
+def test_what_is_remembered_is_of_all_nodes_and_has_a_limit() -> None:
     connects = Connects()
     connects.learn(7, STAMP, -100.0, 0.0)
     assert problem(connects) == "replayed"
-
-
-def test_what_is_remembered_has_a_limit() -> None:
     connects = Connects()
     for n in range(MAX_OF_ONE + 100):
         connects.note(7, n, 0.0)

@@ -24,7 +24,6 @@ class Acceptor:
 
 
 async def offered(acceptor: Acceptor, n: int) -> list[SmsgwError]:
-    """What is made known of submits that were read together."""
     known: list[SmsgwError] = []
 
     async def supervised(work: Any, requests: tuple[Any, ...]) -> None:

@@ -50,15 +50,14 @@ class House:
             writer.transport.abort()
 
 
-async def closed(reader: asyncio.StreamReader) -> None:
-    with contextlib.suppress(ConnectionResetError):
-        assert await asyncio.wait_for(reader.read(), 10) == b""
+def bind(sequence: int) -> bytes:
+    return SMPP34.encode(pdus.BindTransmitter(sequence=sequence, system_id="shop", password="x"))
 
 
-async def closed_after(reader: asyncio.StreamReader) -> None:
-    """Closed, whatever was answered before."""
+async def closed(reader: asyncio.StreamReader, *, unanswered: bool = True) -> None:
     with contextlib.suppress(ConnectionResetError):
-        await asyncio.wait_for(reader.read(), 10)
+        said = await asyncio.wait_for(reader.read(), 10)
+        assert not (said and unanswered)
 
 
 async def frame(reader: asyncio.StreamReader) -> bytes:
@@ -81,13 +80,13 @@ async def test_who_only_holds_a_place_loses_it_to_who_logs_in(house: House) -> N
     reader, writer = await house.knock("127.0.6.1")
     await closed(first[0])  # the oldest makes room
     await house.strangers(MAX_STRANGERS)
-    writer.write(SMPP34.encode(pdus.BindTransmitter(sequence=1, system_id="shop", password="x")))
+    writer.write(bind(1))
     answer = SMPP34.decode(await asyncio.wait_for(reader.read(1000), 10))
     assert (type(answer), answer.command_status) == (pdus.BindTransmitterResp, 0)
     await house.strangers(MAX_STRANGERS - 1)
 
 
-async def test_one_address_has_only_so_many(house: House) -> None:
+async def test_one_address_has_only_so_many_and_a_closed_listener_says_so(house: House) -> None:
     for _ in range(MAX_STRANGERS_OF_ONE):
         await house.knock("127.0.5.1")
     await house.strangers(MAX_STRANGERS_OF_ONE)
@@ -95,16 +94,20 @@ async def test_one_address_has_only_so_many(house: House) -> None:
     await closed(reader)
     await house.knock("127.0.5.2")
     await house.strangers(MAX_STRANGERS_OF_ONE + 1)
+    assert house.listener.listening
+    await house.listener.close()
+    assert not house.listener.listening
+    assert not Listener(SmppServer(), "127.0.0.1:0", (), house._login, shared=False).listening
 
 
 async def test_who_has_not_logged_in_may_not_be_wrong_as_often_as_a_partner(house: House) -> None:
     reader, writer = await house.knock("127.0.5.1")
     writer.write(b"\0\0\0\x10" * 4000)  # a thousand PDUs of a command that there is not
-    await closed_after(reader)
+    await closed(reader, unanswered=False)
     assert house.listener.violations["unknown-command"] == STRANGER.max_violations_per_minute + 1
     reader, writer = await house.knock("127.0.5.1")
     early = SMPP34.encode(pdus.EnquireLink(sequence=1))
-    writer.write(early * 3 + SMPP34.encode(pdus.BindTransmitter(sequence=4, system_id="shop", password="x")))
+    writer.write(early * 3 + bind(4))
     async with asyncio.timeout(10):
         answers = [await frame(reader) for _ in range(4)]
     answer = SMPP34.decode(answers[-1])
@@ -120,21 +123,14 @@ async def test_repeated_rubbish_ends_the_connection_later(house: House, monkeypa
         writer.write(b"\xff" * 64)
         readers.append(reader)
     for reader in readers[:2]:
-        await closed_after(reader)
+        await closed(reader, unanswered=False)
     async with asyncio.timeout(5):
         while house.listener.tarpit.held != 2:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
     reader, writer = await house.knock("127.0.5.1")
-    writer.write(SMPP34.encode(pdus.BindTransmitter(sequence=1, system_id="shop", password="x")))
+    writer.write(bind(1))
     assert type(SMPP34.decode(await asyncio.wait_for(frame(reader), 30))) is pdus.BindTransmitterResp
     assert house.listener.tarpit.held == 2, "who is right does not wait"
     for reader in readers[2:]:
-        await closed_after(reader)
+        await closed(reader, unanswered=False)
     await house.strangers(0)
-
-
-async def test_a_closed_listener_says_so(house: House) -> None:
-    assert house.listener.listening
-    await house.listener.close()
-    assert not house.listener.listening
-    assert not Listener(SmppServer(), "127.0.0.1:0", (), house._login, shared=False).listening

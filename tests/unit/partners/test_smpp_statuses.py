@@ -38,7 +38,6 @@ def sar(total: int, number: int) -> tuple[Tlv, ...]:
 
 
 def octets(pdu: Pdu, old: bytes = b"", new: bytes = b"") -> bytes:
-    """Its octets with something else in them, and the right length."""
     frame = SMPP34.encode(pdu).replace(old, new) if old else SMPP34.encode(pdu) + new
     return len(frame).to_bytes(4, "big") + frame[4:]
 

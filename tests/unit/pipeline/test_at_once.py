@@ -73,21 +73,15 @@ def at(*takers: Taker) -> AtOnce:
     return AtOnce(fleet)
 
 
-def test_each_message_goes_to_who_has_had_least_for_its_weight() -> None:
+def test_who_takes_a_message_and_what_waits() -> None:
     heavy, light = Taker(1, 100, 3.0), Taker(2, 100, 1.0)
     fences = at(heavy, light).open([call(n) for n in range(1, 41)])
     assert Counter(fence.channel_id for fence in fences.values()) == {1: 30, 2: 10}
-
-
-def test_a_message_is_taken_as_a_whole_and_by_one_channel() -> None:
     one, two = Taker(1, 3), Taker(2, 2)
     fences = at(one, two).open([call(11, 12, parts=2)])
     assert {id_: fence.channel_id for id_, fence in fences.items()} == {11: 1, 12: 2}
     assert [(part.id, part.part, part.total) for part in one.reserved] == [(11, 1, 2), (11, 2, 2)]
-
-
-def test_what_is_behind_one_that_waits_waits_too() -> None:
-    """A short one would find room where the long one before it has none; another queue has nothing to do with that."""
+    # A short one would find room where the long one before it has none; another queue has nothing to do with that.
     one = Taker(1, 2)
     fences = at(one).open([call(11, parts=3), call(12), call(13, lane=1), call(14)])
     assert set(fences) == {13}
@@ -116,7 +110,6 @@ def test_a_channel_is_told_once_what_it_has() -> None:
 
 @pytest.mark.parametrize("how", [Ended.NOT, Ended.IN_DOUBT])
 def test_what_is_not_known_to_be_committed_is_in_no_hand(how: Ended) -> None:
-    """Though the database had it as claimed."""
     one = Taker(1, 2)
     door = at(one)
     door.open([call(11)])

@@ -132,23 +132,6 @@ async def test_whole_messages_are_reported_in_the_order_of_their_ids_and_probes_
     assert effects.told == {"report": {5}, "mo": set()}
 
 
-async def test_a_step_withholds_the_report_of_a_message_from_those_after_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fall_back(effects: Effects) -> None:
-        """Undelivered messages are told another way first."""
-        for id_, parts in effects.ended.items():
-            if any(p["state"] == S.UNDELIVERABLE for p in parts):
-                effects.withheld.add(id_)
-
-    before = STEPS.index(module.report)
-    monkeypatch.setattr(module, "STEPS", (*STEPS[:before], fall_back, *STEPS[before:]))
-    effects = batch(1)
-    await follow_up(effects)
-    connection: Any = effects.connection
-    assert [event[3] for event in connection.events] == [100, 101]
-    assert sorted(effects.ended) == [100, 101, 102]
-    assert connection.asked == ORDER, "money, trace and counters are as they were"
-
-
 async def test_whoever_is_told_nothing_is_not_called(monkeypatch: pytest.MonkeyPatch) -> None:
     async def withhold_all(effects: Effects) -> None:
         effects.withheld |= effects.ended.keys()

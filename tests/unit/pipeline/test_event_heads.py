@@ -41,7 +41,6 @@ class Events:
         return NOW + timedelta(seconds=self.time)
 
     def put(self, age: float = 0.0) -> int:
-        """An event with an id of so many seconds ago."""
         id_ = first_id(self.now() - timedelta(seconds=age)) + next(self.serial)
         insort(self.waiting, id_)
         return id_
@@ -70,7 +69,6 @@ class Events:
         return found.events
 
     async def deliver(self, seconds: int, a_second: int = 200) -> None:
-        """As many come and are taken."""
         for _ in range(seconds * 10):
             for _ in range(a_second // 10):
                 self.put()
@@ -177,7 +175,6 @@ async def test_what_a_round_has_taken_is_not_lost_with_the_look_behind_it(events
 
 
 async def test_an_outage_leaves_nothing_to_rounds(events: Events) -> None:
-    """It does not tell that there is much to walk over."""
     old = events.put(age=30.0)
     events.away = True
     for _ in range(3):
@@ -203,7 +200,6 @@ async def test_a_round_goes_on_where_an_outage_has_met_it(events: Events) -> Non
 
 
 async def test_a_round_that_costs_nothing_is_made_at_once(events: Events) -> None:
-    """A look was given up while the database stood still; nothing is walked over."""
     old = [events.put(age) for age in (1e6, 3600.0, 30.0)]
     events.head._heads.failed([None])
     assert await events.take() == old

@@ -34,14 +34,13 @@ def test_the_longest_extension_behind_the_code(to: str, channel: int | None, own
     assert (account.id if account else None, left) == (owner, rest)
 
 
-def test_a_single_account_without_an_extension_owns_the_rest() -> None:
+def test_whose_the_rest_is() -> None:
     account, left = numbering((1, ""), (2, "55")).owner_of("1069000177", 3)
     assert (account.id, left) == (1, "77")
-
-
-def test_two_accounts_with_the_same_code_are_ambiguous() -> None:
     assert numbering((1, "55"), (2, "55")).owner_of("1069000155", 3) == (None, "")
     assert numbering((1, ""), (2, "")).owner_of("10690001", 3) == (None, "")
+    tree = numbering((1, "56"), (2, "55"), extensions=(Extension(1, "", "55", former=True),))
+    assert tree.owner_of("1069000155", 3)[0].id == 2
 
 
 def test_signatures_and_former_extensions() -> None:
@@ -54,9 +53,3 @@ def test_signatures_and_former_extensions() -> None:
     one, two = Account(1, "a1", "active", extend_code="56"), Account(2, "a2", "active")
     assert (tree.extension_of(two, "店"), tree.extension_of(two, "别的")) == ("77", "")
     assert tree.extension_of(one, "店") == "56"
-
-
-def test_what_is_in_use_goes_before_what_was() -> None:
-    tree = numbering((1, "56"), (2, "55"), extensions=(Extension(1, "", "55", former=True),))
-    account, _ = tree.owner_of("1069000155", 3)
-    assert account.id == 2

@@ -18,13 +18,10 @@ def test_the_title_of_every_kind_of_alarm_is_told_in_both_languages(kind: str) -
     packed(about)  # it is part of what an alarm says
 
 
-def test_what_no_alarm_is_called_stays_as_it_is() -> None:
+def test_titles_are_found_in_english_and_others_stay() -> None:
     named = str(labels_of("alarm")["channel_down"])
     for title in ("机房断电", f"{named}了", "channel is down"):
         assert title_said(title) == title
     assert len(str(title_said(title_of("channel_down", "channel/" + "a" * 200)))) == MOST_TITLE
-
-
-def test_titles_are_looked_for_in_english() -> None:
     assert str(labels_of("alarm")["channel_down"]) in titles_called(" CHANNEL is down ")
     assert titles_called(" ") == []

@@ -139,7 +139,7 @@ def test_mixes_that_are_none(written: str) -> None:
         parse_behaviour({"reports": written})
 
 
-def test_how_deliveries_go_out() -> None:
+def test_how_deliveries_and_mixes_are_written() -> None:
     assert (Behaviour().no_window, Behaviour().repeat_refused) == (False, None)
     behaviour = parse_behaviour({"no_window": True, "repeat_refused": "100"})
     assert (behaviour.no_window, behaviour.repeat_refused) == (True, Delay.fixed(0.1))
@@ -147,9 +147,6 @@ def test_how_deliveries_go_out() -> None:
     for wrong in ({"no_window": 1}, {"repeat_refused": "soon"}):
         with pytest.raises(ScenarioError):
             parse_behaviour(wrong)
-
-
-def test_codes_with_colons_in_a_mix() -> None:
     behaviour = parse_behaviour({"reports": "MK:0001=5, DELIVRD=95", "answers": "0x58=1,0=3"})
     assert behaviour.reports == Mix({"MK:0001": 5.0, "DELIVRD": 95.0})
     assert behaviour.answers == Mix({0x58: 1.0, 0: 3.0})

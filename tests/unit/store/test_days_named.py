@@ -28,15 +28,14 @@ def test_each_lower_bound_says_its_day_beside_it() -> None:
         f"SELECT FROM part p JOIN message m ON m.id = p.id AND (m.id >= $2 AND m.id >= {START}) "
         f"WHERE p.state = $1 OR (p.id >= $2 AND p.id >= {START})"
     )
-
-
-def test_a_day_has_one_text_and_each_bound_its_own() -> None:
     statement = "SELECT FROM event WHERE id >= $1 AND at > $2 AND id >= $3"
     texts = {named(statement, (NOON + n, None, START - 1)) for n in range(3)}
     assert texts == {
         f"SELECT FROM event WHERE (id >= $1 AND id >= {START}) AND at > $2 "
         f"AND (id >= $3 AND id >= {day_start(START - 1)})"
     }
+    statement = "SELECT FROM part WHERE id >= $1 AND id >= $2"
+    assert named(statement, (None, NOON)) == f"SELECT FROM part WHERE id >= $1 AND (id >= $2 AND id >= {START})"
 
 
 @pytest.mark.parametrize(
@@ -55,11 +54,6 @@ def test_a_day_has_one_text_and_each_bound_its_own() -> None:
 )
 def test_what_is_no_plain_bound_stays_as_it_is(statement: str) -> None:
     assert named(statement, (NOON,)) == statement
-
-
-def test_a_bound_that_is_no_id_stays_as_it_is() -> None:
-    statement = "SELECT FROM part WHERE id >= $1 AND id >= $2"
-    assert named(statement, (None, NOON)) == f"SELECT FROM part WHERE id >= $1 AND (id >= $2 AND id >= {START})"
 
 
 @pytest.mark.parametrize("most", [NOON + 9, [NOON + 9, NOON + 1], (NOON,)])

@@ -54,7 +54,6 @@ async def ready(spool: Spool) -> None:
 
 
 async def everything(spool: Spool) -> list[bytes]:
-    """Without damage."""
     found: list[bytes] = []
     for segment in await spool.rotate():
         reader = Reader(segment, 1000)

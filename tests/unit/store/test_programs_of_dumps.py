@@ -23,16 +23,10 @@ def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return own
 
 
-def test_a_server_is_dumped_by_what_has_come_with_it(beside: Path) -> None:
-    """Its release may keep in its catalog what only its own program leaves out."""
-    assert dumps._program("pg_dump", 17) == beside / "pg_dump"
-
-
-def test_without_them_by_the_next_version(beside: Path, tmp_path: Path) -> None:
-    (beside / "pg_dump").unlink()
-    assert dumps._program("pg_dump", 17) == tmp_path / "package" / "18" / "pg_dump"
-
-
-def test_the_package_loads_what_any_of_them_has_made(beside: Path, tmp_path: Path) -> None:
+def test_which_program_dumps_and_which_loads(beside: Path, tmp_path: Path) -> None:
     """What reads a dump must be no older than what has made it."""
     assert dumps._program("pg_restore", 17) == tmp_path / "package" / "18" / "pg_restore"
+    # Its release may keep in its catalog what only its own program leaves out.
+    assert dumps._program("pg_dump", 17) == beside / "pg_dump"
+    (beside / "pg_dump").unlink()
+    assert dumps._program("pg_dump", 17) == tmp_path / "package" / "18" / "pg_dump"

@@ -65,9 +65,6 @@ async def test_what_the_closed_ones_are_given_is_no_delivery() -> None:
     assert PartState.DELIVERED not in outcomes._TARGET.values()
     with pytest.raises(ValueError, match="DELIVERED"):
         await cancellation.end_waiting(None, [1], PartState.DELIVERED, "", "", clock.now())  # type: ignore[arg-type]
-
-
-def test_the_rule_finds_what_it_is_for() -> None:
     assert _may_deliver("UPDATE part p SET state = 40, code = '' WHERE p.id = 1")
     assert _may_deliver("UPDATE part p SET state = f.state FROM f")
     assert _may_deliver("UPDATE part p SET code = 'x', state = $3 WHERE p.id = 1")

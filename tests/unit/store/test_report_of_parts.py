@@ -50,15 +50,12 @@ def test_the_first_of_the_worst_parts_is_told(states: tuple[S, ...], status: str
     assert (made["id"], made["account_id"], made["kind"], made["message_id"]) == (99, 5, "report", 7)
 
 
-def test_it_is_submitted_with_its_last_part_and_done_with_its_last_end() -> None:
+def test_submitted_and_done() -> None:
     made = event(
         part(1, S.DELIVERED, answered=4, final=8), part(2, S.DELIVERED, answered=2, final=11),
         part(3, S.DELIVERED, answered=3, final=10),
     )  # fmt: skip
     assert (made["submitted_at"], made["done_at"]) == (NOON + timedelta(seconds=4), NOON + timedelta(seconds=11))
-
-
-def test_what_came_back_unwritten_was_not_submitted() -> None:
     assert event(part(1, S.EXPIRED, answered=None))["submitted_at"] is None
     assert event(part(1, S.UNCONFIRMED, answered=None))["submitted_at"] == NOON
     assert event(part(1, S.REJECTED, answered=1))["submitted_at"] == NOON + timedelta(seconds=1)
