@@ -38,17 +38,7 @@ from smsgw.pipeline.accept.metering import SLOTS, SharedMeters
 from smsgw.pipeline.events import EventHub
 from smsgw.platform.calls.trying import Door, Signing, Tried, Trying
 from smsgw.platform.channels.watching import Passed, Watch, Watches
-from smsgw.runtime import aio, crew
-from smsgw.runtime.config import (
-    Config,
-    DurabilityConfig,
-    HttpConfig,
-    NodeConfig,
-    OpsConfig,
-    PartnerConfig,
-    PublicConfig,
-    RedisConfig,
-)
+from smsgw.runtime import aio, config, crew
 from smsgw.runtime.crew import HeldLock, Place, Presence
 from smsgw.store.engine.journal import Journal
 from smsgw.store.engine.secrets import Sealer
@@ -78,10 +68,10 @@ def begins(root: Path, worker: int, held: dict[int, HeldLock], *, serves: bool =
 
 
 def test_each_worker_has_its_own_folder_and_a_part_of_what_there_is(tmp_path: Path) -> None:
-    settings = Config(
-        node=NodeConfig(number=5, data_dir=tmp_path), http=HttpConfig(connections_per_address=1000, bodies_mb=128),
-        durability=DurabilityConfig(spool_mb=100), ops=OpsConfig("127.0.0.1:9090"),
-        partners_smpp=PartnerConfig("127.0.0.1:2775"),
+    settings = config.Config(
+        node=config.NodeConfig(number=5, data_dir=tmp_path), ops=config.OpsConfig("127.0.0.1:9090"),
+        http=config.HttpConfig(connections_per_address=1000, bodies_mb=128),
+        durability=config.DurabilityConfig(spool_mb=100), partners_smpp=config.PartnerConfig("127.0.0.1:2775"),
     )  # fmt: skip
     first, second, third = (crew.settings_of(settings, place(tmp_path, k)) for k in THREE)
     assert (first.node, first.ops.listen, first.key_file) == (settings.node, "127.0.0.1:9090", settings.key_file)
@@ -93,14 +83,14 @@ def test_each_worker_has_its_own_folder_and_a_part_of_what_there_is(tmp_path: Pa
         assert (one.durability.spool_mb, one.http.bodies_mb, one.http.connections_per_address) == (33, 42, 334)
         assert one.partners_smpp.listen
     assert not crew.settings_of(settings, place(tmp_path, 3, of=2)).partners_smpp.listen, "it takes nothing any more"
-    little = crew.settings_of(Config(durability=DurabilityConfig(spool_mb=16)), place(tmp_path, 1))
+    little = crew.settings_of(config.Config(durability=config.DurabilityConfig(spool_mb=16)), place(tmp_path, 1))
     assert little.durability.spool_mb == 16, "the least"
 
 
 def test_the_edge_has_a_folder_and_a_port_behind_the_workers(tmp_path: Path) -> None:
-    settings = Config(
-        node=NodeConfig(data_dir=tmp_path, workers=2), ops=OpsConfig("127.0.0.1:9090"),
-        public=PublicConfig(listen="127.0.0.1:8443", hosts=("s.example.cn",), own_process=True),
+    settings = config.Config(
+        node=config.NodeConfig(data_dir=tmp_path, workers=2), ops=config.OpsConfig("127.0.0.1:9090"),
+        public=config.PublicConfig(listen="127.0.0.1:8443", hosts=("s.example.cn",), own_process=True),
     )  # fmt: skip
     assert settings.edge
     edge = Place(tmp_path, crew.EDGE, 2, crewed=True, edge=True)
@@ -124,7 +114,7 @@ async def test_who_begins_beside_a_supervisor_hears_of_it_at_once(tmp_path: Path
     for n, path in enumerate((tmp_path / crew.SUPERVISOR, edge / crew.LOCK)):
         held[n] = HeldLock(path)
         assert held[n].take() is None
-    daemon = Daemon(Config(node=NodeConfig(data_dir=tmp_path)))
+    daemon = Daemon(config.Config(node=config.NodeConfig(data_dir=tmp_path)))
     async with asyncio.timeout(30):
         with pytest.raises(AlreadyRunning, match=f"^{re.escape(str(tmp_path))} is in use"):
             await daemon._take_locks(tmp_path)
@@ -560,9 +550,9 @@ async def test_words_by_redis_and_from_each_other_have_an_end(tmp_path: Path, mo
     for hub, seen in zip(hubs, heard, strict=True):
         hub.listeners.append(lambda account, _, seen=seen: seen.append(account))  # type: ignore[misc]
     fleets: list[Any] = [Heard() for _ in hubs]
-    config, sealer = RedisConfig(url="redis://192.0.2.1"), Sealer(b"k" * 32)
+    redis, sealer = config.RedisConfig(url="redis://192.0.2.1"), Sealer(b"k" * 32)
     for n, hub in enumerate(hubs):  # the third is of another machine
-        neighbours.Neighbours(config, sealer, n + 1, Demand(), fleets[n], hub, Guesses(), lambda: 3, lambda: 3)
+        neighbours.Neighbours(redis, sealer, n + 1, Demand(), fleets[n], hub, Guesses(), lambda: 3, lambda: 3)
     snapshots: Any = Heard()
     news = [News(place(tmp_path, n + 1, of=2), fleets[n], hubs[n], snapshots) for n in range(2)]
     for one in news:

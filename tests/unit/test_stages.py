@@ -6,19 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from smsgw.core import stages
 from smsgw.core.errors import Invalid
-from smsgw.core.stages import (
-    PATIENCE,
-    SAMPLE,
-    Measured,
-    Stage,
-    Steps,
-    Verdict,
-    judge,
-    measured,
-    stage_of,
-    steps_of,
-)
+from smsgw.core.stages import PATIENCE, SAMPLE, Measured, Stage, Steps, Verdict, steps_of
 
 STEPS = steps_of({"shares": [1, 10], "minutes": 30, "failed": 5, "opted_out": 1, "complained": 0.1})
 NOW = datetime(2026, 11, 26, 4, tzinfo=UTC)
@@ -50,7 +40,7 @@ def test_what_cannot_be_a_plan_is_refused_with_its_field(field: str, value: obje
 def _judged(stage: Stage, found: Measured, fed: int, after: timedelta | None = None, rows: int = 10_000,
             steps: Steps = STEPS) -> tuple[Verdict, str]:  # fmt: skip
     now = NOW if after is None or stage.since is None else stage.since + after
-    return judge(steps, stage, found, rows=rows, fed=fed, aside=False, now=now)
+    return stages.judge(steps, stage, found, rows=rows, fed=fed, aside=False, now=now)
 
 
 def test_a_stage_is_watched_from_its_last_message_on_and_released_when_its_results_are_good() -> None:
@@ -88,9 +78,9 @@ def test_the_last_stage_is_watched_by_what_was_sent() -> None:
 
 def test_where_it_stands_and_what_is_counted() -> None:
     stage = Stage(2, 5, 20, NOW, "failed", ({"stage": 1, "what": "passed"},))
-    assert stage_of(stage.plain()) == stage
-    assert stage_of(None) is None
-    found = measured({"delivered": 5, "rejected": 3, "cancelled": 2, "queued": 4, "failed": 1, "no_report": 2}, 1, 0)
-    assert found == Measured(12, 4, 6, 1, 1, 0)
+    assert stages.stage_of(stage.plain()) == stage
+    assert stages.stage_of(None) is None
+    counts = {"delivered": 5, "rejected": 3, "cancelled": 2, "queued": 4, "failed": 1, "no_report": 2}
+    assert stages.measured(counts, 1, 0) == Measured(12, 4, 6, 1, 1, 0)
     watched = Stage(2, 0, 1000, since=NOW)
     assert _judged(watched, Measured(1000, 0, 700), 1000, PATIENCE) == (Verdict.HALT, "unknown")

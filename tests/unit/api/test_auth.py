@@ -146,7 +146,7 @@ def test_a_header_that_is_missing_or_odd(header: str, values: tuple[str | None, 
 
 
 @pytest.mark.parametrize(
-    ("keys", "headers", "code"),
+    ("key", "headers", "code"),
     [
         (Key(status="stopped"), signed(), "AUTH_KEY_INVALID"),
         (Key(expires_at=datetime.fromtimestamp(NOW, UTC)), signed(), "AUTH_KEY_INVALID"),
@@ -155,8 +155,8 @@ def test_a_header_that_is_missing_or_odd(header: str, values: tuple[str | None, 
         *((Key(), {"Authorization": value}, "AUTH_MISSING") for value in ("", "Bearer", "Bearer ", "Basic smk_k1")),
     ],
 )
-def test_only_live_keys_enter(keys: Key, headers: dict[str, str], code: str) -> None:
-    authenticator, _ = make(keys, allow_insecure_bearer=True)
+def test_only_live_keys_enter(key: Key, headers: dict[str, str], code: str) -> None:
+    authenticator, _ = make(key, allow_insecure_bearer=True)
     assert refused(authenticator, headers).code == code
 
 

@@ -47,9 +47,7 @@ def test_signatures_and_former_extensions() -> None:
     former = (Extension(1, "", "55", former=True), Extension(2, "店", "77"), Extension(9, "", "66"))
     tree = numbering((1, "56"), (2, ""), (3, "5"), extensions=former)
     owners = {to: tree.owner_of("10690001" + to, 3)[0] for to in ("55", "56", "77", "59", "66")}
-    assert {to: a.id if a else None for to, a in owners.items()} == {
-        "55": 1, "56": 1, "77": 2, "59": 3, "66": 2,
-    }  # fmt: skip
+    assert {to: a.id if a else None for to, a in owners.items()} == {"55": 1, "56": 1, "77": 2, "59": 3, "66": 2}
     one, two = Account(1, "a1", "active", extend_code="56"), Account(2, "a2", "active")
     assert (tree.extension_of(two, "店"), tree.extension_of(two, "别的")) == ("77", "")
     assert tree.extension_of(one, "店") == "56"

@@ -24,19 +24,23 @@ TAKES = 0.05
 ENDPOINT = Endpoint(1, 7, "hall", "main", "https://example.cn/", (), Options(linger_ms=0), (b"key",))
 
 
-class Looks:
-    """Of ``push_queue.Services``, what looks need; each takes ``TAKES`` seconds and finds nothing."""
-
-    def __init__(self) -> None:
-        self.fails = False
-        self.began: list[float] = []
-        self.ended: list[float] = []
+class Node:
+    """Of ``push_queue.Services``, what every queue needs."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)
 
     def room(self, wanted: int) -> int:
         return wanted
+
+
+class Looks(Node):
+    """What looks need; each takes ``TAKES`` seconds and finds nothing."""
+
+    def __init__(self) -> None:
+        self.fails = False
+        self.began: list[float] = []
+        self.ended: list[float] = []
 
     async def due(self, *_: object, **__: object) -> Found[Due]:
         loop = asyncio.get_running_loop()
@@ -58,9 +62,8 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
     return Looks()
 
 
-def queue_of(looks: Looks) -> PushQueue:
-    services: Any = looks
-    queue = PushQueue(ENDPOINT, Lease("push/1", 1, 1, float("inf")), services)
+def queue_of(services: Any, lease: Lease | None = None) -> PushQueue:
+    queue = PushQueue(ENDPOINT, lease or Lease("push/1", 1, 1, float("inf")), services)
     queue.kinds = ("report",)
     return queue
 
@@ -95,7 +98,7 @@ async def test_it_rests_after_a_look_that_took_too_long_as_well(looks: Looks) ->
     await queue.close()
 
 
-class Events:
+class Events(Node):
     """``push_queue.Services`` over events in memory. ``trouble`` is what meets the first batch."""
 
     def __init__(self, trouble: str, ids: list[int]) -> None:
@@ -106,17 +109,11 @@ class Events:
         self.held = 0
         self.destinations = SimpleNamespace(check=lambda *_: None)
 
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
     def chance(self) -> float:
         return 0.5
 
     def new_id(self) -> int:
         return 1
-
-    def room(self, wanted: int) -> int:
-        return wanted
 
     def holds(self, change: int) -> None:
         self.held += change
@@ -154,8 +151,7 @@ async def test_what_could_not_be_pushed_is_found_by_the_next_look(trouble: str) 
     first = first_id(datetime.now(UTC) - timedelta(seconds=30))
     services: Any = Events(trouble, [first + n for n in range(250)])
     ids = list(services.waiting)
-    queue = PushQueue(ENDPOINT, services.lease, services)
-    queue.kinds = ("report",)
+    queue = queue_of(services, services.lease)
     heads = queue.head("report")._heads
     heads._begin(ALL, 1.0)
     heads._due = float("inf")
@@ -173,8 +169,7 @@ async def test_what_could_not_be_pushed_is_found_by_the_next_look(trouble: str) 
 
 async def test_without_its_lease_it_takes_nothing() -> None:
     services: Any = Events("", [1, 2, 3])
-    queue = PushQueue(ENDPOINT, services.lease, services)
-    queue.kinds = ("report",)
+    queue = queue_of(services, services.lease)
     services.lease.deadline = 0.0
     queue.poke("report")
     await settled(queue)

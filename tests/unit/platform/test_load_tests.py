@@ -29,9 +29,7 @@ def test_a_run_meets_the_clauses_it_has_tried() -> None:
     assert {one.verdict for one in found} == {Verdict.MET}
     assert found[0].measured == "999/s × 30 min"
     found = findings(50, 60, result(end_to_end_per_s=50.0))[:5]
-    assert verdicts(found) == [
-        "S13.1 not_tested", "S13.1 not_tested", "S13.2a met", "S13.3a not_tested", "S13.3b met",
-    ]  # fmt: skip
+    assert verdicts(found) == ["S13.1 not_tested", "S13.1 not_tested", "S13.2a met", "S13.3a not_tested", "S13.3b met"]
     found = findings(1_000, 60, result())
     assert verdicts(found)[:2] == ["S13.1 not_tested", "S13.1 met"]
     assert verdicts(found)[3] == "S13.3a not_tested", "a minute is no day"
@@ -48,9 +46,7 @@ def test_what_was_missed_is_said_and_an_outage_misses_all() -> None:
         1_000, 1_800,
         result(end_to_end_per_s=700.0, accept={"p99": 812.0}, problems=["2 again"], counts=counts),
     )[:5]  # fmt: skip
-    assert verdicts(found) == [
-        "S13.1 missed", "S13.1 missed", "S13.2a missed", "S13.3a met", "S13.3b missed",
-    ]  # fmt: skip
+    assert verdicts(found) == ["S13.1 missed", "S13.1 missed", "S13.2a missed", "S13.3a met", "S13.3b missed"]
     assert found[-1].measured == "1 / 2"
     good, bad = findings(1_000, 1_800, result()), findings(1_000, 1_800, result(outages=[{"what": "database"}]))
     assert {one.verdict for one in bad} == {Verdict.MISSED, Verdict.NOT_TESTED}

@@ -56,9 +56,7 @@ def test_csv_in_its_spellings(tmp_path: Path, octets: bytes, encoding: str, deli
 def test_csv_with_quotes_and_bare_lists(tmp_path: Path) -> None:
     path = file(tmp_path, '手机,备注\n13800000001,"a,\nb"\n\n,,\n13800000002,"说""好"""\n')
     preview = inspect(path)
-    assert list(read(path, preview.form)) == [
-        (2, ["13800000001", "a,\nb"]), (6, ["13800000002", '说"好"']),
-    ]  # fmt: skip
+    assert list(read(path, preview.form)) == [(2, ["13800000001", "a,\nb"]), (6, ["13800000002", '说"好"'])]
     path = file(tmp_path, "13800000001\n+86 138-0000-0002\n")
     preview = inspect(path)
     assert (preview.form.header, preview.columns, preview.phone, preview.rows) == (False, ("A",), 0, 2)

@@ -6,17 +6,8 @@ from random import Random
 import pytest
 
 from smsgw.core.text import Coding
-from smsgw.simulator.config import (
-    Behaviour,
-    Delay,
-    Mix,
-    Mo,
-    Rule,
-    ScenarioError,
-    load_scenario,
-    parse_behaviour,
-    parse_scenario,
-)
+from smsgw.simulator import config
+from smsgw.simulator.config import Behaviour, Delay, Mix, Mo, Rule, ScenarioError
 
 SCENARIO = """
 seed = 7
@@ -59,7 +50,7 @@ report_id = "hex"
 def test_a_scenario(tmp_path: Path) -> None:
     file = tmp_path / "carriers.toml"
     file.write_text(SCENARIO.replace("MK:0001:5", "UNDELIV:5"), "utf-8")
-    scenario = load_scenario(file)
+    scenario = config.load_scenario(file)
     assert scenario.log == Path("pdus.jsonl")
     cmcc, intl = scenario.carriers
     assert (cmcc.name, cmcc.host, cmcc.port, cmcc.users) == ("cmcc", "127.0.0.1", 7890, {"900001": "secret"})
@@ -76,7 +67,7 @@ def test_a_scenario(tmp_path: Path) -> None:
 
 
 def test_the_example_is_valid_and_says_the_defaults() -> None:
-    scenario = load_scenario(Path(__file__).parents[3] / "conf" / "simulator.toml")
+    scenario = config.load_scenario(Path(__file__).parents[3] / "conf" / "simulator.toml")
     assert [(c.name, c.protocol) for c in scenario.carriers] == [
         ("cmcc", "cmpp"), ("cmcc-2.0", "cmpp"), ("intl", "smpp"), ("ctcc", "smgp"), ("cucc", "sgip"),
     ]  # fmt: skip
@@ -91,11 +82,9 @@ def test_everything_wrong_is_told_at_once() -> None:
         "lose_answers": 1.5, "silent": "yes", "rate": 0, "typo": 1, "token_pattern": "(",
         "rule": [{"suffix": "1", "then": "x"}, {"report": "too long"}], "mo": [{"source": "1"}],
     }  # fmt: skip
-    other = {
-        "name": "a", "users": {"toolong": "x"}, "report_form": "xml", "answer_id": "oct", "cmpp_version": "4.0",
-    }  # fmt: skip
+    other = {"name": "a", "users": {"toolong": "x"}, "report_form": "xml", "answer_id": "oct", "cmpp_version": "4.0"}
     with pytest.raises(ScenarioError) as caught:
-        parse_scenario({"colour": "red", "seed": "x", "carrier": [one, other]})
+        config.parse_scenario({"colour": "red", "seed": "x", "carrier": [one, other]})
     told = "\n".join(caught.value.errors)
     for word in (
         "'colour'", "seed:", "protocol:", "listen:", "user and password", "answer_delay: no delay",
@@ -109,11 +98,11 @@ def test_everything_wrong_is_told_at_once() -> None:
 def test_what_is_no_scenario(tmp_path: Path) -> None:
     for data in ({}, {"carrier": []}, {"carrier": {"name": "x"}}, {"carrier": ["x"]}):
         with pytest.raises(ScenarioError, match="at least one"):
-            parse_scenario(data)
+            config.parse_scenario(data)
     (tmp_path / "bad").write_text("[[")
     for name in ("none", "bad"):
         with pytest.raises(ScenarioError, match=name):
-            load_scenario(tmp_path / name)
+            config.load_scenario(tmp_path / name)
 
 
 @pytest.mark.parametrize("written", ["", "x", "5..1", "-1", "1..", "1~x", "1e12", "nan"])
@@ -136,17 +125,17 @@ def test_delays_stay_in_their_range() -> None:
 @pytest.mark.parametrize("written", ["", "DELIVRD:x", "DELIVRD:-1", "DELIVRD:0", "tiny", "DELIVERED"])
 def test_mixes_that_are_none(written: str) -> None:
     with pytest.raises(ScenarioError):
-        parse_behaviour({"reports": written})
+        config.parse_behaviour({"reports": written})
 
 
 def test_how_deliveries_and_mixes_are_written() -> None:
     assert (Behaviour().no_window, Behaviour().repeat_refused) == (False, None)
-    behaviour = parse_behaviour({"no_window": True, "repeat_refused": "100"})
+    behaviour = config.parse_behaviour({"no_window": True, "repeat_refused": "100"})
     assert (behaviour.no_window, behaviour.repeat_refused) == (True, Delay.fixed(0.1))
-    assert parse_behaviour({"repeat_refused": None}, behaviour).repeat_refused is None
+    assert config.parse_behaviour({"repeat_refused": None}, behaviour).repeat_refused is None
     for wrong in ({"no_window": 1}, {"repeat_refused": "soon"}):
         with pytest.raises(ScenarioError):
-            parse_behaviour(wrong)
-    behaviour = parse_behaviour({"reports": "MK:0001=5, DELIVRD=95", "answers": "0x58=1,0=3"})
+            config.parse_behaviour(wrong)
+    behaviour = config.parse_behaviour({"reports": "MK:0001=5, DELIVRD=95", "answers": "0x58=1,0=3"})
     assert behaviour.reports == Mix({"MK:0001": 5.0, "DELIVRD": 95.0})
     assert behaviour.answers == Mix({0x58: 1.0, 0: 3.0})
