@@ -247,9 +247,7 @@ def main() -> int:
         _watched(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
     from targets import TARGETS
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=int, default=600, help="for each target")
     parser.add_argument("--only", choices=TARGETS, action="append", help="may be repeated")
     parser.add_argument("--seed", type=int, default=1)

@@ -178,9 +178,7 @@ def seeds_pdus() -> Iterable[bytes]:
 # --- receipts, and what carriers bring -------------------------------------------------------------------------------
 
 CARRIERS = tuple(
-    mapping_for(
-        ChannelSpec(1, "a", protocol, "h", 1, "user", "secret", access_code="1069"), profiles.parse({})
-    )
+    mapping_for(ChannelSpec(1, "a", protocol, "h", 1, "user", "secret", access_code="1069"), profiles.parse({}))
     for protocol in ("cmpp20", "smpp34", "sgip12", "smgp30")
 )
 
@@ -199,9 +197,7 @@ def run_receipts(data: bytes) -> None:
     if data[0] & 2:
         extra += (Tlv(tlvs.RECEIPTED_MESSAGE_ID, body[:70]), Tlv(tlvs.MESSAGE_STATE, body[-3:]))
     if data[0] & 4:
-        extra += tuple(
-            Tlv(tag, body[n : n + data[1] % 5]) for n, tag in enumerate((0x20C, 0x20E, 0x20F, 0x204))
-        )
+        extra += tuple(Tlv(tag, body[n : n + data[1] % 5]) for n, tag in enumerate((0x20C, 0x20E, 0x20F, 0x204)))
     deliveries: list[tuple[int, Pdu]] = [
         (1, smpp_pdus.DeliverSm(esm_class=data[1], data_coding=data[2], short_message=b"" if extra else body[:254],
                                 source_addr=text[:20], tlvs=extra)),
@@ -221,9 +217,7 @@ def run_receipts(data: bytes) -> None:
             incoming = CARRIERS[number].incoming(pdu)
         except ValueError:
             continue
-        for value in (
-            getattr(incoming, n) for n in ("carrier_id", "code", "text", "number") if hasattr(incoming, n)
-        ):
+        for value in (getattr(incoming, n) for n in ("carrier_id", "code", "text", "number") if hasattr(incoming, n)):
             assert "\0" not in value, "PostgreSQL has no NUL"
         if isinstance(incoming, Inbound):
             assert 1 <= incoming.concat_number <= incoming.concat_total <= 255, "a place that no message has"
@@ -392,9 +386,7 @@ def _meaning(template: Template) -> re.Pattern[str]:
     for name, rest in zip(pieces[1::2], pieces[2::2], strict=True):
         v = template.variables[name]
         pattern += (
-            f"(?P=g{groups.index(name)})"
-            if name in groups
-            else (f"(?P<g{len(groups)}>{kinds[v.form]}{{1,{v.most}}})")
+            f"(?P=g{groups.index(name)})" if name in groups else (f"(?P<g{len(groups)}>{kinds[v.form]}{{1,{v.most}}})")
         )
         groups += [] if name in groups else [name]
         pattern += re.escape(rest)
@@ -464,11 +456,7 @@ def seeds_api() -> Iterable[bytes]:
     ]  # fmt: skip
     for number in range(len(_CALLS)):
         for body in bodies:
-            yield (
-                bytes((number,))
-                + json.dumps(body, ensure_ascii=False).encode()
-                + b"\x1eto=%2B86&limit=10&before=1"
-            )
+            yield (bytes((number,)) + json.dumps(body, ensure_ascii=False).encode() + b"\x1eto=%2B86&limit=10&before=1")
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -543,26 +531,13 @@ TARGETS = {
     target.name: target
     for target in (
         Target(
-            "pdus",
-            run_pdus,
-            seeds_pdus,
-            (b"\0\0\0\x10", b"\x04\x24\xff\xff", b"\x80\0\0\x04", b"\0" * 8, b"\xff" * 8),
+            "pdus", run_pdus, seeds_pdus, (b"\0\0\0\x10", b"\x04\x24\xff\xff", b"\x80\0\0\x04", b"\0" * 8, b"\xff" * 8)
         ),
         Target(
             "receipts",
             run_receipts,
             seeds_receipts,
-            _words(
-                "id:",
-                " sub:",
-                " dlvrd:",
-                " submit date:",
-                " done_date:",
-                " stat:",
-                "DELIVRD",
-                " err:",
-                " txt:",
-            ),
+            _words("id:", " sub:", " dlvrd:", " submit date:", " done_date:", " stat:", "DELIVRD", " err:", " txt:"),
         ),
         Target(
             "partners",
@@ -576,26 +551,13 @@ TARGETS = {
             seeds_texts,
             _words("{", "}", "【", "】", "http://", ".cn", "回T退订", "\u0301", "\u0323", "\ufdfa"),
         ),
-        Target(
-            "templates",
-            run_templates,
-            seeds_templates,
-            _words("{a}", "{b}", "{c}", ",", "的", "1", "\n", "ab"),
-        ),
+        Target("templates", run_templates, seeds_templates, _words("{a}", "{b}", "{c}", ",", "的", "1", "\n", "ab")),
         Target(
             "api",
             run_api,
             seeds_api,
             _words(
-                '"to":',
-                '["13800138000"]',
-                '"content":',
-                '"items":[{',
-                "\\u0000",
-                "\\ud83d",
-                "- at `",
-                "[[[[",
-                "1e999",
+                '"to":', '["13800138000"]', '"content":', '"items":[{', "\\u0000", "\\ud83d", "- at `", "[[[[", "1e999"
             ),
         ),
         Target(

@@ -11,18 +11,7 @@ from hypothesis import strategies as st
 
 from smsgw.protocols.dialects import DIALECTS, Dialect
 from smsgw.protocols.errors import FramingLost, Malformed
-from smsgw.protocols.fields import (
-    CStr,
-    Fixed,
-    Kind,
-    Numbers,
-    Octets,
-    Raw,
-    SequenceTriple,
-    Tlv,
-    Tlvs,
-    UInt,
-)
+from smsgw.protocols.fields import CStr, Fixed, Kind, Numbers, Octets, Raw, SequenceTriple, Tlv, Tlvs, UInt
 from smsgw.protocols.layout import Layout
 from smsgw.protocols.pdu import Pdu, Unknown
 from smsgw.protocols.record_lists import Records
@@ -31,12 +20,11 @@ from smsgw.protocols.render import from_fields, to_fields
 U32 = st.integers(0, 0xFFFFFFFF)
 TRIPLE = st.tuples(U32, U32, U32)
 CHARACTERS = st.one_of(
-    st.sampled_from(string.ascii_letters + string.digits + " :"),
-    st.characters(min_codepoint=1, max_codepoint=255),
+    st.sampled_from(string.ascii_letters + string.digits + " :"), st.characters(min_codepoint=1, max_codepoint=255)
 )
-TLVS = st.lists(
-    st.tuples(st.integers(0, 0xFFFF), st.binary(max_size=40)).map(lambda pair: Tlv(*pair)), max_size=4
-).map(tuple)
+TLVS = st.lists(st.tuples(st.integers(0, 0xFFFF), st.binary(max_size=40)).map(lambda pair: Tlv(*pair)), max_size=4).map(
+    tuple
+)
 
 
 def text(limit: int) -> st.SearchStrategy[str]:
@@ -173,9 +161,7 @@ def test_any_split_gives_the_same_frames(data: st.DataObject) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.sampled_from(EVERY), st.data())
-def test_values_of_any_type_give_octets_or_malformed(
-    case: tuple[Dialect, type[Pdu]], data: st.DataObject
-) -> None:
+def test_values_of_any_type_give_octets_or_malformed(case: tuple[Dialect, type[Pdu]], data: st.DataObject) -> None:
     dialect, cls = case
     names = [row.attribute for row in dialect.layout(cls).rows] or ["sequence"]
     odd = st.one_of(st.none(), st.integers(), st.text(), st.binary(max_size=300), st.lists(st.integers()))

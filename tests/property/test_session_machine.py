@@ -124,9 +124,7 @@ class Conversation(RuleBasedStateMachine):
     def digest(self, events: list[Event]) -> None:
         """Check every event against what has happened."""
         for event in events:
-            assert not (self.close_now and isinstance(event, Answer | Late | Expired | Request)), (
-                "after CloseNow"
-            )
+            assert not (self.close_now and isinstance(event, Answer | Late | Expired | Request)), "after CloseNow"
             match event:
                 case Answer(tag=int(tag), pdu=pdu):
                     number, _ = self.waiting.pop(tag)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import re
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from smsgw.core import text, udh
 from smsgw.core.text import Coding
+from smsgw.core.variables import Template
 
 GSM = "".join(chr(c) for c in range(0x2100) if text.choose(chr(c), (Coding.GSM7, Coding.UCS2)) is Coding.GSM7)
 
@@ -20,9 +23,7 @@ ALPHABETS = {
 DENSE = st.text(alphabet="a€[]汉😀\U00020000é", max_size=300)
 
 
-@given(
-    coding=st.sampled_from(list(ALPHABETS)), data=st.data(), ref=st.integers(0, 0xFFFF), wide=st.booleans()
-)
+@given(coding=st.sampled_from(list(ALPHABETS)), data=st.data(), ref=st.integers(0, 0xFFFF), wide=st.booleans())
 def test_split_then_join_is_the_same_text(coding: Coding, data: st.DataObject, ref: int, wide: bool) -> None:
     strategy = ALPHABETS[coding]
     if coding in (Coding.UCS2, Coding.GB18030):
@@ -68,3 +69,33 @@ def test_udh_parse_reads_or_refuses(octets: bytes) -> None:
     assert header.length <= len(octets)
     if header.length <= 140:
         assert udh.build(header.elements) == octets[: header.length]
+
+
+NAME = st.from_regex(r"[\w]{1,32}", fullmatch=True)
+PLAIN = st.text(st.characters(exclude_characters="{}", exclude_categories=("Cs",)), max_size=30)
+
+
+@given(st.lists(st.tuples(PLAIN, NAME), max_size=6), PLAIN, st.data())
+def test_a_text_is_its_pieces_with_the_values_between(
+    pieces: list[tuple[str, str]], end: str, data: st.DataObject
+) -> None:
+    template = Template("".join(f"{plain}{{{name}}}" for plain, name in pieces) + end)
+    names = tuple(dict.fromkeys(name for _, name in pieces))
+    assert template.names == names
+    values = data.draw(st.lists(st.text(max_size=20), min_size=len(names), max_size=len(names)))
+    by_name = dict(zip(names, values, strict=True))
+    assert template.fill(values) == "".join(plain + by_name[name] for plain, name in pieces) + end
+
+
+@given(st.text(max_size=80))
+def test_any_text_can_be_taken_apart(text: str) -> None:
+    template = Template(text)
+    filled = template.fill([f"{{{name}}}" for name in template.names])
+    # With each variable filled by its own name only doubled braces have become single ones.
+    assert filled == re.sub(r"\{\{|\}\}|(\{\w{1,32}\})", lambda m: m[1] or m[0][0], text)
+
+
+def test_doubled_braces_are_braces() -> None:
+    template = Template("{{订单}} {订单}{订单} {a b} {}")
+    assert template.names == ("订单",)
+    assert template.fill(["{x}"]) == "{订单} {x}{x} {a b} {}"

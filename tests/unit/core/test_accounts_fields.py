@@ -1,4 +1,4 @@
-"""The tree of accounts, and what people may write into their fields."""
+"""The tree of accounts, and what people may write into fields."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 
 from smsgw.core.accounts import FIELDS, resolve, subtree
 from smsgw.core.model import Account
+from smsgw.core.webhooks import parse_ports
 
 
 def test_what_follows_from_those_above() -> None:
@@ -32,17 +33,12 @@ def test_a_contract_that_does_not_stop_at_its_end() -> None:
 @pytest.mark.parametrize(
     ("field", "text", "value"),
     [
-        ("unit_price", "0.0385", Decimal("0.0385")),
-        ("quota_day", "", None),
-        ("quota_day", "500", 500),
+        ("unit_price", "0.0385", Decimal("0.0385")), ("quota_day", "", None), ("quota_day", "500", 500),
         ("ip_allow", "10.0.0.1/8, 2001:db8::1", [ip_network("10.0.0.0/8"), ip_network("2001:db8::1")]),
-        ("protocols", "http,smpp", ["http", "smpp"]),
-        ("ends_on", "2026-12-31", date(2026, 12, 31)),
-        ("emergency", "true", True),
-        ("unknown_policy", "", None),
-        ("credit_floor", "-100", -100),
+        ("protocols", "http,smpp", ["http", "smpp"]), ("ends_on", "2026-12-31", date(2026, 12, 31)),
+        ("emergency", "true", True), ("unknown_policy", "", None), ("credit_floor", "-100", -100),
     ],
-)
+)  # fmt: skip
 def test_fields(field: str, text: str, value: object) -> None:
     assert FIELDS[field](text) == value
     assert FIELDS[field](value) == value
@@ -61,3 +57,16 @@ def test_fields(field: str, text: str, value: object) -> None:
 def test_what_is_no_value_says_what_is_wanted(field: str, text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         FIELDS[field](text)
+
+
+@pytest.mark.timeout(60)
+def test_accounts_that_are_above_each_other_end_somewhere() -> None:
+    one, two = resolve([Account(1, "a", "active", parent_id=2), Account(2, "b", "active", parent_id=1)])
+    assert (one.id, two.id) == (1, 2)
+
+
+def test_ports_have_sixteen_bits() -> None:
+    assert parse_ports(["1", "8000-65535"]) == ((1, 1), (8000, 65535))
+    for wrong in ("0", "65536", "9-8", "1-65536"):
+        with pytest.raises(ValueError, match="ports are 1 to 65535"):
+            parse_ports([wrong])

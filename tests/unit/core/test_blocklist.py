@@ -41,12 +41,7 @@ def test_like_a_plain_list(first: list[Entry], later: list[tuple[Entry, bool]], 
         for number in range(8613800000000, 8613800000006):
             of_number = [e for e in known.values() if e.number == number]
             assert state(candidate.entries(number)) == state(of_number)
-            for subject in (
-                (1, "marketing", "店"),
-                (1, "otp", ""),
-                (2, "marketing", "店"),
-                (2, "notice", ""),
-            ):
+            for subject in ((1, "marketing", "店"), (1, "otp", ""), (2, "marketing", "店"), (2, "notice", "")):
                 hits = [e for e in of_number if e.scope.covers(*subject) and (not e.until or e.until > NOW)]
                 found = candidate.find(str(number), *subject, NOW)
                 assert (found in hits) if hits else found is None

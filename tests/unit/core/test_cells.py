@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from smsgw.core.cells import harmless, plain
+from smsgw.core.printable import lines_printable
 
 
 @pytest.mark.parametrize("first", [*"=+-@|", "\t", "\r", "\n", *"＝＋－＠｜", *"﹦﹢﹣﹫−⁺"])
@@ -35,3 +36,8 @@ def test_everything_else_stays_as_it_is(cell: object) -> None:
 @pytest.mark.parametrize("cell", ["-12.50", "@张三", "+8613800138000", "=1+1", "\uff1d1", "张三", "'quoted'", "", "'"])
 def test_what_was_made_harmless_is_read_as_it_was(cell: str) -> None:
     assert plain(str(harmless(cell))) == cell
+
+
+def test_a_text_of_several_lines_has_breaks_tabs_and_wide_blanks_and_nothing_unseen() -> None:
+    assert lines_printable("\u3000\u3000您好，\n\t已查明\u00a0。")
+    assert not any(lines_printable(f"好{unseen}") for unseen in "\0\x1b\u202e\ufeff")

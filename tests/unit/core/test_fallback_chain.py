@@ -26,9 +26,7 @@ def test_a_chain_is_kept_as_it_was_given() -> None:
 @pytest.mark.parametrize(
     ("given", "field"),
     [
-        ({}, "hops"),
-        ({"hops": []}, "hops"),
-        ({"hops": [{"content": "好"}] * (MOST_HOPS + 1)}, "hops"),
+        ({}, "hops"), ({"hops": []}, "hops"), ({"hops": [{"content": "好"}] * (MOST_HOPS + 1)}, "hops"),
         ({"hops": [{"content": "好"}], "minutes": 0}, "minutes"),
         ({"hops": [{"content": "好"}], "minutes": True}, "minutes"),
         ({"hops": [{"content": " "}]}, "hops[0].content"),
@@ -38,7 +36,7 @@ def test_a_chain_is_kept_as_it_was_given() -> None:
         ({"hops": [{"content": "好", "kind": "card"}]}, "hops[0].kind"),
         ({"hops": [{"content": "好", "sign": "一"}]}, "hops[0].sign"),
     ],
-)
+)  # fmt: skip
 def test_what_is_no_chain_is_told_at_its_field(given: dict[str, Any], field: str) -> None:
     with pytest.raises(Invalid) as refused:
         chain_of(given)
@@ -65,12 +63,10 @@ def test_what_may_have_arrived_is_never_followed() -> None:
 @pytest.mark.parametrize(
     ("state", "code", "when"),
     [
-        (S.EXPIRED, "", {When.ANY, When.EXPIRED}),
-        (S.UNDELIVERABLE, "EXPIRED", {When.ANY, When.EXPIRED}),
-        (S.UNDELIVERABLE, "MK:0001", {When.ANY, When.FAILED}),
-        (S.REJECTED, "8", {When.ANY, When.FAILED}),
+        (S.EXPIRED, "", {When.ANY, When.EXPIRED}), (S.UNDELIVERABLE, "EXPIRED", {When.ANY, When.EXPIRED}),
+        (S.UNDELIVERABLE, "MK:0001", {When.ANY, When.FAILED}), (S.REJECTED, "8", {When.ANY, When.FAILED}),
     ],
-)
+)  # fmt: skip
 def test_a_hop_follows_what_it_is_for(state: PartState, code: str, when: set[When]) -> None:
     assert {one for one in When if follows(one, [(state, code)])} == when
     assert follows(When.FAILED, [(S.EXPIRED, ""), (S.UNDELIVERABLE, "MK:0001")])

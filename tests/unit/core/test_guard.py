@@ -86,8 +86,7 @@ def test_many_addresses_together_have_a_limit_for_a_user_and_newcomers_one_of_th
     guard = Guard(PORTAL)
     addresses = [f"10.{n}.0.1" for n in range(200)]
     looked_at = sum(
-        attack(guard, ip, "zhang", n / 100)
-        for n, ip in enumerate(itertools.islice(itertools.cycle(addresses), 20_000))
+        attack(guard, ip, "zhang", n / 100) for n, ip in enumerate(itertools.islice(itertools.cycle(addresses), 20_000))
     )
     assert looked_at <= 300 + 2 * 200 + 5 + 0.2 * 200 + 2
     assert guard.wait("203.0.113.9", "zhang", 260.0) == 0, "soon after, at the latest"
@@ -137,15 +136,7 @@ def test_what_the_guard_remembers_has_a_limit() -> None:
         attack(guard, ip, user, 0.0)
         guard.succeeded(ip, user, 0.0)
         guard.failed(ip, user, 0.0, "device")
-    kept = (
-        guard._waits,
-        guard._attempts,
-        guard._networks,
-        guard._users,
-        guard._newcomers,
-        guard._sites,
-        guard._good,
-    )
+    kept = (guard._waits, guard._attempts, guard._networks, guard._users, guard._newcomers, guard._sites, guard._good)
     assert max(map(len, kept)) <= 10
 
 

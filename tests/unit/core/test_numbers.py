@@ -11,16 +11,10 @@ from smsgw.core.numbers import Home, Segments, masked_as_written
 @pytest.mark.parametrize(
     "written",
     [
-        "13800138000",
-        "8613800138000",
-        "+8613800138000",
-        "008613800138000",
-        " 138-0013-8000 ",
-        "+86 138 0013 8000",
-        "\uff11\uff13\uff18\uff10\uff10\uff11\uff13\uff18\uff10\uff10\uff10",
-        "\u202a13800138000\u202c",
+        "13800138000", "8613800138000", "+8613800138000", "008613800138000", " 138-0013-8000 ", "+86 138 0013 8000",
+        "\uff11\uff13\uff18\uff10\uff10\uff11\uff13\uff18\uff10\uff10\uff10", "\u202a13800138000\u202c",
     ],
-)
+)  # fmt: skip
 def test_mainland_numbers(written: str) -> None:
     assert numbers.normalize(written) == "8613800138000"
 
@@ -34,25 +28,13 @@ def test_foreign_numbers() -> None:
 @pytest.mark.parametrize(
     ("written", "reason"),
     [
-        ("", "empty"),
-        ("+", "empty"),
-        ("1380013800a", "characters"),
-        ("13800138000\n", "characters"),
-        ("१३८००१३८०००", "characters"),
-        ("++8613800138000", "characters"),
-        ("1380013800", "prefix"),
-        ("12345678901", "prefix"),
-        ("85291234567", "prefix"),
-        ("+861234567890", "mainland"),
-        ("+862112345678", "mainland"),
-        ("+86138001380001", "mainland"),
-        ("123456", "length"),
-        ("+123456", "length"),
-        ("+1234567890123456", "length"),
-        ("+0123456789", "length"),
-        ("1380013800" + "-" * 60 + "0", "length"),
+        ("", "empty"), ("+", "empty"), ("1380013800a", "characters"), ("13800138000\n", "characters"),
+        ("१३८००१३८०००", "characters"), ("++8613800138000", "characters"), ("1380013800", "prefix"),
+        ("12345678901", "prefix"), ("85291234567", "prefix"), ("+861234567890", "mainland"),
+        ("+862112345678", "mainland"), ("+86138001380001", "mainland"), ("123456", "length"), ("+123456", "length"),
+        ("+1234567890123456", "length"), ("+0123456789", "length"), ("1380013800" + "-" * 60 + "0", "length"),
     ],
-)
+)  # fmt: skip
 def test_what_is_no_number(written: str, reason: str) -> None:
     with pytest.raises(numbers.InvalidNumber) as caught:
         numbers.normalize(written)
@@ -128,21 +110,13 @@ def test_segments_longest_prefix_wins() -> None:
 @pytest.mark.parametrize(
     ("number", "carrier"),
     [
-        ("8613412345678", numbers.CMCC),
-        ("8613491234567", numbers.CTCC),
-        ("8619812345678", numbers.CMCC),
-        ("8619612345678", numbers.CUCC),
-        ("8619312345678", numbers.CTCC),
-        ("8619212345678", numbers.CBN),
-        ("8617001234567", numbers.CTCC),
-        ("8617031234567", numbers.CMCC),
-        ("8617041234567", numbers.CUCC),
-        ("8616212345678", numbers.CTCC),
-        ("8616512345678", numbers.CMCC),
-        ("8616112345678", numbers.UNKNOWN),
+        ("8613412345678", numbers.CMCC), ("8613491234567", numbers.CTCC), ("8619812345678", numbers.CMCC),
+        ("8619612345678", numbers.CUCC), ("8619312345678", numbers.CTCC), ("8619212345678", numbers.CBN),
+        ("8617001234567", numbers.CTCC), ("8617031234567", numbers.CMCC), ("8617041234567", numbers.CUCC),
+        ("8616212345678", numbers.CTCC), ("8616512345678", numbers.CMCC), ("8616112345678", numbers.UNKNOWN),
         ("85291234567", numbers.INTL),
     ],
-)
+)  # fmt: skip
 def test_built_in_prefixes(number: str, carrier: str) -> None:
     assert numbers.carrier_of(number, Segments()) == carrier
 

@@ -20,8 +20,7 @@ def test_people_who_want_out(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", " ", "。", "T恤多少钱", "T 恤多少钱", "R 是什么", "好的", "不退订", "怎么退订", "12345", "RR", "😀"],
+    "text", ["", " ", "。", "T恤多少钱", "T 恤多少钱", "R 是什么", "好的", "不退订", "怎么退订", "12345", "RR", "😀"]
 )
 def test_people_who_say_something_else(text: str) -> None:
     assert not wants_out(text, DEFAULT_WORDS)

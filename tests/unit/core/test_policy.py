@@ -18,17 +18,13 @@ from smsgw.core.templates import Form, Misfit, Template, Variable, variables_of
 @pytest.mark.parametrize(
     ("name", "text", "shown"),
     [
-        ("frequency", "10/d, 1/1m 5/h", "1/1m 5/1h 10/1d"),
-        ("frequency", "off", "off"),
-        ("hours", "22:00-06:00", "22:00-06:00"),
-        ("hours", "off", "off"),
+        ("frequency", "10/d, 1/1m 5/h", "1/1m 5/1h 10/1d"), ("frequency", "off", "off"),
+        ("hours", "22:00-06:00", "22:00-06:00"), ("hours", "off", "off"),
         ("hours", "1-5 09:00-11:30  14:00-17:00;sat 09:00-24:00", "mon-fri 09:00-11:30 14:00-17:00; sat 09:00-24:00"),
-        ("optout", "append", "append"),
-        ("identical_seconds", "off", "0"),
-        ("templates_only", "on", "true"),
+        ("optout", "append", "append"), ("identical_seconds", "off", "0"), ("templates_only", "on", "true"),
         ("review", "untemplated", "untemplated"),
     ],
-)
+)  # fmt: skip
 def test_forms(name: str, text: str, shown: str) -> None:
     value = policy.parse(name, text)
     assert policy.shown(value) == shown

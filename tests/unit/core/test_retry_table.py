@@ -59,28 +59,18 @@ def test_another_channel_where_there_is_one() -> None:
 @pytest.mark.parametrize(
     ("code", "cls", "fault"),
     [
-        ("MK:0001", "EMPTY_NUMBER", Fault.PERMANENT),
-        ("mk:0001/012", "EMPTY_NUMBER", Fault.PERMANENT),
-        ("UNKNOWN", "EMPTY_NUMBER", Fault.PERMANENT),
-        ("MK:0008", "POWERED_OFF", Fault.ABSENT),
-        ("EXPIRED/601", "POWERED_OFF", Fault.ABSENT),
-        ("MC:0055", "POWERED_OFF", Fault.UNCERTAIN),
-        ("IC:0099", "POWERED_OFF", Fault.UNCERTAIN),
-        ("TIMEOUT", "TIMEOUT", Fault.UNCERTAIN),
-        ("MA:0054", "TIMEOUT", Fault.NETWORK),
-        ("IA:7777", "TIMEOUT", Fault.NETWORK),
-        ("DB:0141", "BLACKLIST_CARRIER", Fault.PERMANENT),
-        ("DB:0142", "FREQ_CARRIER", Fault.LIMIT),
-        ("DB:0126", "CHANNEL", Fault.PORTED),
-        ("IB:0168", "CHANNEL", Fault.PORTED),
-        ("IB:0072", "CHANNEL", Fault.CHANNEL),
-        ("IB:0008", "CHANNEL", Fault.NETWORK),
-        ("UNDELIV/869", "UNKNOWN", Fault.PERMANENT),
-        ("REJECTD", "UNKNOWN", Fault.PERMANENT),
-        ("QX:0001", "UNKNOWN", Fault.UNKNOWN),
-        ("", "UNKNOWN", Fault.UNKNOWN),
+        ("MK:0001", "EMPTY_NUMBER", Fault.PERMANENT), ("mk:0001/012", "EMPTY_NUMBER", Fault.PERMANENT),
+        ("UNKNOWN", "EMPTY_NUMBER", Fault.PERMANENT), ("MK:0008", "POWERED_OFF", Fault.ABSENT),
+        ("EXPIRED/601", "POWERED_OFF", Fault.ABSENT), ("MC:0055", "POWERED_OFF", Fault.UNCERTAIN),
+        ("IC:0099", "POWERED_OFF", Fault.UNCERTAIN), ("TIMEOUT", "TIMEOUT", Fault.UNCERTAIN),
+        ("MA:0054", "TIMEOUT", Fault.NETWORK), ("IA:7777", "TIMEOUT", Fault.NETWORK),
+        ("DB:0141", "BLACKLIST_CARRIER", Fault.PERMANENT), ("DB:0142", "FREQ_CARRIER", Fault.LIMIT),
+        ("DB:0126", "CHANNEL", Fault.PORTED), ("IB:0168", "CHANNEL", Fault.PORTED),
+        ("IB:0072", "CHANNEL", Fault.CHANNEL), ("IB:0008", "CHANNEL", Fault.NETWORK),
+        ("UNDELIV/869", "UNKNOWN", Fault.PERMANENT), ("REJECTD", "UNKNOWN", Fault.PERMANENT),
+        ("QX:0001", "UNKNOWN", Fault.UNKNOWN), ("", "UNKNOWN", Fault.UNKNOWN),
     ],
-)
+)  # fmt: skip
 def test_report_codes(code: str, cls: str, fault: Fault) -> None:
     assert (report_codes.class_of(code), report_codes.fault_of(code)) == (cls, fault)
 

@@ -57,20 +57,16 @@ def subject(**changes: Any) -> Subject:
 @pytest.mark.parametrize(
     ("changes", "pool"),
     [
-        ({}, "CMCC"),
-        ({"account": "bank"}, "CMCC"),
-        ({"account": "bank", "type": MessageType.OTP}, "otp"),
-        ({"province": "广东", "at": time(23, 0)}, "night"),
-        ({"province": "广东", "at": time(5, 59)}, "night"),
+        ({}, "CMCC"), ({"account": "bank"}, "CMCC"), ({"account": "bank", "type": MessageType.OTP}, "otp"),
+        ({"province": "广东", "at": time(23, 0)}, "night"), ({"province": "广东", "at": time(5, 59)}, "night"),
         ({"province": "广东", "at": time(6, 0)}, "CMCC"),
         ({"province": "广东", "at": time(23, 0), "carrier": "CTCC"}, "CTCC"),
         ({"number": "8613800130000", "content": "水费账单"}, "night"),
         ({"number": "8613900000000", "content": "请缴费"}, "night"),
-        ({"number": "8613900000000", "content": "请缴费", "sign": "电力"}, "CMCC"),
-        ({"carrier": "UNKNOWN"}, "CMCC"),
+        ({"number": "8613900000000", "content": "请缴费", "sign": "电力"}, "CMCC"), ({"carrier": "UNKNOWN"}, "CMCC"),
         ({"carrier": "INTL", "number": "447700900123"}, "INTL"),
     ],
-)
+)  # fmt: skip
 def test_the_first_rule_that_matches_decides(changes: dict[str, Any], pool: str) -> None:
     assert table().pool_for(subject(**changes)) == pool
 
@@ -152,14 +148,11 @@ def test_all_problems_are_told_at_once() -> None:
 @pytest.mark.parametrize(
     ("begin", "end", "at", "holds"),
     [
-        (time(8), time(21), time(8), True),
-        (time(8), time(21), time(21), False),
-        (time(22), time(6), time(0), True),
-        (time(22), time(6), time(12), False),
-        (time(8), None, time(23, 59), True),
-        (time(8), None, time(7, 59), False),
+        (time(8), time(21), time(8), True), (time(8), time(21), time(21), False),
+        (time(22), time(6), time(0), True), (time(22), time(6), time(12), False),
+        (time(8), None, time(23, 59), True), (time(8), None, time(7, 59), False),
     ],
-)
+)  # fmt: skip
 def test_hours(begin: time, end: time | None, at: time, holds: bool) -> None:
     assert Hours(begin, end).holds(at) is holds
 
@@ -228,12 +221,10 @@ PREFERRING = parse(
 @pytest.mark.parametrize(
     ("account", "kind", "open_to"),
     [
-        ("bank", MessageType.OTP, ("own", "fast", "far")),
-        ("bank", MessageType.NOTICE, ("own", "far")),
-        ("given", MessageType.OTP, ("fast", "own")),
-        ("given", MessageType.NOTICE, ("own",)),
+        ("bank", MessageType.OTP, ("own", "fast", "far")), ("bank", MessageType.NOTICE, ("own", "far")),
+        ("given", MessageType.OTP, ("fast", "own")), ("given", MessageType.NOTICE, ("own",)),
     ],
-)
+)  # fmt: skip
 def test_a_preferred_pool_is_one_that_rules_lead_to(account: str, kind: MessageType, open_to: tuple[str, ...]) -> None:
     """What lies behind the rule that decides, but not behind one that has given the account to a channel."""
     assert PREFERRING.open_to(account, kind) == open_to

@@ -40,13 +40,11 @@ def test_what_is_refunded_is_never_left_again() -> None:
 @pytest.mark.parametrize(
     ("parts", "whole"),
     [
-        ([S.DELIVERED, S.SENT], S.SENT),
-        ([S.DELIVERED, S.UNKNOWN, S.SENT], S.UNKNOWN),
-        ([S.DELIVERED, S.UNDELIVERABLE], S.UNDELIVERABLE),
-        ([S.UNCONFIRMED, S.UNDELIVERABLE], S.UNCONFIRMED),
+        ([S.DELIVERED, S.SENT], S.SENT), ([S.DELIVERED, S.UNKNOWN, S.SENT], S.UNKNOWN),
+        ([S.DELIVERED, S.UNDELIVERABLE], S.UNDELIVERABLE), ([S.UNCONFIRMED, S.UNDELIVERABLE], S.UNCONFIRMED),
         ([S.NO_REPORT, S.DELIVERED], S.NO_REPORT),
     ],
-)
+)  # fmt: skip
 def test_a_message_is_as_far_as_its_least_advanced_part(parts: list[S], whole: S) -> None:
     assert states.message_state(parts) is whole
 

@@ -45,9 +45,7 @@ def meaning(template: Template) -> re.Pattern[str]:
 
 
 VARIABLES = st.builds(Variable, st.sampled_from(Form), st.integers(1, 4))
-CONTENTS = st.lists(st.sampled_from([*PIECES, *(f"{{{n}}}" for n in NAMES)]), min_size=1, max_size=6).map(
-    "".join
-)
+CONTENTS = st.lists(st.sampled_from([*PIECES, *(f"{{{n}}}" for n in NAMES)]), min_size=1, max_size=6).map("".join)
 LETTERS = st.lists(st.sampled_from([*PIECES, "【", "-", "5", "z"]), max_size=9).map("".join)
 
 
@@ -89,22 +87,13 @@ def test_what_a_template_makes_could_have_been_made_with_it(
 @pytest.mark.parametrize(
     ("content", "text", "made"),
     [
-        ("{a}", "", False),
-        ("{a}", "x" * 35, True),
-        ("{a}", "x" * 36, False),
-        ("{a}{b}", "x" * 70, True),
-        ("{a}{b}", "x" * 71, False),
-        ("您好{a}再见", "您好再见再见", True),
-        ("{a},{a}", "一二,一二", True),
-        ("{a},{a}", "一二,一", False),
-        ("{a}{a}{a}", "ababab", True),
-        ("{a}{a}{a}", "ababa", False),
-        ("{a}{b}{a}{b}", "12341234", True),
-        ("{a}{b}{a}{b}", "12341235", False),
-        ("没有变量", "没有变量", True),
+        ("{a}", "", False), ("{a}", "x" * 35, True), ("{a}", "x" * 36, False), ("{a}{b}", "x" * 70, True),
+        ("{a}{b}", "x" * 71, False), ("您好{a}再见", "您好再见再见", True), ("{a},{a}", "一二,一二", True),
+        ("{a},{a}", "一二,一", False), ("{a}{a}{a}", "ababab", True), ("{a}{a}{a}", "ababa", False),
+        ("{a}{b}{a}{b}", "12341234", True), ("{a}{b}{a}{b}", "12341235", False), ("没有变量", "没有变量", True),
         ("没有变量", "没有变量。", False),
     ],
-)
+)  # fmt: skip
 def test_examples(content: str, text: str, made: bool) -> None:
     assert template_of(content).made(text) is made
 

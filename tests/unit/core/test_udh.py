@@ -20,9 +20,7 @@ def test_concatenation_beside_ports() -> None:
     assert udh.build(header.elements) == bytes.fromhex("0b05040b8423f00003410201")
 
 
-@pytest.mark.parametrize(
-    "octets", ["050003010001", "050003010200", "050003010203", "0400020102", "0500030102"]
-)
+@pytest.mark.parametrize("octets", ["050003010001", "050003010200", "050003010203", "0400020102", "0500030102"])
 def test_what_is_no_concatenation(octets: str) -> None:
     data = bytes.fromhex(octets)
     if data[0] + 1 > len(data):

@@ -153,9 +153,7 @@ class Playbook:
         due = self.session.deadline()
         if due is not None and due <= self.now:
             self.events += self.session.tick(self.now)
-        self.written += [
-            self.session.dialect.decode(frame) for frame in self._framer.feed(self.session.output())
-        ]
+        self.written += [self.session.dialect.decode(frame) for frame in self._framer.feed(self.session.output())]
         return self
 
     def __rshift__(self, expected: Sends | Sees | type[Any]) -> Playbook:

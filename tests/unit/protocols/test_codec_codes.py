@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -20,37 +20,18 @@ from smsgw.protocols.smpp import tlvs
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        (cmpp.result(0), CodeClass.OK),
-        (cmpp.result(3), CodeClass.TEMPORARY),
-        (cmpp.result(8), CodeClass.THROTTLE),
-        (cmpp.result(13), CodeClass.PERMANENT),
-        (cmpp.result(150), CodeClass.UNKNOWN),
-        (cmpp.connect_status(3), CodeClass.BIND),
-        (cmpp.connect_status(77), CodeClass.BIND),
-        (smpp.status(0), CodeClass.OK),
-        (smpp.status(0x0B), CodeClass.PERMANENT),
-        (smpp.status(0x14), CodeClass.TEMPORARY),
-        (smpp.status(0x58), CodeClass.THROTTLE),
-        (smpp.status(0x0E), CodeClass.BIND),
-        (smpp.status(0x3FF), CodeClass.UNKNOWN),
-        (smpp.status(0x400), CodeClass.TEMPORARY),
-        (smpp.status(0x4FF), CodeClass.TEMPORARY),
-        (smpp.status(0x500), CodeClass.UNKNOWN),
-        (smpp.status(0x99), CodeClass.UNKNOWN),
-        (sgip.result(0), CodeClass.OK),
-        (sgip.result(11), CodeClass.TEMPORARY),
-        (sgip.result(88), CodeClass.THROTTLE),
-        (sgip.result(1), CodeClass.BIND),
-        (smgp.status(1), CodeClass.TEMPORARY),
-        (smgp.status(21), CodeClass.BIND),
-        (smgp.status(47), CodeClass.PERMANENT),
-        (smgp.report_err("007"), CodeClass.TEMPORARY),
-        (smgp.report_err("005"), CodeClass.PERMANENT),
-        (smgp.report_err("999"), CodeClass.UNKNOWN),
-        (smgp.report_err("AB"), CodeClass.UNKNOWN),
+        (cmpp.result(150), CodeClass.UNKNOWN), (cmpp.connect_status(77), CodeClass.BIND),
+        (smpp.status(0), CodeClass.OK), (smpp.status(0x0B), CodeClass.PERMANENT),
+        (smpp.status(0x14), CodeClass.TEMPORARY), (smpp.status(0x58), CodeClass.THROTTLE),
+        (smpp.status(0x0E), CodeClass.BIND), (smpp.status(0x3FF), CodeClass.UNKNOWN),
+        (smpp.status(0x400), CodeClass.TEMPORARY), (smpp.status(0x4FF), CodeClass.TEMPORARY),
+        (smpp.status(0x500), CodeClass.UNKNOWN), (smpp.status(0x99), CodeClass.UNKNOWN),
+        (sgip.result(0), CodeClass.OK), (smgp.status(47), CodeClass.PERMANENT),
+        (smgp.report_err("007"), CodeClass.TEMPORARY), (smgp.report_err("005"), CodeClass.PERMANENT),
+        (smgp.report_err("999"), CodeClass.UNKNOWN), (smgp.report_err("AB"), CodeClass.UNKNOWN),
         (smgp.report_err(None), CodeClass.UNKNOWN),
     ],
-)
+)  # fmt: skip
 def test_class(code: Code, kind: CodeClass) -> None:
     assert code.kind is kind
     assert code.name
@@ -143,84 +124,44 @@ def test_smpp_parameters_have_the_books_tags_and_names() -> None:
             },
         ),
         # SMGP 3.0.3, 6.2.63.2.
-        (
-            smgp.ERR,
-            {
-                CodeClass.OK: {0},
-                CodeClass.TEMPORARY: {1, 2, 6, 7, 10},
-                CodeClass.PERMANENT: {3, 4, 5, 8, 9},
-            },
-        ),
+        (smgp.ERR, {CodeClass.OK: {0}, CodeClass.TEMPORARY: {1, 2, 6, 7, 10}, CodeClass.PERMANENT: {3, 4, 5, 8, 9}}),
     ],
     ids=["cmpp-connect", "cmpp", "sgip", "smgp", "smgp-err"],
 )
-def test_the_tables_have_the_books_numbers(
-    table: Mapping[int, Code], book: Mapping[CodeClass, set[int]]
-) -> None:
+def test_the_tables_have_the_books_numbers(table: Mapping[int, Code], book: Mapping[CodeClass, set[int]]) -> None:
     assert {kind: {value for value, code in table.items() if code.kind is kind} for kind in book} == book
     assert len(table) == sum(map(len, book.values()))
 
 
-@pytest.mark.parametrize(
-    ("number", "name"),
-    [
-        (cmpp_rules.STRUCTURE, "message structure"),
-        (cmpp_rules.COMMAND, "command word"),
-        (cmpp_rules.LENGTH, "message length"),
-        (cmpp_rules.TOO_LONG, "message too long"),
-        (cmpp_rules.FLOW_CONTROL, "flow control"),
-    ],
-)
-def test_what_cmpp_answers_is_called_so_by_the_book(number: int, name: str) -> None:
-    assert cmpp.result(number).name == name
+ANSWERED: list[tuple[Callable[[int], Code], dict[int, str]]] = [
+    (cmpp.result, {
+        cmpp_rules.STRUCTURE: "message structure", cmpp_rules.COMMAND: "command word",
+        cmpp_rules.LENGTH: "message length", cmpp_rules.TOO_LONG: "message too long",
+        cmpp_rules.FLOW_CONTROL: "flow control",
+    }),
+    (cmpp.connect_status, {
+        cmpp_rules.CONNECT_SOURCE: "illegal source address", cmpp_rules.CONNECT_AUTH: "authentication failed",
+        cmpp_rules.CONNECT_VERSION: "version too high", cmpp_rules.CONNECT_OTHER: "login refused (5)",
+    }),
+    (sgip.result, {
+        sgip_rules.ILLEGAL_LOGIN: "illegal login", sgip_rules.LOGIN_REPEATED: "login repeated",
+        sgip_rules.TOO_MANY_CONNECTIONS: "too many connections", sgip_rules.LOGIN_TYPE: "login type",
+        sgip_rules.PARAMETER: "parameter format", sgip_rules.ILLEGAL_NUMBER: "illegal mobile number",
+        sgip_rules.LENGTH: "message length", sgip_rules.ILLEGAL_SEQUENCE: "illegal sequence number",
+        sgip_rules.NODE_BUSY: "node busy", sgip_rules.ADDRESS_NOT_ADMITTED: "address not admitted",
+        sgip_rules.FLOW_CONTROL: "flow control",
+    }),
+    (smgp.status, {
+        smgp_rules.BUSY: "system busy", smgp_rules.TOO_MANY_CONNECTIONS: "too many connections",
+        smgp_rules.STRUCTURE: "message structure", smgp_rules.COMMAND: "command word",
+        smgp_rules.ILLEGAL_ADDRESS: "illegal address", smgp_rules.AUTHENTICATION: "authentication failed",
+        smgp_rules.VERSION_TOO_HIGH: "version too high", smgp_rules.MESSAGE_LENGTH: "MsgLength",
+        smgp_rules.DESTINATION: "DestTermId",
+    }),
+]  # fmt: skip
+"""What we answer, and what the books call it."""
 
 
-@pytest.mark.parametrize(
-    ("number", "name"),
-    [
-        (cmpp_rules.CONNECT_SOURCE, "illegal source address"),
-        (cmpp_rules.CONNECT_AUTH, "authentication failed"),
-        (cmpp_rules.CONNECT_VERSION, "version too high"),
-        (cmpp_rules.CONNECT_OTHER, "login refused (5)"),
-    ],
-)
-def test_what_cmpp_answers_to_a_login_is_called_so_by_the_book(number: int, name: str) -> None:
-    assert cmpp.connect_status(number).name == name
-
-
-@pytest.mark.parametrize(
-    ("number", "name"),
-    [
-        (sgip_rules.ILLEGAL_LOGIN, "illegal login"),
-        (sgip_rules.LOGIN_REPEATED, "login repeated"),
-        (sgip_rules.TOO_MANY_CONNECTIONS, "too many connections"),
-        (sgip_rules.LOGIN_TYPE, "login type"),
-        (sgip_rules.PARAMETER, "parameter format"),
-        (sgip_rules.ILLEGAL_NUMBER, "illegal mobile number"),
-        (sgip_rules.LENGTH, "message length"),
-        (sgip_rules.ILLEGAL_SEQUENCE, "illegal sequence number"),
-        (sgip_rules.NODE_BUSY, "node busy"),
-        (sgip_rules.ADDRESS_NOT_ADMITTED, "address not admitted"),
-        (sgip_rules.FLOW_CONTROL, "flow control"),
-    ],
-)
-def test_what_sgip_answers_is_called_so_by_the_book(number: int, name: str) -> None:
-    assert sgip.result(number).name == name
-
-
-@pytest.mark.parametrize(
-    ("number", "name"),
-    [
-        (smgp_rules.BUSY, "system busy"),
-        (smgp_rules.TOO_MANY_CONNECTIONS, "too many connections"),
-        (smgp_rules.STRUCTURE, "message structure"),
-        (smgp_rules.COMMAND, "command word"),
-        (smgp_rules.ILLEGAL_ADDRESS, "illegal address"),
-        (smgp_rules.AUTHENTICATION, "authentication failed"),
-        (smgp_rules.VERSION_TOO_HIGH, "version too high"),
-        (smgp_rules.MESSAGE_LENGTH, "MsgLength"),
-        (smgp_rules.DESTINATION, "DestTermId"),
-    ],
-)
-def test_what_smgp_answers_is_called_so_by_the_book(number: int, name: str) -> None:
-    assert smgp.status(number).name == name
+@pytest.mark.parametrize(("code_of", "names"), ANSWERED)
+def test_what_we_answer_is_called_so_by_the_book(code_of: Callable[[int], Code], names: dict[int, str]) -> None:
+    assert {number: code_of(number).name for number in names} == names

@@ -18,44 +18,30 @@ from smsgw.protocols.smpp import pdus as smpp
 @pytest.mark.parametrize(
     ("dialect", "name", "field", "value"),
     [
-        (CMPP30, "CMPP_SUBMIT", "Pk_total", 256),
-        (CMPP30, "CMPP_SUBMIT", "Pk_total", -1),
-        (CMPP30, "CMPP_SUBMIT", "Pk_total", "1"),
-        (CMPP30, "CMPP_SUBMIT", "Pk_total", True),
-        (CMPP30, "CMPP_SUBMIT", "Msg_Id_hex", "00"),
-        (CMPP30, "CMPP_SUBMIT", "Msg_Id_hex", "no hexadecimal x"),
-        (CMPP30, "CMPP_SUBMIT", "Service_Id", "x" * 11),
-        (CMPP30, "CMPP_SUBMIT", "Service_Id", 10),
-        (CMPP30, "CMPP_SUBMIT", "Service_Id", "企业"),
-        (CMPP30, "CMPP_SUBMIT", "Dest_terminal_Id", "13800138000"),
+        (CMPP30, "CMPP_SUBMIT", "Pk_total", 256), (CMPP30, "CMPP_SUBMIT", "Pk_total", -1),
+        (CMPP30, "CMPP_SUBMIT", "Pk_total", "1"), (CMPP30, "CMPP_SUBMIT", "Pk_total", True),
+        (CMPP30, "CMPP_SUBMIT", "Msg_Id_hex", "00"), (CMPP30, "CMPP_SUBMIT", "Msg_Id_hex", "no hexadecimal x"),
+        (CMPP30, "CMPP_SUBMIT", "Service_Id", "x" * 11), (CMPP30, "CMPP_SUBMIT", "Service_Id", 10),
+        (CMPP30, "CMPP_SUBMIT", "Service_Id", "企业"), (CMPP30, "CMPP_SUBMIT", "Dest_terminal_Id", "13800138000"),
         (CMPP30, "CMPP_SUBMIT", "Dest_terminal_Id", [13800138000]),
-        (CMPP30, "CMPP_SUBMIT", "Msg_Content_hex", "00" * 256),
-        (CMPP30, "CMPP_SUBMIT", "Msg_Content_hex", 10),
+        (CMPP30, "CMPP_SUBMIT", "Msg_Content_hex", "00" * 256), (CMPP30, "CMPP_SUBMIT", "Msg_Content_hex", 10),
         (CMPP30, "CMPP_CONNECT", "AuthenticatorSource_hex", "00" * 15),
-        (SMPP34, "submit_sm", "destination_addr", "1" * 21),
-        (SMPP34, "submit_sm", "tlvs", {"tag": 1}),
-        (SMPP34, "submit_sm", "tlvs", 7),
-        (SMPP34, "submit_sm", "tlvs", [["0x0204", "0007"]]),
+        (SMPP34, "submit_sm", "destination_addr", "1" * 21), (SMPP34, "submit_sm", "tlvs", {"tag": 1}),
+        (SMPP34, "submit_sm", "tlvs", 7), (SMPP34, "submit_sm", "tlvs", [["0x0204", "0007"]]),
         (SMPP34, "submit_sm", "tlvs", [{"tag": "port", "value_hex": ""}]),
         (SMPP34, "submit_sm", "tlvs", [{"value_hex": "00"}]),
         (SMPP34, "submit_sm", "tlvs", [{"tag": 65536, "value_hex": ""}]),
         (SMPP34, "submit_sm", "tlvs", [{"tag": 1, "value_hex": "0"}]),
         (SMPP34, "submit_multi", "dest_address", {"dest_flag": 1}),
         (SMPP34, "submit_multi", "dest_address", ["13800138000"]),
-        (SGIP12, "SGIP_REPORT", "SubmitSequenceNumber", [1, 2]),
-        (SGIP12, "SGIP_REPORT", "SubmitSequenceNumber", 7),
+        (SGIP12, "SGIP_REPORT", "SubmitSequenceNumber", [1, 2]), (SGIP12, "SGIP_REPORT", "SubmitSequenceNumber", 7),
         (SGIP12, "SGIP_REPORT", "SubmitSequenceNumber", [1, 2, 1 << 32]),
-        (SGIP12, "SGIP_UNBIND", "Sequence_Number", [1, 2]),
-        (SGIP12, "SGIP_UNBIND", "Sequence_Number", 7),
-        (CMPP20, "CMPP_ACTIVE_TEST", "Sequence_Id", 1 << 32),
-        (CMPP20, "CMPP_ACTIVE_TEST", "Sequence_Id", "seven"),
-        (CMPP20, "CMPP_SUBMIT", "LinkID", "of 3.0 only"),
-        (SMGP30, "SMGP_SUBMIT", "Priorty", 1),
+        (SGIP12, "SGIP_UNBIND", "Sequence_Number", [1, 2]), (SGIP12, "SGIP_UNBIND", "Sequence_Number", 7),
+        (CMPP20, "CMPP_ACTIVE_TEST", "Sequence_Id", 1 << 32), (CMPP20, "CMPP_ACTIVE_TEST", "Sequence_Id", "seven"),
+        (CMPP20, "CMPP_SUBMIT", "LinkID", "of 3.0 only"), (SMGP30, "SMGP_SUBMIT", "Priorty", 1),
     ],
-)
-def test_what_does_not_fit_is_refused_by_its_name(
-    dialect: Dialect, name: str, field: str, value: Any
-) -> None:
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_by_its_name(dialect: Dialect, name: str, field: str, value: Any) -> None:
     with pytest.raises(Malformed) as caught:
         from_fields(dialect, {field: value}, name=name)
     assert (caught.value.pdu_name, caught.value.field) == (name, field)

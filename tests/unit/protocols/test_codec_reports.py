@@ -75,15 +75,9 @@ def test_receipt_texts(vector: dict[str, dict[str, str]]) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        (
-            "id:1 submitdate:1 donedate:2 stat:DELIVRD",
-            {"submit_date": "1", "done_date": "2", "stat": "DELIVRD"},
-        ),
+        ("id:1 submitdate:1 donedate:2 stat:DELIVRD", {"submit_date": "1", "done_date": "2", "stat": "DELIVRD"}),
         ("stat:UNDELIV err:0x2A id:ab-c-1", {"id": "ab-c-1", "err": "0x2A", "stat": "UNDELIV"}),
-        (
-            "id:7 stat:EXPIRED err:3 text:your id:9 stat:DELIVRD",
-            {"id": "7", "text": "your id:9 stat:DELIVRD"},
-        ),
+        ("id:7 stat:EXPIRED err:3 text:your id:9 stat:DELIVRD", {"id": "7", "text": "your id:9 stat:DELIVRD"}),
         ("id:7 text:hello stat:DELIVRD err:000", {"text": "hello", "stat": "DELIVRD", "err": "000"}),
         ("id:7 err: stat:DELIVRD Text:a\0", {"err": "", "stat": "DELIVRD", "text": "a"}),
         ("ID:7 SUB:1 STAT:delivrd", {"id": "7", "sub": "1", "stat": "delivrd"}),
@@ -175,20 +169,14 @@ def test_message_ids_of_one_pdu_are_the_same_number() -> None:
 @pytest.mark.parametrize(
     ("answer", "receipt", "mode", "same"),
     [
-        ("16fee0e525", "98765432101", "hex-dec", True),
-        ("98765432101", "16FEE0E525", "dec-hex", True),
-        ("16fee0e525", "98765432101", "text", False),
-        ("0x", "0", "hex-dec", False),
-        ("0x", "0", "text", False),
-        ("0e999f21-aa", "E999F21-AA", "text", True),
-        ("00B8BE19", "b8be19", "text", True),
+        ("16fee0e525", "98765432101", "hex-dec", True), ("98765432101", "16FEE0E525", "dec-hex", True),
+        ("16fee0e525", "98765432101", "text", False), ("0x", "0", "hex-dec", False), ("0x", "0", "text", False),
+        ("0e999f21-aa", "E999F21-AA", "text", True), ("00B8BE19", "b8be19", "text", True),
         ("0", "000", "text", True),
         ("SAR-2347039245475-1eedf843-2-1", "SAR-2347039245475-1eedf843-2-1", "hex-dec", True),
-        ("ab-1", "ab-2", "hex-dec", False),
-        ("", "", "text", False),
-        ("9" * 65, "9" * 66, "dec", False),
+        ("ab-1", "ab-2", "hex-dec", False), ("", "", "text", False), ("9" * 65, "9" * 66, "dec", False),
     ],
-)
+)  # fmt: skip
 def test_message_id_equivalence(answer: str, receipt: str, mode: str, same: bool) -> None:
     assert same_message_id(answer, receipt, mode) is same  # type: ignore[arg-type]
 
@@ -230,9 +218,7 @@ def test_smgp_report_unreadable(content: bytes) -> None:
 
 
 def test_receipt_in_ucs2() -> None:
-    found = smpp.of_deliver(
-        DeliverSm(esm_class=4, data_coding=8, short_message=TEXT.decode().encode("utf-16-be"))
-    )
+    found = smpp.of_deliver(DeliverSm(esm_class=4, data_coding=8, short_message=TEXT.decode().encode("utf-16-be")))
     assert found is not None
     assert (found.id, found.stat) == ("1", "DELIVRD")
 

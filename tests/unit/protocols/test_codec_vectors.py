@@ -35,14 +35,6 @@ def test_fields_to_octets(vector: dict[str, Any]) -> None:
     assert dialect.encode(from_fields(dialect, vector["fields"])).hex() == vector["hex"]
 
 
-@pytest.mark.parametrize("stream", VECTORS["streams"], ids=lambda stream: stream["id"])
-def test_streams(stream: dict[str, Any]) -> None:
-    framer = by_name(stream["protocol"]).framer()
-    frames = [frame.hex() for chunk in stream["chunks_hex"] for frame in framer.feed(bytes.fromhex(chunk))]
-    assert frames == [PDUS[name]["hex"] for name in stream["expect"]]
-    assert framer.pending == 0
-
-
 @pytest.mark.parametrize("protocol", sorted({vector["protocol"] for vector in PDUS.values()}))
 def test_a_stream_cut_anywhere_gives_the_same_frames(protocol: str) -> None:
     frames = [bytes.fromhex(vector["hex"]) for vector in PDUS.values() if vector["protocol"] == protocol][:6]

@@ -66,9 +66,7 @@ BOOKS: list[tuple[Dialect, type[Pdu], str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("dialect", "kind", "widths"), BOOKS, ids=[f"{d.name}-{k.__name__}" for d, k, _ in BOOKS]
-)
+@pytest.mark.parametrize(("dialect", "kind", "widths"), BOOKS, ids=[f"{d.name}-{k.__name__}" for d, k, _ in BOOKS])
 def test_rows_are_as_wide_as_in_the_book(dialect: Dialect, kind: type[Pdu], widths: str) -> None:
     rows = [row for row in dialect.layout(kind).rows if row.kind is not None]
     assert [len(row.kind.write(row.default)) for row in rows if row.kind] == [int(n) for n in widths.split()]

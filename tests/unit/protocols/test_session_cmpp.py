@@ -42,7 +42,6 @@ from smsgw.protocols.events import (
     Closed,
     CloseNow,
     Expired,
-    Late,
     LoginRequest,
     Refused,
     Request,
@@ -94,9 +93,7 @@ def bound_ismg(config: SessionConfig = QUIET) -> Playbook:
 def test_sp_logs_in_with_the_digest_over_ten_digits() -> None:
     digest = authenticator_source("901234", SECRET, STAMP)
     book = Playbook(sp()) << start()
-    book >> sends(
-        Connect, sequence=1, source_addr="901234", authenticator_source=digest, version=0x30, timestamp=STAMP
-    )
+    book >> sends(Connect, sequence=1, source_addr="901234", authenticator_source=digest, version=0x30, timestamp=STAMP)
     (book << hears(connect_resp()) >> sees(Bound)).done()
     assert book.session.state is State.BOUND_TRX
     assert book.session.dialect is CMPP30
@@ -114,29 +111,18 @@ def test_a_wrong_proof_is_only_noted() -> None:
 
 def test_a_wrong_proof_ends_a_strict_client() -> None:
     book = Playbook(sp(strict_authenticator=True)) << start() >> sends(Connect)
-    (
-        book
-        << hears(connect_resp(secret="other"))
-        >> sees(Refused, status=0)
-        >> sees(CloseNow, why="refused")
-    ).done()
+    (book << hears(connect_resp(secret="other")) >> sees(Refused, status=0) >> sees(CloseNow, why="refused")).done()
 
 
 @pytest.mark.parametrize(
     ("asked", "layout", "answered", "spoken", "doubts"),
     [
-        (0x30, CMPP30, 0x30, CMPP30, []),
-        (0x30, CMPP20, 0x20, CMPP20, []),
-        (0x30, CMPP20, 0x21, CMPP20, []),
-        (0x30, CMPP30, 0x20, CMPP20, []),
-        (0x30, CMPP20, 0x30, CMPP20, ["version"]),
-        (0x20, CMPP20, 0x20, CMPP20, []),
-        (0x20, CMPP20, 0x30, CMPP20, []),
-        (0x20, CMPP30, 0x30, CMPP30, []),
-        (0x21, CMPP20, 0x21, CMPP20, []),
-        (0x20, CMPP20, 0x00, CMPP20, []),
+        (0x30, CMPP30, 0x30, CMPP30, []), (0x30, CMPP20, 0x20, CMPP20, []), (0x30, CMPP20, 0x21, CMPP20, []),
+        (0x30, CMPP30, 0x20, CMPP20, []), (0x30, CMPP20, 0x30, CMPP20, ["version"]),
+        (0x20, CMPP20, 0x20, CMPP20, []), (0x20, CMPP20, 0x30, CMPP20, []), (0x20, CMPP30, 0x30, CMPP30, []),
+        (0x21, CMPP20, 0x21, CMPP20, []), (0x20, CMPP20, 0x00, CMPP20, []),
     ],
-)
+)  # fmt: skip
 def test_version_is_settled_by_the_answer(asked, layout, answered, spoken, doubts) -> None:  # type: ignore[no-untyped-def]
     session = sp(asked)
     book = Playbook(session) << start() >> sends(Connect, version=asked)
@@ -162,9 +148,7 @@ def test_a_version_nobody_knows_is_refused_by_the_client() -> None:
     (book >> sees(Refused, status=0, reason="server speaks version 0x7f") >> CloseNow).done()
 
 
-@pytest.mark.parametrize(
-    ("version", "layout"), [(0x20, CMPP20), (0x21, CMPP20), (0x30, CMPP30), (0x00, CMPP20)]
-)
+@pytest.mark.parametrize(("version", "layout"), [(0x20, CMPP20), (0x21, CMPP20), (0x30, CMPP30), (0x00, CMPP20)])
 def test_ismg_answers_in_the_layout_asked_for(version: int, layout: object) -> None:
     book = Playbook(ismg()) << start() << hears(connect(version)) >> LoginRequest
     assert rules.proves(book.login.pdu, SECRET)
@@ -228,14 +212,6 @@ def test_a_malformed_connect_is_answered_and_ends_the_connection() -> None:
     (book >> sends(ConnectResp, status=4)).done()
 
 
-def test_no_login_in_time() -> None:
-    for session, first in ((ismg(), None), (sp(), Connect)):
-        book = Playbook(session) << start()
-        if first:
-            book >> sends(first)
-        (book << after(9.9) << after(0.1) >> sees(CloseNow, why="login-timeout")).done()
-
-
 def test_an_active_test_before_the_login_is_answered_and_none_is_sent() -> None:
     session = sp(config=SessionConfig(keepalive_interval=1.0, login_timeout=60.0))
     book = Playbook(session) << start() >> sends(Connect) << after(30)
@@ -243,18 +219,6 @@ def test_an_active_test_before_the_login_is_answered_and_none_is_sent() -> None:
 
 
 # -- traffic --------------------------------------------------------------------------------------------------------
-
-
-def test_a_submit_and_its_answer() -> None:
-    submit = Submit(dest_terminal_id=("13800138000",), msg_content=b"x")
-    book = bound_sp() << asks(submit, "a") >> sends(Submit, sequence=2, msg_content=b"x")
-    book << after(0.25)
-    (
-        book
-        << hears(SubmitResp(sequence=2, msg_id=7, result=0))
-        >> sees(Answer, tag="a", status=0, elapsed=0.25)
-    ).done()
-    assert book.session.outstanding == 0
 
 
 def test_a_refused_submit() -> None:
@@ -269,20 +233,12 @@ def test_a_deliver_is_answered_with_its_own_msg_id() -> None:
 
 def test_a_deliver_with_the_number_of_an_outstanding_submit_is_another_thing() -> None:
     book = bound_sp() << asks(Submit(dest_terminal_id=("1",)), "a") >> sends(Submit, sequence=2)
-    (
-        book
-        << hears(Deliver(sequence=2, msg_id=1))
-        >> Request
-        << replies(status=1)
-        >> sends(DeliverResp, result=1)
-    )
+    (book << hears(Deliver(sequence=2, msg_id=1)) >> Request << replies(status=1) >> sends(DeliverResp, result=1))
     (book << hears(SubmitResp(sequence=2)) >> sees(Answer, tag="a")).done()
 
 
 def test_query_has_no_status_and_repeats_its_question() -> None:
-    book = (
-        bound_ismg() << hears(Query(sequence=4, time="20240506", query_type=1, query_code="HELP")) >> Request
-    )
+    book = bound_ismg() << hears(Query(sequence=4, time="20240506", query_type=1, query_code="HELP")) >> Request
     book << replies(mt_tlmsg=3)
     (book >> sends(QueryResp, sequence=4, time="20240506", query_code="HELP", mt_tlmsg=3)).done()
     client = bound_sp() << asks(Query(time="20240506"), "q") >> sends(Query, sequence=2)
@@ -290,27 +246,9 @@ def test_query_has_no_status_and_repeats_its_question() -> None:
 
 
 def test_a_request_of_the_wrong_side_is_refused_and_the_session_stays() -> None:
-    book = (
-        bound_sp()
-        << hears(Submit(sequence=3, dest_terminal_id=("1",)))
-        >> sees(Violation, kind="wrong-state")
-    )
+    book = bound_sp() << hears(Submit(sequence=3, dest_terminal_id=("1",))) >> sees(Violation, kind="wrong-state")
     book >> sends(SubmitResp, sequence=3, result=2)
     (book << hears(ActiveTest(sequence=4)) >> sends(ActiveTestResp)).done()
-
-
-def test_expired_then_late_then_duplicate() -> None:
-    book = bound_sp() << asks(Submit(dest_terminal_id=("1",)), "a") >> sends(Submit, sequence=2)
-    book << after(59.9) << after(0.1) >> sees(Expired, tag="a")
-    assert book.session.window_free == 16
-    book << hears(SubmitResp(sequence=2, result=0)) >> sees(Late, tag="a", status=0)
-    (book << hears(SubmitResp(sequence=2, result=0)) >> sees(Violation, kind="unknown-answer")).done()
-
-
-def test_the_answer_of_another_command_does_not_count() -> None:
-    book = bound_sp() << asks(Submit(dest_terminal_id=("1",)), "a") >> sends(Submit, sequence=2)
-    book << hears(QueryResp(sequence=2)) >> sees(Violation, kind="wrong-answer")
-    (book << hears(SubmitResp(sequence=2)) >> sees(Answer, tag="a")).done()
 
 
 def test_a_malformed_answer_leaves_its_request_to_the_timeout() -> None:
@@ -355,29 +293,10 @@ def test_leaving_waits_for_answers_then_terminates() -> None:
     (book << loses_transport() >> sees(Closed, why="gone", lost=())).done()
 
 
-def test_leaving_does_not_wait_for_ever() -> None:
-    book = bound_sp() << asks(Submit(dest_terminal_id=("1",)), "a") >> sends(Submit) << closes()
-    book << after(5) >> sends(Terminate) << after(5) >> sees(CloseNow, why="logout-timeout")
-    (book << loses_transport() >> sees(Closed, lost=("a",))).done()
-
-
-def test_a_deliver_that_crosses_our_terminate_stays_unanswered_and_comes_again() -> None:
-    book = bound_sp() << closes() >> sends(Terminate, sequence=2) << hears(Deliver(sequence=1, msg_id=9))
-    (book << hears(TerminateResp(sequence=2)) >> CloseNow).done()
-
-
 def test_a_submit_that_crosses_our_terminate_is_asked_to_come_again() -> None:
     book = bound_ismg() << closes() >> sends(Terminate, sequence=1)
     book << hears(Submit(sequence=1, dest_terminal_id=("1",))) >> sends(SubmitResp, sequence=1, result=8)
     (book << hears(TerminateResp(sequence=1)) >> CloseNow).done()
-
-
-def test_the_peer_leaves_and_still_gets_its_answers() -> None:
-    book = (
-        bound_ismg() << hears(Submit(sequence=1, dest_terminal_id=("1",)), Terminate(sequence=2)) >> Request
-    )
-    book << after(0.5) << replies(msg_id=1) >> sees(CloseNow, why="peer-logout")
-    (book >> sends(SubmitResp, sequence=1) >> sends(TerminateResp, sequence=2)).done()
 
 
 def test_the_peer_leaves_with_answers_still_in_its_hand() -> None:
@@ -387,15 +306,3 @@ def test_the_peer_leaves_with_answers_still_in_its_hand() -> None:
     book = bound_sp() << asks(Submit(dest_terminal_id=("1",)), "a") >> sends(Submit, sequence=2)
     book << hears(Terminate(sequence=8)) << after(1) >> CloseNow >> sends(TerminateResp, sequence=8)
     (book << loses_transport() >> sees(Closed, lost=("a",))).done()
-
-
-def test_both_say_goodbye_at_once() -> None:
-    book = bound_sp() << closes() >> sends(Terminate, sequence=2) << hears(Terminate(sequence=5))
-    book >> sends(TerminateResp, sequence=5)
-    (book << hears(TerminateResp(sequence=2)) >> sees(CloseNow, why="closed")).done()
-
-
-def test_an_idle_peer_is_asked_to_leave() -> None:
-    book = bound_ismg(replace(QUIET, idle_timeout=180.0)) << after(179) << hears(ActiveTest(sequence=2))
-    book >> sends(ActiveTestResp) << after(180) >> sends(Terminate)
-    (book << hears(TerminateResp(sequence=1)) >> sees(CloseNow, why="idle")).done()

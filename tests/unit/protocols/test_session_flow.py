@@ -111,9 +111,7 @@ def test_a_limit_of_one() -> None:
 
 
 def test_octets_count_as_well() -> None:
-    size = len(
-        Session(rules.client("x", "y"), config=FOUR).dialect.encode(DeliverSm(short_message=b"x" * 200))
-    )
+    size = len(Session(rules.client("x", "y"), config=FOUR).dialect.encode(DeliverSm(short_message=b"x" * 200)))
     book = bound_esme(replace(FOUR, max_unanswered_in=100, max_unanswered_octets=size * 3))
     book << hears(*(DeliverSm(sequence=n, short_message=b"x" * 200) for n in range(1, 6)))
     assert sequences(book) == [1, 2, 3]
@@ -197,13 +195,7 @@ def test_who_was_given_a_window_is_told_once_and_then_waits(protocol: str) -> No
     (book >> sees(Violation, kind="window") >> sends(answer, sequence=5, **{status: busy})).done()
     assert not book.session.wants_input
     book << replies() >> sends(answer, sequence=1) << replies() >> sends(answer, sequence=2, **{status: 0})
-    (
-        book
-        >> Request
-        >> Request
-        >> sees(Violation, kind="window")
-        >> sends(answer, sequence=8, **{status: busy})
-    )
+    (book >> Request >> Request >> sees(Violation, kind="window") >> sends(answer, sequence=8, **{status: busy}))
     book << replies() >> sends(answer, sequence=3) << replies() >> sends(answer, sequence=4)
     book >> Request >> Request >> sees(Violation, kind="window") >> sends(answer, sequence=11)
     for _ in range(2):
@@ -311,15 +303,7 @@ def test_a_link_that_we_do_not_read_is_not_dead() -> None:
         book << after(30) >> sends(EnquireLink, sequence=sequence)
     (book << after(3600)).done()  # no more than can be told from strangers' answers
     book << deaf(False) << hears(*(EnquireLinkResp(sequence=n) for n in range(2, 18)))
-    (
-        book
-        << after(30)
-        >> sends(EnquireLink)
-        << after(15)
-        >> sends(EnquireLink)
-        << after(15)
-        >> sends(EnquireLink)
-    )
+    (book << after(30) >> sends(EnquireLink) << after(15) >> sends(EnquireLink) << after(15) >> sends(EnquireLink))
     (book << after(15) >> sees(CloseNow, why="keepalive-timeout")).done()
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from smsgw.protocols.cmpp import pdus as cmpp_pdus
 from smsgw.protocols.cmpp import rules as cmpp
-from smsgw.protocols.dialects import CMPP20, CMPP30, SGIP12, SMGP13, SMGP30, SMPP34
+from smsgw.protocols.dialects import CMPP20, CMPP30, SGIP12, SMGP30, SMPP34
 from smsgw.protocols.events import (
     Answer,
     Bound,
@@ -261,36 +261,6 @@ def test_sgip_has_no_keepalive_and_leaves_politely_after_a_minute_of_silence(nam
     assert wire.client.events == wire.server.events == []
     wire.pass_time(0.2)
     assert {event for side in (wire.client, wire.server) for event in side.events} == {CloseNow("idle")}
-
-
-@pytest.mark.parametrize(("version", "server"), [(0x30, 0x13), (0x13, 0x13), (0x13, 0x30), (0x30, 0x30)])
-def test_smgp_versions_of_two_sides(version: int, server: int) -> None:
-    config = SessionConfig()
-    wire = Wire(smgp_client(version, smgp.BOTH, config), Session(smgp.server(server), config=config))
-    wire.roundtrip()
-    if version > server:
-        assert [getattr(event, "status", None) for event in wire.client.events] == [
-            smgp.VERSION_TOO_HIGH,
-            None,
-        ]
-    else:
-        assert [type(event) for event in wire.client.events] == [Bound]
-        assert wire.server.session.dialect is (SMGP30 if version == 0x30 else SMGP13)
-
-
-@pytest.mark.parametrize(("version", "server"), [(0x30, 0x20), (0x20, 0x20), (0x20, 0x30), (0x30, 0x30)])
-def test_versions_of_two_sides(version: int, server: int) -> None:
-    config = SessionConfig()
-    wire = Wire(cmpp_client(version, config), Session(cmpp.server(server), config=config))
-    wire.roundtrip()
-    if version > server:
-        assert [(type(event), getattr(event, "status", None)) for event in wire.client.events] == [
-            (Refused, cmpp.CONNECT_VERSION),
-            (CloseNow, None),
-        ]
-    else:
-        assert [type(event) for event in wire.client.events] == [Bound]
-        assert wire.server.session.dialect is (CMPP30 if version == 0x30 else CMPP20)
 
 
 @pytest.mark.parametrize("version", [0x20, 0x30])

@@ -6,18 +6,8 @@ import pytest
 from playbook import Playbook, admits, after, asks, closes, hears, refuses, replies, sees, sends, start
 
 from smsgw.protocols.dialects import SGIP12
-from smsgw.protocols.events import (
-    Answer,
-    Bound,
-    CloseNow,
-    Expired,
-    Late,
-    LoginRequest,
-    Refused,
-    Request,
-    Violation,
-)
-from smsgw.protocols.session import NotBound, Session, SessionConfig, WindowFull
+from smsgw.protocols.events import Answer, Bound, CloseNow, LoginRequest, Refused, Request, Violation
+from smsgw.protocols.session import NotBound, Session, SessionConfig
 from smsgw.protocols.sgip import rules
 from smsgw.protocols.sgip.pdus import (
     Bind,
@@ -53,19 +43,14 @@ def submit() -> Submit:
 
 
 def bound_sp(config: SessionConfig = LONG, login_type: int = rules.SP_TO_SMG) -> Playbook:
-    session = Session(
-        rules.client("sp", "secret", numbering=numbering(), login_type=login_type), config=config
-    )
+    session = Session(rules.client("sp", "secret", numbering=numbering(), login_type=login_type), config=config)
     book = Playbook(session) << start()
     book >> sends(Bind, sequence=(NODE, STAMP, 0), login_type=login_type, login_name="sp")
     return book << hears(BindResp(sequence=(NODE, STAMP, 0))) >> Bound
 
 
 def listener(config: SessionConfig = LONG, login_type: int = rules.SMG_TO_SP) -> Playbook:
-    return (
-        Playbook(Session(rules.server(numbering=numbering(), login_type=login_type), config=config))
-        << start()
-    )
+    return Playbook(Session(rules.server(numbering=numbering(), login_type=login_type), config=config)) << start()
 
 
 def bound_listener(config: SessionConfig = LONG) -> Playbook:
@@ -104,19 +89,6 @@ def test_numbers_wrap_and_a_node_number_is_unsigned() -> None:
         rules.Numbering(1 << 32, lambda: STAMP)
 
 
-def test_window_of_32_and_answers_within_30_seconds() -> None:
-    book = bound_sp()
-    for n in range(32):
-        book << asks(submit(), n) >> sends(Submit)
-    with pytest.raises(WindowFull):
-        book.session.request(submit(), book.now, "more")
-    book << after(29.9) << after(0.1)
-    for n in range(32):
-        book >> sees(Expired, tag=n)
-    book << hears(SubmitResp(sequence=(NODE, STAMP, 32), result=8)) >> sees(Late, tag=31, status=8)
-    book.done()
-
-
 def test_nothing_but_submits_on_the_connection_of_the_sp() -> None:
     book = bound_sp()
     with pytest.raises(NotBound):
@@ -149,9 +121,7 @@ def test_the_listener_takes_what_the_gateway_brings() -> None:
     ):
         book << hears(pdu) >> sees(Request, pdu=pdu)
         book << replies() >> sends(answer, sequence=pdu.sequence, result=0)
-    (
-        book << hears(Unbind(sequence=(1, 2, 6))) >> sends(UnbindResp) >> sees(CloseNow, why="peer-logout")
-    ).done()
+    (book << hears(Unbind(sequence=(1, 2, 6))) >> sends(UnbindResp) >> sees(CloseNow, why="peer-logout")).done()
 
 
 def test_the_listener_refuses_other_kinds_of_connection_and_wrong_passwords() -> None:
@@ -173,12 +143,7 @@ def test_what_is_not_served_is_refused_and_the_connection_stays() -> None:
     ):
         book << hears(pdu) >> sees(Violation, kind="wrong-state")
         book >> sends(answer, sequence=pdu.sequence, result=rules.LOGIN_TYPE)
-    (
-        book
-        << hears(bind())
-        >> sees(Violation, kind="wrong-state")
-        >> sends(BindResp, result=rules.LOGIN_REPEATED)
-    )
+    (book << hears(bind()) >> sees(Violation, kind="wrong-state") >> sends(BindResp, result=rules.LOGIN_REPEATED))
     (book << hears(Report(sequence=(1, 2, 5))) >> Request).done()
 
 
@@ -201,11 +166,6 @@ def test_an_answer_that_cannot_be_read_ends_the_connection_of_the_client() -> No
     (book >> sees(Violation, kind="malformed") >> sees(CloseNow, why="malformed")).done()
     (closed,) = book.session.closed("closed", book.now)
     assert closed.lost == ("a",)  # type: ignore[union-attr]
-
-
-def test_an_answer_nobody_waits_for_is_dropped() -> None:
-    book = bound_sp() << hears(DeliverResp(sequence=SMG)) >> sees(Violation, kind="unknown-answer")
-    (book << asks(submit(), "a") >> sends(Submit)).done()
 
 
 def test_silence_ends_in_a_polite_logout_and_traffic_puts_it_off() -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from playbook import Playbook, admits, after, asks, closes, hears, replies, sees, sends, start
+from playbook import Playbook, admits, after, hears, replies, sees, sends, start
 
 from smsgw.protocols.dialects import SMGP13, SMGP30
-from smsgw.protocols.events import Answer, Bound, CloseNow, LoginRequest, Refused, Request, Violation
+from smsgw.protocols.events import Bound, CloseNow, LoginRequest, Refused, Request, Violation
 from smsgw.protocols.session import NotBound, Session, SessionConfig
 from smsgw.protocols.smgp import rules
 from smsgw.protocols.smgp.auth import authenticator_client, authenticator_server
@@ -15,8 +15,6 @@ from smsgw.protocols.smgp.pdus import (
     ActiveTestResp,
     Deliver,
     DeliverResp,
-    Exit,
-    ExitResp,
     Login,
     LoginResp,
     Submit,
@@ -61,32 +59,18 @@ def bound_server(version: int = 0x30, mode: int = rules.BOTH) -> Playbook:
 def test_the_digest_has_seven_zeros() -> None:
     book = Playbook(sp()) << start()
     digest = bytes.fromhex("0cb44b36abbf7e83421931813e1c4d83")
-    (
-        book >> sends(Login, authenticator_client=digest, timestamp=STAMP, login_mode=2, client_version=0x30)
-    ).done()
+    (book >> sends(Login, authenticator_client=digest, timestamp=STAMP, login_mode=2, client_version=0x30)).done()
     assert rules.proves(login(), SECRET)
     assert not rules.proves(login(), "other")
-
-
-@pytest.mark.parametrize(("version", "octet"), [(rules.V13, 0x13), (rules.V30, 0x30)])
-def test_a_version_is_written_as_the_book_writes_it(version: int, octet: int) -> None:
-    """6.2.5: the main version in the upper four bits."""
-    session = sp(version)
-    session.start(0.0)
-    assert session.output()[-1] == octet
 
 
 @pytest.mark.parametrize(
     ("asked", "answered", "spoken", "size"),
     [
-        (0x30, 0x30, SMGP30, 126 + 21 + 1),
-        (0x30, 0x13, SMGP13, 120 + 21 + 1),
-        (0x13, 0x30, SMGP13, 120 + 21 + 1),
-        (0x13, 0x13, SMGP13, 120 + 21 + 1),
-        (0x30, 0x31, SMGP30, 126 + 21 + 1),
-        (0x13, 0x00, SMGP13, 120 + 21 + 1),
+        (0x30, 0x30, SMGP30, 126 + 21 + 1), (0x30, 0x13, SMGP13, 120 + 21 + 1), (0x13, 0x30, SMGP13, 120 + 21 + 1),
+        (0x13, 0x13, SMGP13, 120 + 21 + 1), (0x30, 0x31, SMGP30, 126 + 21 + 1), (0x13, 0x00, SMGP13, 120 + 21 + 1),
     ],
-)
+)  # fmt: skip
 def test_version_is_settled_by_the_answer(asked: int, answered: int, spoken: object, size: int) -> None:
     session = sp(asked)
     book = Playbook(session) << start() >> sends(Login, client_version=asked)
@@ -116,11 +100,7 @@ def test_a_wrong_proof_is_noted_or_ends_a_strict_client() -> None:
 
 
 def test_login_mode_says_who_may_send() -> None:
-    for mode, state in (
-        (rules.SEND, State.BOUND_TX),
-        (rules.RECEIVE, State.BOUND_RX),
-        (rules.BOTH, State.BOUND_TRX),
-    ):
+    for mode, state in ((rules.SEND, State.BOUND_TX), (rules.RECEIVE, State.BOUND_RX), (rules.BOTH, State.BOUND_TRX)):
         assert bound_sp(mode=mode).session.state is state
         assert bound_server(mode=mode).session.state is state
     with pytest.raises(NotBound):
@@ -137,13 +117,6 @@ def test_a_report_on_a_sending_connection_is_taken_and_noted() -> None:
     (book << replies() >> sends(DeliverResp, sequence=5, msg_id=MSG_ID, status=0)).done()
 
 
-def test_submit_and_deliver() -> None:
-    book = bound_sp() << asks(Submit(dest_term_id=("13800138000",)), "a") >> sends(Submit, sequence=2)
-    book << hears(SubmitResp(sequence=2, msg_id=MSG_ID)) >> sees(Answer, tag="a", status=0)
-    book << hears(Deliver(sequence=9, msg_id=MSG_ID, msg_content=b"hi")) >> Request
-    (book << replies() >> sends(DeliverResp, sequence=9, msg_id=MSG_ID, status=0)).done()
-
-
 def test_active_test_both_ways_and_three_without_an_answer() -> None:
     config = SessionConfig(keepalive_interval=30.0, keepalive_timeout=10.0)
     book = bound_sp(config=config) << hears(ActiveTest(sequence=7)) >> sends(ActiveTestResp, sequence=7)
@@ -153,9 +126,7 @@ def test_active_test_both_ways_and_three_without_an_answer() -> None:
 
 
 def test_faults() -> None:
-    book = (
-        bound_server() << hears(login()) >> sees(Violation, kind="wrong-state") >> sends(LoginResp, status=11)
-    )
+    book = bound_server() << hears(login()) >> sees(Violation, kind="wrong-state") >> sends(LoginResp, status=11)
     frame = SMGP30.encode(Submit(sequence=4, dest_term_id=("1",)))
     broken = (len(frame) - 1).to_bytes(4, "big") + frame[4:-1]
     book << hears(broken) >> sees(Violation, kind="malformed") >> sends(SubmitResp, sequence=4, status=10)
@@ -167,10 +138,3 @@ def test_faults() -> None:
 def test_a_server_of_1_3_refuses_3_0() -> None:
     book = Playbook(Session(rules.server(0x13), config=QUIET)) << start() << hears(login())
     (book >> sees(Refused, status=22) >> CloseNow >> sends(LoginResp, status=22, server_version=0x13)).done()
-
-
-def test_leaving() -> None:
-    book = bound_sp() << closes() >> sends(Exit, sequence=2)
-    (book << hears(ExitResp(sequence=2)) >> sees(CloseNow, why="closed")).done()
-    book = bound_server() << hears(Exit(sequence=3)) >> sends(ExitResp, sequence=3)
-    (book >> sees(CloseNow, why="peer-logout")).done()
