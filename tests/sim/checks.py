@@ -17,19 +17,19 @@ the program believes plays no part. The names are those of the promise (docs/dur
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from modeldb import Model, Row
+from simdb import Row, SimDb
 from virtual import Process, VirtualLoop, here
 from wires import Wire
 
 from smsgw.channels import profiles
 from smsgw.channels.wire.mapping import mapping_for
 from smsgw.core.model import ChannelSpec, Outcome, OutcomeKind, Report
-from smsgw.core.states import FINAL, REFUNDED, PartState
+from smsgw.core.states import FINAL, REFUNDED, TRANSITIONS, PartState
 from smsgw.protocols.events import Answer, Closed, Event, Expired, Late
 from smsgw.protocols.pdu import RESPONSE, Pdu
 from smsgw.protocols.session import Session
@@ -59,9 +59,9 @@ class Write:
 class Checks:
     """Everything that is known about one run."""
 
-    def __init__(self, loop: VirtualLoop, model: Model) -> None:
+    def __init__(self, loop: VirtualLoop, db: SimDb) -> None:
         self.loop = loop
-        self.model = model
+        self.db = db
         self.violations: list[str] = []
         self.trace: deque[str] = deque(maxlen=20_000)
         self.writes: dict[Part, list[Write]] = defaultdict(list)
@@ -77,7 +77,6 @@ class Checks:
         """Messages of which a node has said that it has them."""
         self.at_once = 0
         """How many of them a channel had with that."""
-        self.told: dict[int, int] = defaultdict(int)
         self.acknowledged: set[tuple[int, str]] = set()
         self.closed = False
         """The run is over; what is still said comes from clearing up."""
@@ -86,7 +85,7 @@ class Checks:
         self._lately: dict[tuple[int, Process], deque[float]] = defaultdict(deque)
         self._tags: dict[int, dict[int, str]] = {}
         self._sessions: list[Session] = []
-        model.on_change = self._changed
+        db.on_change = self._changed
 
     def note(self, what: str) -> None:
         """A line of the trace."""
@@ -103,17 +102,12 @@ class Checks:
         if len(self.violations) < 20:
             self.violations.append(f"{name}: {what} (at {self.loop.time():.4f})")
 
-    def _changed(self, table: str, old: Row | None, new: Row | None) -> None:
-        if table == "part" and new is not None and (old is None or old["state"] != new["state"]):
-            source = PartState(old["state"]).name if old else "-"
-            self.note(
-                f"ledger  {new['id']}/{new['part']} {source} -> {PartState(new['state']).name}"
-                f" attempt {new['attempt']} epoch {new['epoch']} {new['code']}"
-            )
-        elif table == "told" and new is not None:
-            self.told[new["message_id"]] += 1
-        elif table == "lease" and new is not None:
-            self.note(f"lease   {new['resource']} node {new['node']} epoch {new['epoch']}")
+    def _changed(self, change: str) -> None:
+        id_, part, source, target, attempt, epoch, code = change.split(" ", 6)
+        name = PartState(int(target)).name
+        self.note(f"ledger  {id_}/{part} {source} -> {name} attempt {attempt} epoch {epoch} {code}")
+        if source != "<NULL>" and PartState(int(target)) not in TRANSITIONS[PartState(int(source))]:
+            self.fail("states", f"part {id_}/{part}: {source} -> {name} is not allowed")
 
     # --- the wire ----------------------------------------------------------------------------------------------
 
@@ -126,14 +120,12 @@ class Checks:
             if not one.status and not (one.status == 0 and self._failed(part)):
                 self.fail("twice", f"{part} is written again; the answer of {one.at:.4f} is {one.status}")
         earlier.append(write)
-        row = self.model.rows["part"].get(part)
+        row = self.db.part(*part)
         if row is None or row["attempt"] < len(earlier):
-            self.fail(
-                "claimed", f"{part} is written and was not marked: {row and PartState(row['state']).name}"
-            )
-        lease = self.model.rows["lease"].get((f"channel/{channel.id}",))
+            self.fail("claimed", f"{part} is written and was not marked: {row and PartState(row['state']).name}")
+        lease = self.db.lease(f"channel/{channel.id}")
         node = int(write.process.name.removeprefix("node"))
-        if lease is None or lease["node"] != node or lease["expires_at"] <= self.model.clock():
+        if lease is None or lease["node"] != node or lease["expires_at"] <= self.db.clock():
             self.fail("owner", f"node {node} writes {part} on {channel.name}; the lease is {lease}")
         waiting = sum(
             w.wire is write.wire and w.status is None and now - w.at < RESPONSE_TIMEOUT
@@ -179,13 +171,13 @@ class Checks:
 
     def _failed(self, part: Part) -> bool:
         """Whether a carrier has reported that an earlier attempt came to nothing."""
-        row = self.model.rows["part"].get(part)
+        row = self.db.part(*part)
         return row is not None and row["failed"]
 
     def acked(self, key: tuple[int, str]) -> None:
         """A node has answered a report."""
         self.acknowledged.add(key)
-        if key not in self.model.stored_reports:
+        if key not in self.db.stored_reports:
             self.fail("report", f"{key} is acknowledged and not stored")
 
     # --- sessions ----------------------------------------------------------------------------------------------
@@ -227,18 +219,17 @@ class Checks:
     def at_the_end(self) -> None:
         """All is quiet: nothing may wait, and the ledger must be right."""
         messages: dict[int, list[Row]] = defaultdict(list)
-        for row in self.model.rows["part"].values():
+        for row in self.db.fetch("SELECT * FROM part ORDER BY id, part"):
             messages[row["id"]].append(row)
             self._judge(row)
+        told = Counter(row["message_id"] for row in self.db.fetch("SELECT message_id FROM customer_event"))
         for id_ in self.accepted - messages.keys():
             self.fail("end", f"message {id_} was accepted, and is nowhere")
         for id_, rows in messages.items():
             final = all(row["state"] in FINAL for row in rows)
-            if self.told[id_] != int(final):
+            if told[id_] != int(final):
                 states = [PartState(row["state"]).name for row in rows]
-                self.fail(
-                    "end", f"message {id_} is {states}, and the customer was told {self.told[id_]} times"
-                )
+                self.fail("end", f"message {id_} is {states}, and the customer was told {told[id_]} times")
 
     def _judge(self, row: Row) -> None:
         part, state = (row["id"], row["part"]), PartState(row["state"])

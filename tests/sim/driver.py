@@ -15,7 +15,7 @@ from typing import Any
 from unittest import mock
 
 import asyncpg
-from modeldb import Model, Row, Transaction
+from simdb import Row, SimDb, Transaction
 from virtual import Process, VirtualLoop, here
 
 COMMAND_TIMEOUT = 30.0
@@ -41,15 +41,15 @@ class Weather:
 class Server:
     """The server, reached by all nodes."""
 
-    def __init__(self, loop: VirtualLoop, model: Model, dice: random.Random) -> None:
+    def __init__(self, loop: VirtualLoop, db: SimDb, dice: random.Random) -> None:
         self.loop = loop
-        self.model = model
+        self.db = db
         self.dice = dice
         self.weather: dict[str, Weather] = {}
         """By node."""
         self.connections: list[Connection] = []
         self.broken: list[BaseException] = []
-        """What went wrong in the model itself."""
+        """What went wrong on the way itself."""
         self.over = False
         self._context = Process("postgres").context()
 
@@ -139,7 +139,8 @@ class Connection:
         return _Block(self)
 
     async def fetch(self, sql: str, *args: Any, timeout: float | None = None) -> list[Row]:  # noqa: ASYNC109
-        return [Record(row) for row in await self._ask(lambda: self._statement(sql, args), timeout)]
+        rows: list[Row] = await self._ask(lambda: self._statement(sql, args), timeout)
+        return rows
 
     async def fetchrow(self, sql: str, *args: Any, timeout: float | None = None) -> Row | None:  # noqa: ASYNC109
         return next(iter(await self.fetch(sql, *args, timeout=timeout)), None)
@@ -164,13 +165,10 @@ class Connection:
         columns: Any,
         timeout: float | None = None,  # noqa: ASYNC109
     ) -> None:
-        assert table == "customer_event"
-
         async def store() -> None:
             assert self._txn is not None
-            every = [record async for record in records] if hasattr(records, "__aiter__") else records
-            for record in every:
-                self._txn.put("told", dict(zip(columns, record, strict=True)))
+            every = [record async for record in records] if hasattr(records, "__aiter__") else list(records)
+            await self._txn.copy(table, every, columns)
 
         await self._ask(store, timeout)
 
@@ -180,7 +178,7 @@ class Connection:
         """BEGIN."""
 
         async def begin() -> None:
-            self._txn = Transaction(self._server.model)
+            self._txn = Transaction(self._server.db)
 
         await self._ask(begin)
 
@@ -202,7 +200,7 @@ class Connection:
     async def _statement(self, sql: str, args: tuple[Any, ...]) -> list[Row]:
         if self._txn is not None:
             return await self._txn.run(sql, args)
-        txn = Transaction(self._server.model)
+        txn = Transaction(self._server.db)
         try:
             rows = await txn.run(sql, args)
             await self._commit(txn)
@@ -301,10 +299,6 @@ class Connection:
             if not answer.done() and self._server.dice.random() < 0.5:
                 self._cancelled = True
             raise
-
-
-class Record(dict[str, Any]):
-    """A row."""
 
 
 class Pool:

@@ -101,9 +101,7 @@ class Faults:
     def freeze(self) -> str:
         """A node stands still for a while."""
         node = self._node()
-        return self.stand_still(
-            node, self.dice.choice((self.dice.uniform(0.1, 3.0), self.dice.uniform(8.0, 30.0)))
-        )
+        return self.stand_still(node, self.dice.choice((self.dice.uniform(0.1, 3.0), self.dice.uniform(8.0, 30.0))))
 
     def stand_still(self, node: Node, seconds: float) -> str:
         """This node, for so long."""
@@ -183,10 +181,7 @@ class Faults:
         manners: dict[str, dict[str, Any]] = {
             "slow": {"answer_delay": Delay(0.0, dice.choice((0.5, 5.0)))},
             "loses answers": {"lose_answers": dice.choice((0.1, 0.5))},
-            "answers late": {
-                "late_answers": dice.choice((0.1, 0.4)),
-                "late_by": Delay(2.0, dice.choice((20.0, 90.0))),
-            },
+            "answers late": {"late_answers": dice.choice((0.1, 0.4)), "late_by": Delay(2.0, dice.choice((20.0, 90.0)))},
             "answers twice": {"duplicate_answers": 0.5},
             "throttles": {"answers": Mix({0: 0.6, throttle: 0.4})},
             "refuses": {"answers": Mix({0: 0.8, refusal: 0.2})},

@@ -9,12 +9,14 @@ import random
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from faults import Faults
+from simdb import SimDb, served
 from virtual import VirtualLoop, dice_of, simulated
 from world import PROTOCOLS, Setting, World
 
@@ -39,20 +41,16 @@ class Run:
     schedule: list[str] = field(default_factory=list)
     trace: list[str] = field(default_factory=list)
     digest: str = ""
-    states: dict[str, int] = field(default_factory=dict)
+    states: Counter[str] = field(default_factory=Counter)
     at_once: int = 0
     """Messages that a channel had as they were accepted."""
 
     def text(self, lines: int = 60) -> str:
         """For people: what was violated, what had been done, and the lines about the parts concerned."""
-        words = {
-            word.strip("(),:") for v in self.violations for word in v.split() if word.strip("(),:").isdigit()
-        }
+        words = {word.strip("(),:") for v in self.violations for word in v.split() if word.strip("(),:").isdigit()}
         ids = [word for word in words if len(word) > 12]
         about = [line for line in self.trace if "VIOLATION" in line or any(i in line for i in ids)]
-        return "\n".join(
-            (f"seed {self.seed}", *self.violations, "faults:", *self.schedule, "trace:", *about[-lines:])
-        )
+        return "\n".join((f"seed {self.seed}", *self.violations, "faults:", *self.schedule, "trace:", *about[-lines:]))
 
 
 def draw(dice: random.Random) -> Setting:
@@ -106,7 +104,7 @@ async def _play(world: World, trouble: Callable[[], Coroutine[Any, Any, None]]) 
 
 
 def run_seed(
-    seed: int, *, setting: Callable[[random.Random], Setting] = draw, trouble: Trouble = Faults.play
+    db: SimDb, seed: int, *, setting: Callable[[random.Random], Setting] = draw, trouble: Trouble = Faults.play
 ) -> Run:
     """Play one seed, of this making and with this trouble."""
     dice = dice_of(seed)
@@ -114,12 +112,10 @@ def run_seed(
     loop = VirtualLoop()
     asyncio.set_event_loop(None)
     with tempfile.TemporaryDirectory(prefix="smsgw-sim-") as folder, simulated(loop, seed):
-        world = World(loop, seed, setting(dice), Path(folder))
+        world = World(db, loop, seed, setting(dice), Path(folder))
         faults = Faults(world, seed, run.schedule)
         checks = world.checks
-        loop.set_exception_handler(
-            lambda _, context: checks.note(f"loop    {context.get('exception')!r} {context}")
-        )
+        loop.set_exception_handler(lambda _, context: checks.note(f"loop    {context.get('exception')!r} {context}"))
         with world.observed(), world.server.installed():
             try:
                 loop.run_until_complete(_play(world, lambda: trouble(faults, world.setting.seconds + 5.0)))
@@ -133,17 +129,15 @@ def run_seed(
     run.at_once = checks.at_once
     run.trace = list(checks.trace)
     run.digest = hashlib.sha256("\n".join(run.trace).encode()).hexdigest()
-    for row in world.model.rows["part"].values():
-        name = PartState(row["state"]).name
-        run.states[name] = run.states.get(name, 0) + 1
+    run.states = Counter(PartState(row["state"]).name for row in db.fetch("SELECT state FROM part"))
     return run
 
 
-def run_seeds(first: int, count: int, *, each: Callable[[Run], None] = lambda _: None) -> list[Run]:
+def run_seeds(db: SimDb, first: int, count: int, *, each: Callable[[Run], None] = lambda _: None) -> list[Run]:
     """Play ``count`` seeds from ``first`` on; those in which a promise was broken. ``each`` is told of every run."""
     failures = []
     for seed in range(first, first + count):
-        run = run_seed(seed)
+        run = run_seed(db, seed)
         each(run)
         if run.violations:
             failures.append(run)
@@ -168,7 +162,8 @@ def main() -> int:
 
     begun = time.perf_counter()
     count = int(last or first) - int(first) + 1
-    failures = run_seeds(int(first), count, each=tell)
+    with served() as db:
+        failures = run_seeds(db, int(first), count, each=tell)
     print(f"{count} seeds, {len(failures)} failed, {at_once} messages claimed as they were accepted, "
           f"{time.perf_counter() - begun:.1f} s")  # fmt: skip
     return 1 if failures else 0

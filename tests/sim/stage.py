@@ -119,9 +119,7 @@ class Queues:
         """The time of the next one."""
         return min((at for at, _ in self.deferred), default=None)
 
-    async def held(
-        self, connection: Any, channel_id: int, epochs: Any, current: int, older: float
-    ) -> list[Any]:
+    async def held(self, connection: Any, channel_id: int, epochs: Any, current: int, older: float) -> list[Any]:
         """What stands claimed under an epoch of before."""
         return [{"id": i, "part": p, "attempt": a, "epoch": 0} for i, p, a in self.lost]
 
@@ -339,9 +337,7 @@ class Stage:
         with ExitStack() as stack:
             stack.enter_context(mock.patch.object(claims, "connect", self.queues.connect))
             stack.enter_context(mock.patch.object(claims, "claiming", store))
-            stack.enter_context(
-                mock.patch.object(claims, "leases", SimpleNamespace(reissue=self.queues.reissue))
-            )
+            stack.enter_context(mock.patch.object(claims, "leases", SimpleNamespace(reissue=self.queues.reissue)))
             yield
 
 

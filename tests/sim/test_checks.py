@@ -13,6 +13,7 @@ from unittest import mock
 import driver
 import pytest
 from faults import Faults
+from simdb import SimDb
 from simulation import draw, run_seed
 from world import Setting
 
@@ -31,7 +32,9 @@ from smsgw.store.engine.group_commit import Ended
 from smsgw.store.engine.journal import Journal
 from smsgw.store.engine.leases import Lease
 
-pytestmark = [pytest.mark.xdist_group("sim"), pytest.mark.shard("simulation")]
+pytestmark = [
+    pytest.mark.xdist_group("sim"), pytest.mark.shard("simulation"), pytest.mark.slow, pytest.mark.timeout(600),
+]  # fmt: skip
 
 SEEDS = 20
 Mutation = Callable[[], AbstractContextManager[Any]]
@@ -46,7 +49,7 @@ def commits_later(real: Any) -> Any:
     async def statement(connection: driver.Connection, sql: str, args: tuple[Any, ...]) -> Any:
         if "state = 20" not in sql or "RETURNING" not in sql:
             return await real(connection, sql, args)
-        txn = driver.Transaction(connection._server.model)
+        txn = driver.Transaction(connection._server.db)
         rows = await txn.run(sql, args)
         connection._server.loop.call_later(0.2, txn.commit)
         return rows
@@ -107,10 +110,7 @@ def nothing(_: Any) -> Any:
 
 
 MUTATIONS: dict[str, tuple[str, Mutation]] = {
-    "the mark is committed after the write": (
-        "claimed",
-        changed(driver.Connection, "_statement", commits_later),
-    ),
+    "the mark is committed after the write": ("claimed", changed(driver.Connection, "_statement", commits_later)),
     "what may be claimed by its acceptance is sent": ("claimed", changed(AtOnce, "ended", takes_doubt_for_success)),
     "what is unknown is sent again": ("twice", changed(Outcomes, "answered", sends_unknown_again)),
     "writes are not recorded": ("twice", changed(Journal, "write", nothing)),
@@ -119,10 +119,7 @@ MUTATIONS: dict[str, tuple[str, Mutation]] = {
     "the machine's clock is believed": ("end", changed(Clock, "hear", nothing)),
     "the window is too wide": ("window", changed(Session, "__init__", takes_more)),
     "nothing is paced": ("rate", changed(Pacer, "take", lambda _: lambda self, now, n: n)),
-    "reports are answered before they are stored": (
-        "report",
-        changed(Outcomes, "report", answers_reports_at_once),
-    ),
+    "reports are answered before they are stored": ("report", changed(Outcomes, "report", answers_reports_at_once)),
     "a lost link forgets its requests": ("tags", changed(Session, "closed", forgets_what_is_lost)),
     "a closed connection is kept": ("end", changed(link, "LETS_GO_AFTER", lambda _: 1e6)),
     "what was not written is not given back": ("stranded", changed(Outcomes, "unsent", nothing)),
@@ -152,7 +149,8 @@ async def database_breaks_off(faults: Faults, seconds: float) -> None:
 async def owner_stands_still(faults: Faults, _: float) -> None:
     """The owner of the channel is frozen, with parts in hand, until the other node has taken it over."""
     await asyncio.sleep(3.0)
-    lease = faults.world.model.rows["lease"]["channel/1",]
+    lease = faults.world.db.lease("channel/1")
+    assert lease is not None
     faults.stand_still(faults.world.nodes[lease["node"] - 1], leases.TTL + 5.0)
     await asyncio.sleep(leases.TTL + 10.0)
     faults.heal()
@@ -174,7 +172,8 @@ async def clock_is_set(faults: Faults, _: float) -> None:
 
 FORCED: dict[str, dict[str, Any]] = {
     "what may be claimed by its acceptance is sent": {
-        "setting": one_channel(nodes=1, rate=0), "trouble": database_breaks_off,
+        "setting": one_channel(nodes=1, rate=0),
+        "trouble": database_breaks_off,
     },
     "nobody looks at the lease": {"setting": one_channel(nodes=2, rate=5), "trouble": owner_stands_still},
     "the machine's clock is believed": {"trouble": clock_is_set},
@@ -184,13 +183,13 @@ FORCED: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("name", MUTATIONS)
-def test_a_mistake_is_found(name: str) -> None:
+def test_a_mistake_is_found(simdb: SimDb, name: str) -> None:
     check, mutation = MUTATIONS[name]
     how = FORCED.get(name, {})
     if how:
-        assert not (run := run_seed(1, **how)).violations, run.text()
+        assert not (run := run_seed(simdb, 1, **how)).violations, run.text()
     with mutation():
         for seed in range(1, SEEDS + 1):
-            if any(violation.startswith(f"{check}:") for violation in run_seed(seed, **how).violations):
+            if any(violation.startswith(f"{check}:") for violation in run_seed(simdb, seed, **how).violations):
                 return
     pytest.fail(f"{name}: {SEEDS} seeds have not shown it")

@@ -355,9 +355,7 @@ async def test_what_is_in_hand_goes_back_when_no_connection_comes_about(stage: S
 
 
 @staged(window=4)
-async def test_a_carrier_that_answers_nothing_gets_no_claims_and_its_neighbours_the_rest(
-    stage: Stage,
-) -> None:
+async def test_a_carrier_that_answers_nothing_gets_no_claims_and_its_neighbours_the_rest(stage: Stage) -> None:
     stage.carrier.change(silent=True)
     ids = stage.queue(20)
     await asyncio.sleep(5.0)
@@ -367,9 +365,7 @@ async def test_a_carrier_that_answers_nothing_gets_no_claims_and_its_neighbours_
 
 
 @staged(window=4, profile={"response_timeout": 10})
-async def test_a_carrier_that_stays_silent_is_tried_with_one_part_and_not_with_another_window(
-    stage: Stage,
-) -> None:
+async def test_a_carrier_that_stays_silent_is_tried_with_one_part_and_not_with_another_window(stage: Stage) -> None:
     stage.carrier.change(silent=True)
     stage.queue(50)
     await asyncio.sleep(65.0)
@@ -403,9 +399,7 @@ async def test_a_late_answer_ends_the_trials_of_a_silent_carrier(stage: Stage) -
 
 
 @staged(window=4)
-async def test_a_connection_whose_peer_is_gone_unheard_gets_one_window_and_nothing_after_it(
-    stage: Stage,
-) -> None:
+async def test_a_connection_whose_peer_is_gone_unheard_gets_one_window_and_nothing_after_it(stage: Stage) -> None:
     ids = stage.queue(1)
     await stage.until(lambda: stage.verdicts.of(K.ACCEPTED))
     (wire,) = stage.network.wires
@@ -602,9 +596,7 @@ async def test_a_pool_that_is_taken_away_is_not_claimed_from(stage: Stage) -> No
 
 
 @staged(protocol="sgip12", window=4, profile={"node": 3010012345})
-async def test_where_the_id_is_ours_it_is_in_the_journal_first_and_told_when_the_answer_is_lost(
-    stage: Stage,
-) -> None:
+async def test_where_the_id_is_ours_it_is_in_the_journal_first_and_told_when_the_answer_is_lost(stage: Stage) -> None:
     stage.carrier.change(silent=True)
     stage.queue(1)
     await stage.until(lambda: stage.arrived)
@@ -613,20 +605,3 @@ async def test_where_the_id_is_ours_it_is_in_the_journal_first_and_told_when_the
     ((_, outcome),) = stage.verdicts.said
     assert outcome.kind is K.UNKNOWN
     assert outcome.carrier_id
-
-
-@staged(protocol="smpp34", window=4)
-async def test_the_same_over_smpp(stage: Stage) -> None:
-    stage.carrier.change(answer_delay="5..50")
-    ids = stage.queue(30)
-    await stage.until(lambda: len(stage.verdicts.said) == 30)
-    assert stage.reached == ids
-    assert sorted(stage.verdicts.of(K.ACCEPTED)) == ids
-
-
-@staged(protocol="smgp30", window=4)
-async def test_the_same_over_smgp(stage: Stage) -> None:
-    ids = stage.queue(30)
-    await stage.until(lambda: len(stage.verdicts.said) == 30)
-    assert stage.reached == ids
-    assert sorted(stage.verdicts.of(K.ACCEPTED)) == ids

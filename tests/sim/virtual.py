@@ -219,9 +219,7 @@ def simulated(loop: VirtualLoop, seed: int) -> Iterator[None]:
             stack.enter_context(mock.patch.object(time, name, value))
         stack.enter_context(mock.patch.object(secrets, "randbelow", dice.randrange))
         stack.enter_context(mock.patch.object(smsgw.store.engine.journal, "os", _Os()))
-        for name, module in list(
-            sys.modules.items()
-        ):  # what was said in the run before is none of this one's
+        for name, module in list(sys.modules.items()):  # what was said in the run before is none of this one's
             if name.startswith("smsgw.") and isinstance(lines := getattr(module, "sparing", None), Sparing):
                 stack.enter_context(mock.patch.object(lines, "_kinds", {}))
         stack.callback(clock.current.reset, clock.current.set(Clock(time.time)))

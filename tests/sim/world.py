@@ -21,7 +21,7 @@ import structlog
 from checks import Checks, Watcher
 from composing import Composed, ground
 from driver import Server
-from modeldb import ACCOUNT, PART, Model, Row, Transaction
+from simdb import ACCOUNT, SimDb
 from snapshots import FixedSnapshots, snapshot_of
 from standins import Alone, NoComplaints, NoNumbers
 from virtual import EPOCH, Process, VirtualLoop, dice_of
@@ -57,6 +57,9 @@ PASSWORD = "secret"
 SEALER = Sealer(bytes(32))
 SEGMENT = 1 << 12
 """Octets of a journal's segment: small, so that many are begun and let go."""
+_OPEN = "SELECT * FROM part WHERE state IN (10, 11, 20) OR (state, code) = (31, $1) ORDER BY id, part"
+_PARKED = "SELECT FROM receipt_orphan WHERE received_at > $1"
+"""Reports that wait for the next look at those that have found no part."""
 PROTOCOLS = {"cmpp20": "cmpp", "cmpp30": "cmpp", "smpp34": "smpp", "smgp30": "smgp"}
 
 
@@ -235,15 +238,16 @@ class Node:
 class World:
     """Everything of one run."""
 
-    def __init__(self, loop: VirtualLoop, seed: int, setting: Setting, folder: Path) -> None:
+    def __init__(self, db: SimDb, loop: VirtualLoop, seed: int, setting: Setting, folder: Path) -> None:
         self.loop = loop
         self.setting = setting
         self.folder = folder
         self.dice = dice_of(seed, "world")
         self.boot = "0" * 36
-        self.model = Model(lambda: datetime.fromtimestamp(EPOCH + loop.time(), UTC))
-        self.checks = Checks(loop, self.model)
-        self.server = Server(loop, self.model, dice_of(seed, "database"))
+        self.db = db
+        db.reset(lambda: datetime.fromtimestamp(EPOCH + loop.time(), UTC), setting.channels)
+        self.checks = Checks(loop, db)
+        self.server = Server(loop, db, dice_of(seed, "database"))
         self.network = Network(loop, dice_of(seed, "network"))
         self.network.watch = self._watch
         self.journals: list[Journal] = []
@@ -257,7 +261,6 @@ class World:
         self.context = contextvars.copy_context()
         self._by_port = {spec.port: n for n, spec in enumerate(setting.channels)}
         for n, spec in enumerate(setting.channels):
-            self.model.channels.append(_row(spec))
             config = CarrierConfig(
                 name=f"carrier-{spec.name}", protocol=PROTOCOLS[spec.protocol], port=spec.port,
                 users={spec.username: PASSWORD}, seed=seed * 10 + n,
@@ -293,32 +296,26 @@ class World:
         """A message comes: to one of the nodes, or it is in the ledger all at once, as if another one had it."""
         id_ = self._ids.next()
         total = 2 if self.dice.random() < self.setting.long else 1
-        now = self.model.clock()
+        now = self.db.clock()
         number = f"138{len(self.checks.numbers):08}"
         self.checks.numbers[number] = id_
-        message = dict.fromkeys(MESSAGE_COLUMNS, "") | {
+        message: dict[str, Any] = dict.fromkeys(MESSAGE_COLUMNS, "") | {
             "id": id_, "batch_id": id_, "number": number, "content": "【小店】" + ("号" * (60 * total)),
             "coding": "ucs2", "parts": total, "concat_ref": len(self.checks.numbers) % 256, "account_id": ACCOUNT,
-            "type": "notice", "carrier": "CMCC",
+            "origin": "api", "type": "notice", "carrier": "CMCC", "price": 0, "refund_failed": False, "test": False,
+            "template_id": 0,
         }  # fmt: skip
-        parts = [
-            dict.fromkeys(PART_COLUMNS) | {
-                "id": id_, "part": part, "total": total, "account_id": ACCOUNT, "pool_id": POOL, "lane": LANE,
-                "state": 10, "code": "", "class": "", "by_us": False, "accepted_at": now,
-                "expires_at": now + timedelta(hours=24),
-            }
-            for part in range(1, total + 1)
-        ]  # fmt: skip
+        part: dict[str, Any] = dict.fromkeys(PART_COLUMNS) | {
+            "id": id_, "total": total, "account_id": ACCOUNT, "pool_id": POOL, "lane": LANE, "state": 10, "code": "",
+            "class": "", "by_us": False, "accepted_at": now, "expires_at": now + timedelta(hours=24),
+        }  # fmt: skip
+        parts = [tuple((part | {"part": n}).values()) for n in range(1, total + 1)]
+        call = NewCall(ACCOUNT, id_, [tuple(message.values())], parts, 0, (), b"")
         node = self.dice.choice(self.nodes)
         if self.dice.random() < self.setting.direct and node.accepts:
-            rows = [tuple(part.values()) for part in parts]
-            node.accept(NewCall(ACCOUNT, id_, [tuple(message.values())], rows, 0, (), b""))
+            node.accept(call)
             return
-        txn = Transaction(self.model)
-        txn.put("message", message)
-        for part in parts:
-            txn.put("part", PART | part)
-        txn.commit()
+        self.db.accept(call)
         self.announce()
 
     def announce(self) -> None:
@@ -328,25 +325,18 @@ class World:
 
     def busy(self) -> bool:
         """Whether something is still under way that must come to an end."""
-        if any(row["state"] in (10, 11, 20) or self._may_correct(row) for row in self.model.rows["part"].values()):
+        if any(row["state"] != PartState.UNKNOWN or self._may_correct(row) for row in self.db.fetch(_OPEN, TAKEN_OVER)):
             return True
         if any(node.outcomes is None or node.outcomes.waiting for node in self.nodes):
             return True
-        if self._parked():
+        if self.db.fetch(_PARKED, self.db.clock() - timedelta(seconds=25)):
             return True
         return any(carrier.owed(120.0) for carrier in self.carriers) or self._expected()
 
-    def _may_correct(self, row: Row) -> bool:
+    def _may_correct(self, row: Any) -> bool:
         """Whether the part was called unknown by who took its channel, and who had it has not looked at that yet."""
-        if row["code"] != TAKEN_OVER or row["state"] != PartState.UNKNOWN:
-            return False
         now = self.loop.time()
         return now - self._taken_over.setdefault((row["id"], row["part"], row["attempt"]), now) < 2 * ADOPT_EVERY
-
-    def _parked(self) -> bool:
-        """Whether a report waits for the next look at those that have found no part."""
-        young = self.model.clock() - timedelta(seconds=25)
-        return any(row["received_at"] > young for row in self.model.rows["orphan"].values())
 
     def _expected(self) -> bool:
         """Whether some answer may still come or be given up."""
@@ -385,9 +375,7 @@ class World:
             raise structlog.DropEvent
 
         before = structlog.get_config()
-        structlog.configure(
-            processors=[structlog.processors.format_exc_info, record], cache_logger_on_first_use=False
-        )
+        structlog.configure(processors=[structlog.processors.format_exc_info, record], cache_logger_on_first_use=False)
         try:
             with (
                 returning("receive"), returning("tick"), returning("closed"),
@@ -416,7 +404,3 @@ class World:
         for journal in self.journals:
             journal.close()
         self.loop.close()
-
-
-def _row(spec: ChannelSpec) -> dict[str, Any]:
-    return {"id": spec.id, "name": spec.name, "unknown_policy": "hold"}
