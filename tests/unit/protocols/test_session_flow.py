@@ -15,7 +15,6 @@ from smsgw.protocols.events import (
     Bound,
     Closed,
     CloseNow,
-    Event,
     Expired,
     Late,
     LoginRequest,
@@ -328,33 +327,3 @@ def test_told_twice_is_told_once() -> None:
     session.reading(True, 1030.0)
     session.request(SubmitSm(), 1030.0, "a")
     assert session.deadline() == 1090.0
-
-
-def test_nothing_is_lost_or_out_of_order_in_a_flood() -> None:
-    """A thousand requests in reads of any size, an owner who answers now and then."""
-    book = bound_esme(replace(FOUR, max_unanswered_in=50, max_unanswered_octets=3000))
-    session = book.session
-    data = b"".join(session.dialect.encode(pdu) for pdu in delivers(1, 1000))
-    seen: list[Any] = []
-    owed: list[Request] = []
-    at = now = 0
-
-    def digest(events: list[Event]) -> None:
-        for event in events:
-            assert isinstance(event, Request)
-            owed.append(event)
-            seen.append(event.pdu.sequence)
-
-    while len(seen) < 1000:
-        now += 1
-        if session.wants_input:
-            digest(session.receive(data[at : at + 700 + now % 977], float(now)))
-            at += 700 + now % 977
-        assert session.owed <= 50
-        for request in owed[: 7 + now % 13]:
-            session.answer(request)
-        del owed[: 7 + now % 13]
-        due = session.deadline()
-        if due is not None and due <= now:
-            digest(session.tick(float(now)))
-    assert seen == list(range(1, 1001))

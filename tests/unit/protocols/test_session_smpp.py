@@ -244,12 +244,6 @@ def test_every_operation_in_every_state_and_role_is_taken_or_refused_by_the_tabl
 # -- requests and answers -------------------------------------------------------------------------------------------
 
 
-def test_submit_and_answer() -> None:
-    book = bound_esme() << asks(SubmitSm(short_message=b"hi"), "a") >> sends(SubmitSm, sequence=2) << after(0.5)
-    book << hears(SubmitSmResp(sequence=2, message_id="abc"))
-    (book >> sees(Answer, tag="a", status=0, elapsed=0.5, pdu=SubmitSmResp(sequence=2, message_id="abc"))).done()
-
-
 def test_answers_come_in_any_order() -> None:
     book = bound_esme()
     for tag in "abc":
@@ -514,25 +508,6 @@ def test_a_dead_peer_is_noticed_while_we_wait_to_leave() -> None:
     config = SessionConfig(keepalive_interval=1.0, keepalive_timeout=1.0, keepalive_attempts=1)
     book = bound_esme(config=config) << asks(SubmitSm(), "a") >> sends(SubmitSm) << closes() << after(2)
     (book >> sees(CloseNow, why="keepalive-timeout") >> sends(EnquireLink)).done()
-
-
-@pytest.mark.parametrize("state", [State.OPEN, State.BINDING, State.DRAINING, State.UNBINDING, State.LEAVING])
-def test_the_transport_may_go_at_any_time(state: State) -> None:
-    session = esme()
-    book = Playbook(session)
-    if state is not State.OPEN:
-        book << start() >> sends(BindTransceiver)
-    if state in (State.DRAINING, State.UNBINDING, State.LEAVING):
-        book << hears(BindTransceiverResp(sequence=1)) >> Bound
-        book << asks(SubmitSm(), "a") >> sends(SubmitSm, sequence=2)
-        book << (hears(Unbind(sequence=4)) if state is State.LEAVING else closes())
-    if state is State.UNBINDING:
-        book << after(5) >> sends(Unbind, sequence=3)
-    assert session.state is state
-    lost = ("a",) if session.outstanding else ()
-    (book << loses_transport() >> sees(Closed, lost=lost)).done()
-    (book << closes() << hears(EnquireLink())).done()
-    assert session.state is State.CLOSED
 
 
 def test_a_peer_that_never_answers_tests_does_not_fill_memory() -> None:
