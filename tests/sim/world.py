@@ -108,14 +108,12 @@ class Node:
         self.outcomes: Outcomes | None = None
         self.entering: Batcher[NewCall, Stored | SmsgwError] | None = None
         """The writer of accepted calls, while it serves."""
-        self.starts = 0
         self.restart_after = 1.0
         self._stop: asyncio.Event
         self.stopped: asyncio.Future[None]
 
     def start(self) -> None:
         """Start the program."""
-        self.starts += 1
         self.process = process = Process(self.name, wall_offset=self.world.setting.clocks[self.number - 1])
         self.world.processes.append(process)
         process.on_death.append(self._died)
@@ -226,8 +224,6 @@ class Node:
         self.world.checks.accepted.add(call.batch_id)
         if stored.waits:
             self.world.announce()
-        else:
-            self.world.checks.at_once += 1
 
     def announce(self) -> None:
         """Tell it that messages are queued, as its accept writer would."""

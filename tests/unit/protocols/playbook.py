@@ -14,10 +14,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from smsgw.protocols.cmpp import pdus as cmpp_pdus
+from smsgw.protocols.cmpp import rules as cmpp
 from smsgw.protocols.dialects import Dialect
-from smsgw.protocols.events import Event
+from smsgw.protocols.events import Event, LoginRequest
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import Session
+from smsgw.protocols.sgip import pdus as sgip_pdus
+from smsgw.protocols.sgip import rules as sgip
+from smsgw.protocols.smgp import pdus as smgp_pdus
+from smsgw.protocols.smgp import rules as smgp
 
 
 @dataclass(frozen=True)
@@ -131,6 +137,20 @@ def sees(kind: type[Any], /, **fields: Any) -> Sees:
 def reads(pdu: Pdu, dialect: Dialect) -> Pdu:
     """What the other side makes of a PDU."""
     return dialect.decode(dialect.encode(pdu))
+
+
+def decide(session: Session, login: LoginRequest, secret: str, now: float) -> None:
+    """The owner admits who knows the secret, and refuses others."""
+    pdu: Any = login.pdu
+    known, refusal, details = {
+        cmpp_pdus.Connect: (lambda: cmpp.proves(pdu, secret), cmpp.CONNECT_AUTH, {"secret": secret}),
+        smgp_pdus.Login: (lambda: smgp.proves(pdu, secret), smgp.AUTHENTICATION, {"secret": secret}),
+        sgip_pdus.Bind: (lambda: sgip.proves(pdu, "sp", secret), sgip.ILLEGAL_LOGIN, {}),
+    }.get(type(pdu), (lambda: pdu.password == secret, 0x0E, {}))
+    if known():
+        assert session.admit(login, now=now, **details)
+    else:
+        assert session.refuse(login, refusal, now=now)
 
 
 class Playbook:

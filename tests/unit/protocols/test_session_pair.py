@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from playbook import decide
 
 from smsgw.protocols.cmpp import pdus as cmpp_pdus
 from smsgw.protocols.cmpp import rules as cmpp
@@ -46,7 +47,7 @@ def cmpp_client(version: int, config: SessionConfig) -> Session:
 
 
 def sgip_client(login_type: int, config: SessionConfig) -> Session:
-    rules = sgip.client("esme", SECRET, numbering=sgip.Numbering(3010012345, stamp), login_type=login_type)
+    rules = sgip.client("sp", SECRET, numbering=sgip.Numbering(3010012345, stamp), login_type=login_type)
     return Session(rules, config=config)
 
 
@@ -98,31 +99,9 @@ class Side:
                 self.requests.append(event.pdu)
                 self.session.answer(event)
             elif isinstance(event, LoginRequest):
-                self._login(event, now)
+                decide(self.session, event, SECRET, now)
             elif isinstance(event, CloseNow):
                 self.open = False
-
-    def _login(self, login: LoginRequest, now: float) -> None:
-        pdu: Any = login.pdu
-        if isinstance(pdu, cmpp_pdus.Connect):
-            if cmpp.proves(pdu, SECRET):
-                self.session.admit(login, now=now, secret=SECRET)
-            else:
-                self.session.refuse(login, cmpp.CONNECT_AUTH, now=now)
-        elif isinstance(pdu, smgp_pdus.Login):
-            if smgp.proves(pdu, SECRET):
-                self.session.admit(login, now=now, secret=SECRET)
-            else:
-                self.session.refuse(login, smgp.AUTHENTICATION, now=now)
-        elif isinstance(pdu, sgip_pdus.Bind):
-            if sgip.proves(pdu, "esme", SECRET):
-                self.session.admit(login, now=now)
-            else:
-                self.session.refuse(login, sgip.ILLEGAL_LOGIN, now=now)
-        elif pdu.password == SECRET:
-            self.session.admit(login, now=now)
-        else:
-            self.session.refuse(login, 0x0E, now=now)
 
 
 class Wire:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playbook import decide
 
 from smsgw.protocols.cmpp import pdus as cmpp_pdus
 from smsgw.protocols.cmpp import rules as cmpp
@@ -55,27 +56,10 @@ class Party:
             if isinstance(event, Request):
                 self.session.answer(event)
             elif isinstance(event, LoginRequest):
-                self._login(event)
+                decide(self.session, event, SECRET, self.now)
         events += self.session.tick(self.now)
         self.events += events
         return events
-
-    def _login(self, login: LoginRequest) -> None:
-        if isinstance(login.pdu, cmpp_pdus.Connect):
-            if cmpp.proves(login.pdu, SECRET):
-                assert self.session.admit(login, now=self.now, secret=SECRET)
-            else:
-                assert self.session.refuse(login, 3, now=self.now)
-        elif isinstance(login.pdu, smgp_pdus.Login):
-            assert smgp.proves(login.pdu, SECRET)
-            assert self.session.admit(login, now=self.now, secret=SECRET)
-        elif isinstance(login.pdu, sgip_pdus.Bind):
-            assert sgip.proves(login.pdu, "sp", SECRET)
-            assert self.session.admit(login, now=self.now)
-        elif getattr(login.pdu, "password", "") == "right":
-            assert self.session.admit(login, now=self.now)
-        else:
-            assert self.session.refuse(login, 14, now=self.now)
 
     def says(self) -> list[Pdu]:
         """The PDUs that the session has written since."""
@@ -115,14 +99,14 @@ def in_context(case: dict[str, Any]) -> Party:
         bound = re.search(r"BOUND_\w+", context)
         if context.startswith("client"):
             sequence = int.from_bytes(bytes.fromhex(case["hex"])[12:16], "big")
-            party = Party(Session(smpp.client("esme", "right"), config=CONFIG, first_sequence=sequence - 1))
+            party = Party(Session(smpp.client("esme", SECRET), config=CONFIG, first_sequence=sequence - 1))
             party.hears(SMPP34.encode(smpp_pdus.BindTransceiverResp(sequence=sequence - 1)))
             if "nothing outstanding" not in context:
                 assert party.session.request(smpp_pdus.SubmitSm(), party.now, "tag") == sequence
         else:
             party = Party(Session(smpp.server(), config=CONFIG))
             if bound:
-                party.hears(SMPP34.encode(BINDS[bound.group()](sequence=1, password="right")))
+                party.hears(SMPP34.encode(BINDS[bound.group()](sequence=1, password=SECRET)))
     elif protocol == "sgip12":
         numbering = sgip.Numbering(110020, lambda: STAMP)
         party = Party(Session(sgip.server(numbering=numbering), config=CONFIG))
