@@ -127,6 +127,7 @@ class SimDb:
 
     async def _clear(self) -> None:
         """Break off what is under way."""
+        await self._eyes.execute("SELECT pg_terminate_backend(pid, 60000) FROM unnest($1::int[]) AS pid", [*self._open])
         for session in self._open.values():
             session.terminate()
         self._open.clear()
@@ -192,6 +193,8 @@ class SimDb:
     def end(self, session: asyncpg.Connection, how: str, *, idle: bool) -> list[str]:
         """COMMIT or ROLLBACK, unless it was ``idle``; what was said in the transaction. The next one has begun."""
         pid = session.get_server_pid()
+        if any(step.pid == pid and not step.task.done() for step in self._steps):
+            return []  # the run is over, and whoever waited was cut short
         if self._open.pop(pid, None) is None:  # of the run before
             return []
         self._free.append(session)

@@ -76,18 +76,9 @@ class Queues:
         )  # fmt: skip
 
     async def claim(
-        self,
-        connection: Any,
-        fence: claiming.Fence,
-        *,
-        limit: int,
-        queues: Sequence[tuple[int, int]],
-        oldest: int,
-        newest: int,
-        since: Sequence[int] = (),
-        halted: Collection[int],
-        again: bool = False,
-    ) -> list[Claimed]:
+        self, connection: Any, fence: claiming.Fence, *, limit: int, queues: Sequence[tuple[int, int]], oldest: int,
+        newest: int, since: Sequence[int] = (), halted: Collection[int], again: bool = False,
+    ) -> list[Claimed]:  # fmt: skip
         """Of what has failed elsewhere (``again``) there is nothing."""
         if again:
             return []
@@ -284,19 +275,9 @@ class Stage:
         id_ = next(self._ids)
         until = None if valid is None else datetime.fromtimestamp(EPOCH + self.loop.time() + valid, UTC)
         return Claimed(
-            id=id_,
-            part=1,
-            total=1,
-            attempt=1,
-            number=f"86138{10_000_000 + id_ % 1_000_000:08}",
-            content=text or f"text {id_}",
-            coding="ucs2",
-            extend_code="",
-            lane=int(lane),
-            valid_until=until,
-            ref=id_ % 256,
-            pool_id=POOL,
-            account_id=account,
+            id=id_, part=1, total=1, attempt=1, number=f"86138{10_000_000 + id_ % 1_000_000:08}",
+            content=text or f"text {id_}", coding="ucs2", extend_code="", lane=int(lane), valid_until=until,
+            ref=id_ % 256, pool_id=POOL, account_id=account,
         )  # fmt: skip
 
     def queue(self, n: int, lane: Lane = Lane.NOTICE, *, silently: bool = False, **about: Any) -> list[int]:

@@ -88,6 +88,16 @@ class Queues:
         return found + more
 
 
+def beside_dead(a_second: int, gives_up: float = float("inf")) -> Queues:
+    """After 1,000 s, of which so many dead rows a second lie in one queue, and a look that was dear."""
+    queues = Queues()
+    queues.now, queues.gives_up = 1000.0, gives_up
+    queues.dead["a"] = [n * SECOND // a_second for n in range(1000 * a_second)]
+    queues.look()
+    assert queues.heads.dear
+    return queues
+
+
 def test_while_nothing_is_dear_every_look_begins_with_the_oldest() -> None:
     queues = Queues()
     for n in range(100):
@@ -99,11 +109,7 @@ def test_while_nothing_is_dear_every_look_begins_with_the_oldest() -> None:
 
 def test_beside_what_is_dead_a_look_stays_cheap() -> None:
     """A million was sent while somebody kept a snapshot: the looks at what is new walk over little of it."""
-    queues = Queues()
-    queues.now = 1000.0
-    queues.dead["a"] = [n * SECOND // 100 for n in range(100_000)]
-    queues.look()
-    assert queues.heads.dear
+    queues = beside_dead(100)
     before, begun = queues.walked, queues.now
     for n in range(2000):
         queues.now += 0.01
@@ -116,10 +122,7 @@ def test_beside_what_is_dead_a_look_stays_cheap() -> None:
 
 
 def test_what_comes_in_late_is_found_by_a_round() -> None:
-    queues = Queues()
-    queues.now = 1000.0
-    queues.dead["a"] = [n * SECOND // 20 for n in range(20_000)]
-    queues.look()
+    queues = beside_dead(20)
     for age in (900.0, 5.0, 500.0, 1.5):
         late, begun = queues.put("a", age=age), queues.now
         while ("a", late) not in queues.look():
@@ -129,10 +132,7 @@ def test_what_comes_in_late_is_found_by_a_round() -> None:
 
 def test_a_backlog_that_is_released_is_taken_without_a_pause() -> None:
     """Its rows are old: the first is found by a round, the others behind it at once."""
-    queues = Queues()
-    queues.now = 1000.0
-    queues.dead["a"] = [n * SECOND // 20 for n in range(20_000)]
-    queues.look()
+    queues = beside_dead(20)
     for n in range(5000):
         queues.put("b", age=800 - n / 100)
     while not queues.look():
@@ -143,12 +143,7 @@ def test_a_backlog_that_is_released_is_taken_without_a_pause() -> None:
 
 def test_what_came_while_nobody_looked_is_found_at_once() -> None:
     """The carrier was away, or had no room: what has come since the last look is no business of rounds."""
-    queues = Queues()
-    queues.now = 1000.0
-    queues.dead["a"] = [n * SECOND // 20 for n in range(20_000)]
-    queues.look()
-    queues.look()
-    assert queues.heads.dear
+    queues = beside_dead(20)
     for away in (5.0, 60.0):
         while queues.heads.due:
             queues.look()
@@ -162,11 +157,7 @@ def test_what_came_while_nobody_looked_is_found_at_once() -> None:
 def test_one_that_a_round_finds_is_taken_though_no_look_comes_to_its_end_from_there() -> None:
     """Behind it lies more than a look can walk over in its time: looks that began there would all fail, and what the
     step has found in the same breath would go back each time."""
-    queues = Queues()
-    queues.now, queues.gives_up = 1000.0, 4.0
-    queues.dead["a"] = [n * SECOND // 400 for n in range(400_000)]  # 8 s
-    assert queues.look() == []
-    assert queues.heads.dear
+    queues = beside_dead(400, gives_up=4.0)  # a look takes 8 s
     for age in (900.0, 500.0):
         late, begun, failed = queues.put("a", age=age), queues.now, 0
         while True:

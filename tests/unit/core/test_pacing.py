@@ -161,7 +161,6 @@ def test_a_storm_is_met_with_less_and_less(share: float) -> None:
     pacer = Pacer(1000, 0.0)
     run(pacer, 0.0, 5.0)
     writes = carried(pacer, 5.0, 20.0, at_random(share))
-    print("writes in a storm", share, len(writes))
     assert len(writes) <= 1_750
     assert pacer.rate <= 25
 
