@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterator
@@ -315,3 +316,4 @@ def served() -> Iterator[SimDb]:
         finally:
             db.close()
             runner.run(embedded.stop())
+            shutil.rmtree(embedded.home, ignore_errors=True)
