@@ -14,7 +14,7 @@ import hostile
 import msgspec
 import pytest
 from adversarial import SIZE, TEXTS, dear
-from hostile import Work
+from bad_texts import Work
 from snapshots import FixedSnapshots
 from targets import CARRIERS, PARTNERS
 

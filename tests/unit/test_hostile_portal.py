@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from adversarial import TEXTS, dear
-from hostile import over
+from bad_texts import over
 
 from smsgw.admin.kit import discovery
 from smsgw.admin.kit.filters import Filter

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from adversarial import ACCOUNT, BOUND, TEXTS, checker, dear
-from hostile import REFUSALS, over
+from bad_texts import REFUSALS, over
 
 from smsgw.core import numbers, text
 from smsgw.core.errors import SmsgwError

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest_asyncio
 from browsing import send
 from portal_site import SEALER, Site, by_test, with_keeper
-from visits import having, lacking, refusal, signed_in, status_of
+from visits import having, lacking, signed_in
 
 from smsgw.admin.pages.connect import account_training
 from smsgw.admin.rights import Proof
@@ -49,7 +49,7 @@ async def row(site: Site, name: str) -> dict[str, object]:
 async def test_an_account_is_made_changed_priced_and_given_units(site: Site) -> None:
     department = await org.add_department(by_test(site.db), "交通局")
     async with signed_in(site, "boss") as boss:
-        page = await refusal(boss, "/accounts/-/new", FORM | {"name": "a b", "starts_on": "2026-1-1"})
+        page = await boss.refusal("/accounts/-/new", FORM | {"name": "a b", "starts_on": "2026-1-1"})
         assert not lacking(page, 'id="name-problem"', 'id="starts_on-problem"')
         new = FORM | {"name": "traffic", "parent": "hall", "department": str(department)}
         assert "将新建账号 traffic（上级：hall）" in await boss.post("/accounts/-/new", new)
@@ -79,7 +79,7 @@ async def test_an_account_is_made_changed_priced_and_given_units(site: Site) -> 
         )  # fmt: skip
         price = {"unit_price": "0.0385", "units_otp": "1", "units_notice": "1", "units_marketing": "2",
                  "credit_floor": "200", "refund_failed": "1"}  # fmt: skip
-        assert await status_of(boss, f"{here}/price", price | {"unit_price": "0.03851"}) == 422
+        assert await boss.status_of(f"{here}/price", price | {"unit_price": "0.03851"}) == 422
         page = await boss.post(f"{here}/price", price)
         assert "单价由 0.0000 元改为 0.0385 元，可用条数由 0 条变为 200 条" in page
         assert "按现价 0.00 元，按新价 38.50 元" in page
@@ -125,11 +125,11 @@ async def test_prices_take_a_right_and_new_accounts_lie_below_ones_own(site: Sit
         page = await keeper.get("/accounts")
         assert (set(shown(page)), "0.0377" in page) == ({str(hall), str(below)}, False)
         assert not having(await keeper.get(f"/accounts/{hall}"), "0.0377", "/price")
-        page = await refusal(keeper, "/accounts/-/new", FORM | {"name": "top", "confirmed": "1"})
+        page = await keeper.refusal("/accounts/-/new", FORM | {"name": "top", "confirmed": "1"})
         assert 'id="parent-problem"' in page, "only below one's own"
         await keeper.post("/accounts/-/new", FORM | {"name": "mine", "parent": "hall", "confirmed": "1"})
         assert (await row(site, "mine"))["parent_id"] == hall
-        assert await status_of(keeper, f"/accounts/{below}/edit", FORM | {"parent": "clinic", "confirmed": "1"}) == 422
+        assert await keeper.status_of(f"/accounts/{below}/edit", FORM | {"parent": "clinic", "confirmed": "1"}) == 422
         await keeper.post("/accounts/-/do/stop", {"id": str(below)})
 
 
@@ -138,7 +138,7 @@ async def test_who_works_for_an_account_that_rehearses_is_told_on_every_page(sit
     await site.add_staff("clerk-hall", "operator", "hall")
     async with signed_in(site, "boss") as boss, signed_in(site, "clerk-hall") as clerk:
         assert "演练模式" not in await clerk.get("/")
-        assert "须先停用账号" in await refusal(boss, f"{one}/training", {"reason": "新员工培训", "confirmed": "1"})
+        assert "须先停用账号" in await boss.refusal(f"{one}/training", {"reason": "新员工培训", "confirmed": "1"})
         await service.set_status(by_test(site.db), site.accounts["hall"], "stopped")
         codes = "UPDATE login_policy SET sms_accounts = $1"
         await site.db.execute(codes, [site.accounts["hall"]])
@@ -234,7 +234,7 @@ async def test_what_waits_follows_to_the_new_channel_and_back(site: Site) -> Non
         await boss.job_done(boss.path)
         assert await pools(site) == ["CMCC", "CTCC", "CMCC"]
         await site.snapshots.follow()
-        assert "没有改走其他通道" in await refusal(boss, f"/accounts/{hall}/route/restore", back | {"confirmed": "1"})
+        assert "没有改走其他通道" in await boss.refusal(f"/accounts/{hall}/route/restore", back | {"confirmed": "1"})
     assert [one.note for one in await queries.versions(site.db)] == ["维护结束", "原通道维护"]
 
 

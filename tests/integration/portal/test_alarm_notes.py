@@ -11,7 +11,7 @@ import pytest
 from alarm_desk import PHONE, Desk
 from portal_site import SEALER, by_test
 from robots import HOOK_SECRET
-from visits import fails, lacking, signed_in, status_of
+from visits import fails, lacking, signed_in
 
 from smsgw.core.alarm_notes import MOST_CALLS, Way
 from smsgw.core.alarm_rules import LASTING
@@ -326,14 +326,14 @@ async def test_receivers_are_made_tried_out_stopped_and_removed_on_their_page(de
         assert boss.path == "/alarms/receivers"
         assert "138****8000" in page
         assert PHONE not in page
-        assert await status_of(boss, "/alarms/receivers/-/new/sms", form) == 422, "the name is taken"
+        assert await boss.status_of("/alarms/receivers/-/new/sms", form) == 422, "the name is taken"
         for way, wrong in (("mail", {"address": "nobody"}), ("wecom", {"address": "https://qyapi.weixin.qq.com/x"}),
                            ("webhook", {"address": "https://10.0.0.1/", "secret": HOOK_SECRET}),
                            ("webhook", {"address": "https://hooks.example.org/", "secret": "short"}),
                            ("dingtalk", {"address": "https://oapi.dingtalk.com/robot/send?access_token=a",
                                          "secret": "not one"})):  # fmt: skip
             form = {"name": "x", "language": "zh", "after_minutes": "0"} | wrong
-            assert await status_of(boss, f"/alarms/receivers/-/new/{way}", form) == 422, (way, wrong)
+            assert await boss.status_of(f"/alarms/receivers/-/new/{way}", form) == 422, (way, wrong)
         robot = "https://qyapi.weixin.qq.com/cgi-bin/webhook/send?key=693a91f6-s3cret"
         page = await boss.post("/alarms/receivers/-/new/wecom", {"name": "值班群", "address": robot, "language": "zh",
                                                                        "after_minutes": "0"})  # fmt: skip
@@ -551,7 +551,7 @@ async def test_an_alarm_is_silenced_from_its_page_and_the_silence_ended(desk: De
         (link,) = re.findall(r'href="(/alarms/silences/-/new\?[^"]*)"', page)
         assert 'value="channel/mobile-a"' in await boss.get(link.replace("&amp;", "&"))
         form = {"kind": "channel_down", "object": "channel/mobile-a", "minutes": "60", "reason": ""}
-        assert await status_of(boss, "/alarms/silences/-/new", form) == 422
+        assert await boss.status_of("/alarms/silences/-/new", form) == 422
         form["reason"] = "光缆割接"
         assert "不通知任何接收人" in await boss.post("/alarms/silences/-/new", form), "the effect comes first"
         page = await boss.post("/alarms/silences/-/new", form | {"confirmed": "1"})

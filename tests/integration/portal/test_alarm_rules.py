@@ -12,7 +12,7 @@ import pytest
 from alarm_desk import Desk
 from portal_site import by_test
 from robots import HOOK_SECRET
-from visits import fails, lacking, signed_in, status_of
+from visits import fails, lacking, signed_in
 
 from smsgw.core.alarm_notes import Way
 from smsgw.core.alarm_rules import KINDS
@@ -158,7 +158,7 @@ async def test_the_page_shows_the_effect_saves_and_remembers_what_was(desk: Desk
         assert "排空该通道" in await boss.get(path), "what to do"
         form = {"on": "1", "threshold": "90", "minutes": "30", "least": "50", "after": "60", "severity": "critical",
                 "receivers": mail}  # fmt: skip
-        assert await status_of(boss, f"{path}/edit", form | {"threshold": "900"}) == 422
+        assert await boss.status_of(f"{path}/edit", form | {"threshold": "900"}) == 422
         assert "最近 7 天会告警 0 次" in await boss.post(f"{path}/edit", form)
         await boss.post(f"{path}/edit", form | {"confirmed": "1"})
         page = await boss.get(path)
@@ -174,7 +174,7 @@ async def test_the_page_shows_the_effect_saves_and_remembers_what_was(desk: Desk
         id_ = await rule(desk, "success_low", f"channel/{name}")
         await boss.post("/alarms/rules/-/do/reset", {"id": str(id_), "confirmed": "1"})
         assert "成功率低于 70%" not in await boss.get("/alarms/rules")
-        assert await status_of(boss, f"/alarms/rules/{id_}") == 404
+        assert await boss.status_of(f"/alarms/rules/{id_}") == 404
 
 
 async def test_the_page_of_nodes_says_who_lives_and_removes_who_does_not(desk: Desk) -> None:
@@ -197,7 +197,7 @@ async def test_the_page_of_nodes_says_who_lives_and_removes_who_does_not(desk: D
         await boss.post("/nodes/-/do/remove", {"id": "7", "confirmed": "1"})
         assert "已移除" in await boss.get("/nodes")
         assert "没有可移除的" in await boss.post("/nodes/-/effect/remove", {"id": "7"})
-        assert await status_of(boss, "/nodes/99999999999") == 404
+        assert await boss.status_of("/nodes/99999999999") == 404
 
 
 async def test_who_may_not_change_settings_changes_the_rest_of_a_rule(desk: Desk) -> None:
@@ -322,7 +322,7 @@ async def test_what_nobody_may_hush_stays_loud(desk: Desk) -> None:
     async with signed_in(desk.site, "boss", "super") as boss:
         page = await boss.get(f"/alarms/rules/{id_}")
         assert re.search('note note-info".*?一律通知全部接收人', page, re.DOTALL)
-        assert await status_of(boss, f"/alarms/rules/{id_}/edit") == 404
+        assert await boss.status_of(f"/alarms/rules/{id_}/edit") == 404
 
 
 async def test_a_rule_whose_receivers_hear_of_grave_ones_alone_reaches_everybody(desk: Desk) -> None:

@@ -12,7 +12,7 @@ import pytest_asyncio
 from browsing import Browser, send
 from page_costs import Cost, watched
 from portal_site import Site, by_test, running
-from visits import having, lacking, signed_in, status_of
+from visits import having, lacking, signed_in
 
 from smsgw.admin.call import Call
 from smsgw.core.actor import Actor, ScopeKind
@@ -131,7 +131,7 @@ async def test_a_screen_is_let_in_once_sees_the_board_and_nothing_else_and_is_en
             await screen.get(address)
             assert screen.path.startswith("/login"), address
         await other.get("/wall")
-        assert await status_of(other, "/wall", {"code": code}) == 401, "a code is good once"
+        assert await other.status_of("/wall", {"code": code}) == 401, "a code is good once"
         assert "显示中" in await boss.get("/board/screens")
         (id_,) = [row["id"] for row in await site.db.fetch("SELECT id FROM wall_screen")]
         await service.end(Change(site.db, (await person(site, "boss"))), id_)
@@ -192,7 +192,7 @@ async def test_who_guesses_codes_is_slowed_down(site: Site) -> None:
         for n in range(12):
             await guest.post("/wall", {"code": f"{(int(code) + n + 1) % 10**8:08}"})
         assert guest.status == 429
-        assert await status_of(guest, "/wall", {"code": code}) == 429, "the right one is not looked at, either"
+        assert await guest.status_of("/wall", {"code": code}) == 429, "the right one is not looked at, either"
 
 
 async def test_who_guesses_elsewhere_keeps_no_screen_out(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,6 +203,6 @@ async def test_who_guesses_elsewhere_keeps_no_screen_out(site: Site, monkeypatch
         await guest.get("/wall")
         for n in range(24):
             here = f"{n % 6 + 1}.51.100.7"
-            assert await status_of(guest, "/wall", {"code": f"{(int(code) + n + 1) % 10**8:08}"}) == 401
+            assert await guest.status_of("/wall", {"code": f"{(int(code) + n + 1) % 10**8:08}"}) == 401
         here = "203.0.113.9"
         assert "wall-figures" in await guest.post("/wall", {"code": code})

@@ -11,7 +11,7 @@ import pytest
 from browsing import Browser
 from harness import until
 from portal_site import SEALER, Site, by_test
-from visits import boss, fails, lacking, refusal, signed_in, status_of
+from visits import boss, fails, lacking, signed_in
 
 from smsgw.core.errors import Refused, SmsgwError
 from smsgw.platform.channels import checks, queries, service, versions, watching
@@ -72,7 +72,7 @@ async def test_with_approval_nothing_is_in_force_before_a_second_person_says_so(
     async with signed_in(site, "boss") as boss, signed_in(site, "second") as second:
         assert "等待另一人批准后生效" in await boss.post(f"{one}/edit", ONE | {"rate": "70"})
         assert await site.db.fetchval("SELECT rate FROM channel WHERE id = $1", site.channel_id) == 0
-        assert await status_of(boss, f"{one}/edit", ONE | {"rate": "80"}) == 422, "one waits already"
+        assert await boss.status_of(f"{one}/edit", ONE | {"rate": "80"}) == 422, "one waits already"
         await boss.post(f"{one}/versions/2/approve", {"confirmed": "1"})
         assert boss.status == 422, "not by whoever has made it"
         assert await states(site) == ["active", "waiting"]
@@ -93,7 +93,7 @@ async def test_with_approval_nothing_is_in_force_before_a_second_person_says_so(
         await second.post(f"{one}/versions/3/reject", {"reason": "不需要"})
         assert await states(site) == ["replaced", "active", "rejected"]
         assert await site.db.fetchval("SELECT rate FROM channel WHERE id = $1", site.channel_id) == 70
-        assert await status_of(second, f"{one}/versions/3/approve", {"confirmed": "1"}) == 404, "it is decided"
+        assert await second.status_of(f"{one}/versions/3/approve", {"confirmed": "1"}) == 404, "it is decided"
 
 
 async def test_a_new_channel_waits_too_and_follows_what_is_entered_until_then(site: Site) -> None:
@@ -117,7 +117,7 @@ async def test_a_version_made_before_another_change_is_not_put_in_force(site: Si
     await service.edit(boss, SEALER, "mobile-a", {"rate": 5})
     await service.move_access_code(boss, "mobile-a", "10690002")  # which never waits
     async with signed_in(site, "second") as second:
-        page = await refusal(second, f"/channels/{site.channel_id}/versions/2/approve", {"confirmed": "1"})
+        page = await second.refusal(f"/channels/{site.channel_id}/versions/2/approve", {"confirmed": "1"})
         assert "现行版本已是 3" in page
     found = await queries.get(site.db, site.channel_id)
     assert (found.rate, found.access_code) == (0, "10690002")
@@ -162,7 +162,7 @@ async def test_a_way_back_that_was_looked_at_before_another_change_is_looked_at_
     async with signed_in(site, "boss") as boss:
         assert 'name="seen" value="2"' in await boss.post(one, {"reason": "改错了"})
         await service.edit(by_test(site.db), SEALER, "mobile-a", {"window": 3})
-        page = await refusal(boss, one, {"reason": "改错了", "seen": "2", "confirmed": "1"})
+        page = await boss.refusal(one, {"reason": "改错了", "seen": "2", "confirmed": "1"})
         assert "现行版本已变为 3" in page
         assert "改错了" in page, "what was typed is not lost"
         assert await states(site) == ["replaced", "replaced", "active"]
@@ -305,7 +305,7 @@ async def test_a_fault_of_our_own_is_no_passed_test(site: Site, boss: Browser) -
 async def test_the_wire_of_a_channel_that_does_not_run_here_is_not_seen(site: Site, boss: Browser) -> None:
     one = f"/channels/{site.channel_id}/wire"
     assert "还没有查看过" in await boss.get(one)
-    assert "本节点没有运行此通道" in await refusal(boss, one, {})
+    assert "本节点没有运行此通道" in await boss.refusal(one, {})
     assert not await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'channel.record'")
 
 
@@ -340,4 +340,4 @@ async def test_what_was_seen_of_a_wire_is_for_who_has_looked_and_for_a_while(
 async def test_a_first_message_says_what_it_costs_before_it_is_sent(site: Site, boss: Browser) -> None:
     one = f"/channels/{site.channel_id}/probe"
     assert "运营商按合同计 1 条费用" in await boss.post(one, {"number": "13800138000"})
-    assert "本节点没有运行此通道" in await refusal(boss, one, {"number": "13800138000", "confirmed": "1"})
+    assert "本节点没有运行此通道" in await boss.refusal(one, {"number": "13800138000", "confirmed": "1"})

@@ -13,7 +13,7 @@ import pytest_asyncio
 from browsing import Browser
 from portal_site import Site, running
 from standing_numbers import GOOD, KEPT_OFF, stand
-from visits import addressed, clerk, lacking, status_of
+from visits import addressed, clerk, lacking
 from wizard_steps import begun, looked_at, upload
 
 from smsgw.core.model import MessageType
@@ -63,7 +63,7 @@ async def test_every_number_stands_in_one_class(site: Site, clerk: Browser) -> N
     assert {cls: len(shown) for cls, shown in told.items()} == dict.fromkeys(KEPT_OFF, 1)
     for cls, number in {**KEPT_OFF, "valid": GOOD}.items():
         assert await downloaded(clerk, draft, cls) == [number], cls
-    assert await status_of(clerk, f"/send/{draft}/clean/file?class=NUMBER_NONE") == 404
+    assert await clerk.status_of(f"/send/{draft}/clean/file?class=NUMBER_NONE") == 404
 
     assert "将向 1 个号码发送" in await looked_at(clerk, draft, "confirm")
 

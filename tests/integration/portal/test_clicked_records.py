@@ -21,7 +21,7 @@ import pytest_asyncio
 from browsing import Browser
 from changes import by_test
 from portal_site import SEALER, Site, running
-from visits import boss, fails, lacking, refusal, signed_in, status_of
+from visits import boss, fails, lacking, signed_in
 from wizard_steps import begun, draft_in, imported, looked_at, submitted
 
 from smsgw.core.actor import Actor, ActorKind, ActorLabel, ScopeKind
@@ -482,7 +482,7 @@ async def test_a_segment_is_kept_under_a_name_and_chosen_again(site: Site, boss:
     # From the step of the numbers, for oneself.
     draft = await begun(site, boss)
     asked = {"source": "segment", "segment": "not_clicked", "segment_days": "30", "segment_link": str(link.id)}
-    assert await status_of(boss, f"/send/{draft}/audience", asked | {"save_segment": "1", "segment_name": " "}) == 422
+    assert await boss.status_of(f"/send/{draft}/audience", asked | {"save_segment": "1", "segment_name": " "}) == 422
     page = html.unescape(
         await boss.post(f"/send/{draft}/audience", asked | {"save_segment": "1", "segment_name": "没点的人"})
     )
@@ -559,10 +559,10 @@ async def test_a_draft_whose_segment_is_gone_is_to_nobody_else(site: Site, boss:
     await saved.remove(by_test(site.db), id_)
     page = html.unescape(await boss.get(f"/send/{draft}/audience"))
     assert f'<option value="{id_}" selected>#{id_}（不存在或不可见' in page
-    assert 'id="segment_saved-problem"' in await refusal(boss, f"/send/{draft}/audience", form)
+    assert 'id="segment_saved-problem"' in await boss.refusal(f"/send/{draft}/audience", form)
     await boss.post(f"/send/{draft}/audience", {"source": "segment", "segment_days": "90", "segment_saved": ""})
     assert boss.status == 422, "no condition was chosen instead"
-    assert await status_of(boss, f"/send/{draft}/audience", form | {"segment_saved": ""}) == 200
+    assert await boss.status_of(f"/send/{draft}/audience", form | {"segment_saved": ""}) == 200
 
 
 async def test_a_segment_that_is_changed_after_the_look_is_looked_at_again(site: Site, boss: Browser) -> None:

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from browsing import send
 from portal_site import Site, by_test, running
-from visits import lacking, refusal, signed_in, status_of
+from visits import lacking, signed_in
 
 from smsgw.admin.pages.routing import codes
 from smsgw.core.actor import ScopeKind
@@ -86,10 +86,10 @@ async def test_a_code_is_found_with_its_figures_and_given_a_meaning(site: Site) 
         page = await some.get("/codes?q=xx:77")
         assert "XX%3A77\">1</a>" in page, "of its own accounts"
         assert "/codes/-/set" not in page
-        assert await status_of(some, "/codes/-/set") == 403
+        assert await some.status_of("/codes/-/set") == 403
         assert 'value="XX:77"' in await boss.get("/codes/-/set?code=XX:77&source=report&channel=")
         form = {"code": "xx:77", "source": "report", "channel": "", "class": "SUSPENDED", "fault": "permanent"}
-        assert "只有携号转网的码" in await refusal(boss, "/codes/-/set", form | {"carrier": "CMCC"})
+        assert "只有携号转网的码" in await boss.refusal("/codes/-/set", form | {"carrier": "CMCC"})
         assert "最近 7 天有 3 条短信因此码失败" in await boss.post("/codes/-/set", form)
         await boss.post("/codes/-/set", form | {"confirmed": "1"})
         (row,) = await queries.code_classes(site.db)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest_asyncio
 from browsing import send
 from portal_site import Site, with_keeper
-from visits import fails, having, lacking, refusal, signed_in, status_of
+from visits import fails, having, lacking, signed_in
 
 from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError
@@ -47,7 +47,7 @@ async def test_a_complaint_about_a_message_is_dealt_with_and_goes_to_the_carrier
     async with signed_in(site, "boss") as boss:
         assert f'href="/complaints/-/of/{message}"' in await boss.get(f"/records/{message}")
         form = {"origin": "carrier", "reference": "KF-7", "note": "半夜收到短信", "due_days": "2", "block": "1"}
-        assert await status_of(boss, f"/complaints/-/of/{message}", form | {"note": ""}) == 422
+        assert await boss.status_of(f"/complaints/-/of/{message}", form | {"note": ""}) == 422
         page = await boss.post(f"/complaints/-/of/{message}", form)
         assert not lacking(page, "138****8000", "半夜收到短信", "KF-7", "运营商", "停水通知", "档案柜 A-3",
                            f"/records/{message}")  # fmt: skip
@@ -68,7 +68,7 @@ async def test_a_complaint_about_a_message_is_dealt_with_and_goes_to_the_carrier
         assert "已致歉并停发" in page
         assert "boss 先生" in page, "people are called by their names"
         assert f"/complaints/{id_}/step" not in page, "it is over"
-        assert await status_of(boss, f"/complaints/{id_}/step", {"state": "checking", "said": "再查"}) == 422
+        assert await boss.status_of(f"/complaints/{id_}/step", {"state": "checking", "said": "再查"}) == 422
         assert len(await states(site)) == 3
 
         assert not lacking(await boss.get(f"/complaints/-/file/{id_}"), NUMBER, "停水通知", "档案柜 A-3", "V2", "KF-7",
@@ -107,7 +107,7 @@ async def test_who_sees_some_accounts_stops_nothing_for_all_and_what_is_over_sta
     message = await send(site)
     async with signed_in(site, "hall-op") as hall:
         form = {"origin": "user", "note": "为什么发给我", "due_days": "3"}
-        assert "停发营销短信对全部账号生效" in await refusal(hall, f"/complaints/-/of/{message}", form | {"block": "1"})
+        assert "停发营销短信对全部账号生效" in await hall.refusal(f"/complaints/-/of/{message}", form | {"block": "1"})
         assert not await site.db.fetchval("SELECT count(*) FROM complaint")
         assert not lacking(await hall.post(f"/complaints/-/of/{message}", form), "为什么发给我", "没有查看名单的权限")
     id_ = await site.db.fetchval("SELECT id FROM complaint")

@@ -17,7 +17,7 @@ from browsing import Browser
 from changes import by_test
 from databases import change as as_owner
 from portal_site import Site
-from visits import addressed, clerk, lacking, of_table, refusal, signed_in, status_of
+from visits import addressed, clerk, lacking, of_table, signed_in
 from wizard_steps import begun, draft_in, fields, imported, looked_at, submitted, upload
 
 from smsgw.core.actor import EVERYTHING, Actor
@@ -89,7 +89,7 @@ async def test_typed_numbers_are_sorted_confirmed_and_become_a_task(site: Site, 
     )
     assert json.loads(task["problems"]) == {"NUMBER_DUPLICATE": 1, "NUMBER_INVALID": 1}
     assert await site.db.fetchval("SELECT count(*) FROM send_draft") == 0
-    assert await status_of(clerk, f"/send/{draft}/confirm", {"of": of[1]}) == 404
+    assert await clerk.status_of(f"/send/{draft}/confirm", {"of": of[1]}) == 404
 
 
 def options(page: str) -> list[str]:
@@ -236,16 +236,16 @@ async def test_drafts_save_themselves_and_are_nobody_elses(site: Site) -> None:
     async with signed_in(site, "clerk") as clerk, signed_in(site, "other") as other:
         form = fields(site, await clerk.get("/send"), content="写到一半")
         for _ in range(2):
-            assert await status_of(clerk, "/send/-/save", form) == 204
+            assert await clerk.status_of("/send/-/save", form) == 204
         assert await site.db.fetchval("SELECT count(*) FROM send_draft") == 1, "the same form is the same draft"
         draft = await site.db.fetchval("SELECT id FROM send_draft")
-        assert await status_of(clerk, f"/send/{draft}/save/content", form | {"content": "写完了"}) == 204
+        assert await clerk.status_of(f"/send/{draft}/save/content", form | {"content": "写完了"}) == 204
         assert "写完了" in await clerk.get("/drafts")
         assert "写完了" in await clerk.get(f"/drafts/{draft}")
         assert "写完了" not in await other.get("/drafts")
         for path in (f"/drafts/{draft}", f"/send/{draft}/content", f"/send/{draft}/clean", f"/send/{draft}/confirm"):
-            assert await status_of(other, path) == 404, path
-        assert await status_of(other, f"/send/{draft}/save/content", form) == 404
+            assert await other.status_of(path) == 404, path
+        assert await other.status_of(f"/send/{draft}/save/content", form) == 404
         await clerk.post("/drafts/-/do/copy", {"id": str(draft)})
         assert await site.db.fetchval("SELECT count(*) FROM send_draft") == 2
         await clerk.post("/drafts/-/do/remove", {"id": str(draft)})
@@ -269,7 +269,7 @@ async def test_what_will_be_stopped_is_marked_where_it_stands(site: Site, clerk:
     assert not lacking(live, '<mark class="mark-block" title="禁发 · 金融">贷　款</mark>',
                        '<mark class="mark-review" title="须审批 · 营销">中-奖</mark>',
                        '<mark class="mark-wide" title="部分手机无法显示">😀</mark>', "&lt;b&gt;恭喜")  # fmt: skip
-    assert "含有禁发词：贷款" in await refusal(clerk, "/send", form)
+    assert "含有禁发词：贷款" in await clerk.refusal("/send", form)
     form["content"] = "恭喜中奖"
     await clerk.post("/send", form)
     draft = draft_in(clerk.path)
@@ -283,14 +283,14 @@ async def test_what_is_wrong_is_told_at_its_step(site: Site, clerk: Browser) -> 
     form = fields(site, await clerk.get("/send"), content=TEXT)
     await clerk.post("/send", form)
     draft = draft_in(clerk.path)
-    page = await refusal(clerk, f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
+    page = await clerk.refusal(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
     assert "内容含变量 {姓名}" in page
     assert "请先上传号码文件" in html.unescape(await clerk.post(f"/send/{draft}/audience", {"source": "file"}))
     page = await upload(clerk, f"/send/{draft}/file", b"PK\x03\x04nothing")
     assert clerk.status == 422
-    assert "须在 1 到" in await refusal(clerk, f"/send/{draft}/options", {"rate": "fast", "one_each": "number"})
-    assert "计划时间须晚于现在" in await refusal(clerk, f"/send/{draft}/time", {"when": "at", "at": "2020-01-01T09:00"})
-    assert await status_of(clerk, f"/send/{draft}/time", {"when": "again", "every": "day", "every_at": "25:00"}) == 422
+    assert "须在 1 到" in await clerk.refusal(f"/send/{draft}/options", {"rate": "fast", "one_each": "number"})
+    assert "计划时间须晚于现在" in await clerk.refusal(f"/send/{draft}/time", {"when": "at", "at": "2020-01-01T09:00"})
+    assert await clerk.status_of(f"/send/{draft}/time", {"when": "again", "every": "day", "every_at": "25:00"}) == 422
 
 
 async def test_duplicates_are_not_mended(site: Site, clerk: Browser) -> None:
@@ -413,15 +413,15 @@ async def test_long_texts_leave_room_for_what_was_found(site: Site, clerk: Brows
 
 async def test_what_no_form_offers_is_refused_where_it_stands(site: Site, clerk: Browser) -> None:
     draft = await addressed(site, clerk)
-    assert await status_of(clerk, f"/send/{draft}/options", {"one_each": "both"}) == 422
+    assert await clerk.status_of(f"/send/{draft}/options", {"one_each": "both"}) == 422
     for when in ({"when": "at", "at": "9999-12-31T23:59"}, {"when": "again", "every": "day", "every_at": "9:00",
                                                            "until": "9999-12-31"}):  # fmt: skip
         await clerk.post(f"/send/{draft}/options", {"one_each": "number", "hours": "720"})
-        assert await status_of(clerk, f"/send/{draft}/time", when) == 422, when
+        assert await clerk.status_of(f"/send/{draft}/time", when) == 422, when
     form = {"account": str(site.accounts["hall"]), "type": "gossip", "content": "您好", "later": "1"}
     await clerk.post(f"/send/{draft}/content", form)
     for page in ("time", "options", "audience", "content"):
-        assert await status_of(clerk, f"/send/{draft}/{page}") == 200, page
+        assert await clerk.status_of(f"/send/{draft}/{page}") == 200, page
     await looked_at(clerk, draft)
     assert clerk.status == 422, "the page says what stops it"
 
@@ -433,7 +433,7 @@ async def test_opening_a_result_again_and_again_is_one_job_and_only_the_owners(s
         await site.add_staff("another", "super")
         await other.login("another")
         for page in ("clean", "confirm"):
-            assert await status_of(other, f"/send/{draft}/{page}") == 404
+            assert await other.status_of(f"/send/{draft}/{page}") == 404
         for _ in range(3):
             for page in ("clean", "confirm", "clean/live", "confirm/live"):
                 await clerk.get(f"/send/{draft}/{page}")
@@ -454,7 +454,7 @@ async def test_a_job_that_fails_is_told_on_the_page(site: Site, clerk: Browser) 
     failed = site.surveyor.kind().failed
     assert failed
     await failed(found, None)
-    assert await status_of(clerk, f"/send/{draft}/clean") == 422
+    assert await clerk.status_of(f"/send/{draft}/clean") == 422
 
 
 async def test_a_second_tab_empties_nothing_and_sends_nothing_twice(site: Site, clerk: Browser) -> None:
@@ -565,13 +565,13 @@ async def test_a_draft_cannot_be_made_to_look_at_another_account(site: Site, cle
     clinic = str(site.accounts["clinic"])
     draft = await begun(site, clerk)
     form = {"account": clinic, "type": "notice", "content": "您好", "later": "1"}
-    assert await status_of(clerk, f"/send/{draft}/content", form) == 404
+    assert await clerk.status_of(f"/send/{draft}/content", form) == 404
     await clerk.post(f"/send/{draft}/audience", {"source": "audience", "audience": str(theirs), "later": "1"})
     # And should it stand there all the same, as when the account was taken away in between:
     await site.db.execute("UPDATE send_draft SET state = jsonb_set(state::jsonb, '{account}', to_jsonb($1::text))",
                           clinic)  # fmt: skip
     for page in ("clean", "clean/live", "clean/file?class=valid", "confirm", "confirm/live", "audience", "time"):
-        assert await status_of(clerk, f"/send/{draft}/{page}") == 404, page
+        assert await clerk.status_of(f"/send/{draft}/{page}") == 404, page
     assert await site.db.fetchval("SELECT count(*) FROM job") == 0
     await clerk.get(f"/drafts/{draft}")
     assert (clerk.status, clerk.path) == (200, f"/send/{draft}/content"), "another one can be chosen"
@@ -690,7 +690,7 @@ async def taken_away(site: Site, clerk: Browser, dsn: str, file: str, right: str
     """The file takes the right, and a second factor just now; the page that it is ``named`` on leads to it with the
     right alone."""
     await _may(dsn, right, yes=False)
-    assert await status_of(clerk, file) == 403
+    assert await clerk.status_of(file) == 403
     assert not named or file not in await clerk.get(named)
     await _may(dsn, right, yes=True)
     assert not named or file in await clerk.get(named)
@@ -727,9 +727,9 @@ async def test_a_colleague_s_numbers_are_not_copied(site: Site, dsn: str) -> Non
         for task in (typed, table):
             assert f"/tasks/{task}/copy" not in await other.get(f"/tasks/{task}")
             for way in ("copy", "mend"):
-                assert await status_of(other, f"/tasks/{task}/{way}", {}) == 404, way
+                assert await other.status_of(f"/tasks/{task}/{way}", {}) == 404, way
             assert f"/tasks/{task}/copy" in await clerk.get(f"/tasks/{task}"), "their own"
-            assert await status_of(clerk, f"/tasks/{task}/copy", {}) == 200
+            assert await clerk.status_of(f"/tasks/{task}/copy", {}) == 200
         await _may(dsn, "message.read", yes=True)
         # Should a draft have a colleague's table from before:
         await site.db.execute(
@@ -737,7 +737,7 @@ async def test_a_colleague_s_numbers_are_not_copied(site: Site, dsn: str) -> Non
             "(SELECT to_jsonb(id::text) FROM upload)) WHERE id = $1", theirs.id,
         )  # fmt: skip
         await _may(dsn, "message.export", yes=False)
-        assert await status_of(other, f"/send/{theirs.id}/clean/file?class=valid") == 403
+        assert await other.status_of(f"/send/{theirs.id}/clean/file?class=valid") == 403
         # The person's own come as they can be typed again: a foreign number stays foreign.
         await clerk.post(f"/tasks/{typed}/copy", {})
         copied = await queries.any_one(site.db, draft_in(clerk.path))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest_asyncio
 from portal_site import Site, running
 from snapshots import FixedSnapshots
-from visits import guessed, lacking, send_file, signed_in, status_of, table_at
+from visits import guessed, lacking, signed_in
 
 from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.ids import CHINA
@@ -50,8 +50,8 @@ async def test_a_consent_holds_until_it_is_withdrawn_and_stays_in_the_ledger(sit
     assert not node.consented(NUMBER, (hall,))
     async with signed_in(site, "boss") as boss, signed_in(site, "hall-op") as clerk:
         form = {"account": str(hall), "numbers": "13800138000", "source": "paper", "given_at": "2026-01-31"}
-        assert await status_of(boss, "/consents/-/new", form) == 422, "no proof, no consent"
-        assert await status_of(boss, "/consents/-/new", form | {"proof": "档案 7", "given_at": "2026-02-30"}) == 422
+        assert await boss.status_of("/consents/-/new", form) == 422, "no proof, no consent"
+        assert await boss.status_of("/consents/-/new", form | {"proof": "档案 7", "given_at": "2026-02-30"}) == 422
         page = await boss.post("/consents/-/new", form | {"proof": "档案 7", "given_at": "2099-01-01"})
         assert (boss.status, "不能晚于现在" in page) == (422, True)
         await boss.post("/consents/-/new", form | {"proof": "档案 7"})
@@ -133,7 +133,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"0" * 64
 
 async def test_a_table_is_previewed_and_brought_in_with_what_became_of_each_row(site: Site) -> None:
     async with signed_in(site, "boss") as boss:
-        page = await send_file(boss, "/consents/-/import", TABLE.encode())
+        page = await boss.send_file("/consents/-/import", TABLE.encode())
         assert "13900139000" in page, "the first rows are shown"
         chosen = guessed(page)
         assert chosen == {"column_number": "0", "column_given_at": "1", "column_source": "2", "column_proof": "3"}
@@ -143,7 +143,7 @@ async def test_a_table_is_previewed_and_brought_in_with_what_became_of_each_row(
         page = await boss.job_done(boss.path)
         job = boss.path.rpartition("/")[2]
         assert f"/consents/-/import/{job}/result" in page
-        rows = (await table_at(boss, f"/consents/-/import/{job}/result"))[1:]
+        rows = (await boss.table_at(f"/consents/-/import/{job}/result"))[1:]
     assert [row[0] for row in rows] == ["2", "3", "4", "5"]
     assert rows[0][2] == rows[2][2] != rows[1][2] != rows[3][2]
     assert "第 2 行" in rows[1][3], "a number that came before"
@@ -161,20 +161,20 @@ async def test_a_proof_is_shown_by_right_and_audited(site: Site) -> None:
     id_ = await site.db.fetchval("SELECT min(id) FROM consent")
     at = f"/consents/{id_}/proof"
     async with signed_in(site, "boss") as boss, signed_in(site, "reader") as reader:
-        wrong = await send_file(boss, at, b"<script>", "x.html")
+        wrong = await boss.send_file(at, b"<script>", "x.html")
         assert (boss.status, "PNG" in html.unescape(wrong)) == (422, True)
         assert await site.db.fetchval("SELECT count(*) FROM file") == 0
-        await send_file(boss, at, PNG, "同意书.png")
+        await boss.send_file(at, PNG, "同意书.png")
         assert boss.path == f"/consents/{id_}"
         assert await site.db.fetchval("SELECT count(DISTINCT proof_file) FROM consent") == 1
         assert await site.db.fetchval("SELECT count(proof_file) FROM consent") == 2, "entered together, proven together"
         assert f"{at}/file" in await reader.get(f"/consents/{id_}")
-        assert await status_of(reader, at) == 403, "who only looks brings nothing"
+        assert await reader.status_of(at) == 403, "who only looks brings nothing"
         async with reader.session.get(f"{at}/file") as response:
             assert (response.status, response.headers["Content-Type"]) == (200, "image/png")
             assert await response.read() == PNG
             assert response.headers["Content-Disposition"].startswith("inline")
-        await send_file(boss, at, PNG, "other.png")
+        await boss.send_file(at, PNG, "other.png")
         assert await site.db.fetchval("SELECT count(DISTINCT proof_file) FROM consent") == 1
     seen = await site.db.fetch("SELECT actor FROM audit WHERE action = 'consent.proof_read'")
     assert [row["actor"] for row in seen] == ["reader"]

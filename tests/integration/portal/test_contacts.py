@@ -13,7 +13,7 @@ import pytest_asyncio
 from browsing import Browser
 from changes import by_test
 from portal_site import Site, running
-from visits import fails, guessed, lacking, refusal, send_file, signed_in, status_of, table_at
+from visits import fails, guessed, lacking, signed_in
 
 from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.errors import Invalid, Refused
@@ -68,7 +68,7 @@ async def test_ones_own_are_ones_own_until_they_are_shared(site: Site) -> None:
         assert not lacking(page, "138****8000", "city=北京")
         assert "13800138000" not in page
         assert await seen(wang) == await seen(zhao) == []
-        assert await status_of(wang, f"/contacts/{id_}") == 404
+        assert await wang.status_of(f"/contacts/{id_}") == 404
         page = await wang.post("/contacts/-/new", FORM | {"account": str(site.accounts["hall"])})
         assert (wang.status, "该账号的通讯录中已有此号码" in page) == (422, True), "within an account it is one"
 
@@ -76,7 +76,7 @@ async def test_ones_own_are_ones_own_until_they_are_shared(site: Site) -> None:
         assert await seen(wang) == [id_], "the department's is for those below it, too"
         assert await seen(zhao) == []
         assert "/edit" not in await wang.get(f"/contacts/{id_}"), "seen is not changed"
-        assert await status_of(wang, f"/contacts/{id_}/edit", FORM) == 404
+        assert await wang.status_of(f"/contacts/{id_}/edit", FORM) == 404
         await li.post(f"/contacts/{id_}/edit", FORM | {"scope": "account"})
         assert await seen(zhao) == [id_]
 
@@ -121,7 +121,7 @@ async def test_groups_lie_in_groups_and_move_with_their_effect_said(site: Site) 
         assert "“职工”含下级由 1 位变为 4 位" in page
         await boss.post(f"/contacts/groups/{old}/move", {"parent": str(staff), "confirmed": "1"})
         assert boss.path == f"/contacts/groups/{old}"
-        assert await status_of(boss, f"/contacts/groups/{old}/move", {"parent": str(east), "confirmed": "1"}) == 422
+        assert await boss.status_of(f"/contacts/groups/{old}/move", {"parent": str(east), "confirmed": "1"}) == 422
     await fails(Invalid, book.move_group(by, old, east))
     await fails(Invalid, book.move_group(by, old, old))
     deep = east
@@ -151,7 +151,7 @@ async def test_search_merge_and_groups(site: Site) -> None:
         assert await seen(boss, "tag=居民") == [str(second)]
         assert f'href="/contacts?group={group}"' in await boss.get("/contacts/groups")
 
-        assert "没有找到这个号码的联系人" in await refusal(boss, f"/contacts/{second}/merge", {"number": "13700137000"})
+        assert "没有找到这个号码的联系人" in await boss.refusal(f"/contacts/{second}/merge", {"number": "13700137000"})
         page = await boss.post(f"/contacts/{second}/merge", {"number": "13800138000"})
         assert "将把 张三 138****8000 的标签、分组和资料并入 =cmd 139****9000" in page
         await boss.post(f"/contacts/{second}/merge", {"number": "13800138000", "confirmed": "1"})
@@ -201,7 +201,7 @@ HEAD = "姓名,手机号,标签,分组,城市\n"
 
 
 async def upload(browser: Browser, text: str) -> str:
-    return await send_file(browser, "/contacts/-/import", (HEAD + text).encode("gb18030"))
+    return await browser.send_file("/contacts/-/import", (HEAD + text).encode("gb18030"))
 
 
 async def bring(browser: Browser, site: Site, text: str, **fields: str) -> str:
@@ -218,7 +218,7 @@ async def bring(browser: Browser, site: Site, text: str, **fields: str) -> str:
 
 async def rows(browser: Browser, what: str) -> list[list[str]]:
     job = browser.path.rpartition("/")[2]
-    return (await table_at(browser, f"/contacts/-/import/{job}/{what}"))[1:]
+    return (await browser.table_at(f"/contacts/-/import/{job}/{what}"))[1:]
 
 
 async def stored(site: Site) -> dict[str, tuple[str, list[str], str]]:
@@ -255,7 +255,7 @@ async def test_an_import_skips_overwrites_or_merges_and_gives_back_what_is_wrong
         assert (await stored(site))["8613800138001"] == ("新名", ["街道", "居民"], '{"城市": "上海"}')
 
         job = li.path.rpartition("/")[2]
-        assert await status_of(boss, f"/contacts/-/import/{job}/result") == 404, "whoever has brought them in"
+        assert await boss.status_of(f"/contacts/-/import/{job}/result") == 404, "whoever has brought them in"
         async with signed_in(site, "zhao") as zhao:
             await bring(zhao, site, "偷改,13700137000,,,\n", duplicates="overwrite")
             ((*_, said),) = await rows(zhao, "result")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest_asyncio
 from browsing import Browser
 from portal_site import Site, running
-from visits import lacking, refusal, signed_in, status_of
+from visits import lacking, signed_in
 
 from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.permissions import Permission as P
@@ -84,7 +84,7 @@ async def test_a_template_is_applied_for_decided_by_somebody_else_registered_and
         assert await site.db.fetchval("SELECT state FROM template") == "pending"
     async with signed_in(site, "boss") as boss:
         seen = await asked(boss, here)
-        assert "驳回须写明原因" in await refusal(boss, f"{here}/decide", seen | {"decision": "refused", "reason": ""})
+        assert "驳回须写明原因" in await boss.refusal(f"{here}/decide", seen | {"decision": "refused", "reason": ""})
         page = await boss.post(f"{here}/decide", seen | {"decision": "refused", "reason": "缺少用途"})
         assert "将驳回“登录验证码”（账号 hall，申请人 chief）" in page
         await boss.post(f"{here}/decide", seen | {"decision": "refused", "reason": "缺少用途", "confirmed": "1"})
@@ -96,7 +96,7 @@ async def test_a_template_is_applied_for_decided_by_somebody_else_registered_and
     async with signed_in(site, "boss") as boss:
         await boss.post(f"{here}/decide", said | await asked(boss, here) | {"confirmed": "1"})
         assert await site.db.fetchval("SELECT state FROM template") == "approved"
-        assert "已通过的模板不能修改" in await refusal(boss, f"{here}/edit", filled(site, confirmed="1"))
+        assert "已通过的模板不能修改" in await boss.refusal(f"{here}/edit", filled(site, confirmed="1"))
         form = {"carriers": "CMCC", "registration": "registered", "note": "编号 7"}
         assert "在 移动 的报备状态设为“已报备”" in await boss.post(f"{here}/register", form)
         await boss.post(f"{here}/register", form | {"confirmed": "1"})
@@ -118,7 +118,7 @@ async def test_a_signature_is_applied_for_registered_renewed_and_found_when_it_i
     form = {"account": str(site.accounts["hall"]), "sign": "政务大厅", "source": "organisation", "note": "<b>全称</b>",
             "until_day": "2020-01-01"}  # fmt: skip
     async with signed_in(site, "boss") as boss:
-        assert "须为今天或以后的日期" in await refusal(boss, "/signs/-/new", form)
+        assert "须为今天或以后的日期" in await boss.refusal("/signs/-/new", form)
         form["until_day"] = "2099-12-31"
         assert "将为账号 hall 申请签名【政务大厅】" in await boss.post("/signs/-/new", form)
         await boss.post("/signs/-/new", form | {"confirmed": "1"})
@@ -157,15 +157,15 @@ async def test_nobody_approves_a_text_that_they_have_not_seen(site: Site) -> Non
         await boss.post(f"{here}/decide", said | seen)
         edited = filled(site, name="办件通知", type="notice", content="点击领取{name}", variables="", confirmed="1")
         await chief.post(f"{here}/edit", edited)
-        assert "请重新打开" in await refusal(boss, f"{here}/decide", said | seen | {"confirmed": "1"})
+        assert "请重新打开" in await boss.refusal(f"{here}/decide", said | seen | {"confirmed": "1"})
         assert await site.db.fetchval("SELECT state FROM template") == Review.PENDING
-        assert "请重新打开" in await refusal(boss, f"{here}/decide", said | seen), "also before the effect is confirmed"
+        assert "请重新打开" in await boss.refusal(f"{here}/decide", said | seen), "also before the effect is confirmed"
         await boss.post(f"{here}/decide", said | {"confirmed": "1"})
         assert await site.db.fetchval("SELECT state FROM template") == Review.PENDING, "of a page that says nothing"
         for other in ({"variables": "name 数字 4"}, {"type": "marketing"}, {"sign": "政务大厅"}):
             seen = await asked(boss, here)
             await chief.post(f"{here}/edit", edited | other)
-            assert await status_of(boss, f"{here}/decide", said | seen | {"confirmed": "1"}) == 422, other
+            assert await boss.status_of(f"{here}/decide", said | seen | {"confirmed": "1"}) == 422, other
             edited |= other
         await boss.post(f"{here}/decide", said | await asked(boss, here) | {"confirmed": "1"})
         assert await site.db.fetchval("SELECT state FROM template") == Review.APPROVED
@@ -177,7 +177,7 @@ async def test_nobody_approves_a_signature_for_reasons_that_they_have_not_seen(s
     async with signed_in(site, "boss") as boss:
         said = await asked(boss, f"/signs/{id_}") | {"decision": "approved", "reason": "", "confirmed": "1"}
         await service.add_sign(by_test(site), site.accounts["hall"], "政务大厅", note="他人商标")
-        assert not lacking(await refusal(boss, f"/signs/{id_}/decide", said), "请重新打开", "他人商标")
+        assert not lacking(await boss.refusal(f"/signs/{id_}/decide", said), "请重新打开", "他人商标")
         assert await site.db.fetchval("SELECT state FROM sign") == Review.PENDING
 
 
@@ -213,8 +213,8 @@ async def test_phrases_are_ones_own_until_they_are_shared(site: Site) -> None:
     form = {"title": "办公时间", "content": "工作日 9 点到 17 点", "scope": "own", "department": "", "account": ""}
     async with signed_in(site, "hall-op") as clerk:
         assert "还没有日常用语" in await clerk.get("/phrases")
-        assert await status_of(clerk, "/phrases/-/new", form | {"content": "x" * 501}) == 422
-        assert "请选择账号" in await refusal(clerk, "/phrases/-/new", form | {"scope": "account"})
+        assert await clerk.status_of("/phrases/-/new", form | {"content": "x" * 501}) == 422
+        assert "请选择账号" in await clerk.refusal("/phrases/-/new", form | {"scope": "account"})
         await clerk.post("/phrases/-/new", form | {"scope": "account", "account": str(site.accounts["clinic"])})
         assert clerk.status == 422, "an account of others"
         await clerk.post("/phrases/-/new", form)
@@ -233,8 +233,8 @@ async def test_phrases_are_ones_own_until_they_are_shared(site: Site) -> None:
         assert "材料" in page
         assert "办公时间" not in page
         for title in ("办公时间", "账号"):
-            assert await status_of(other, f"/phrases/{rows[title]}") == 404
-        assert await status_of(other, f"/phrases/{rows['材料']}/edit") == 404, "used, not changed"
+            assert await other.status_of(f"/phrases/{rows[title]}") == 404
+        assert await other.status_of(f"/phrases/{rows['材料']}/edit") == 404, "used, not changed"
         page = await other.post("/phrases/-/do/remove", {"id": str(rows["材料"])})
         assert await site.db.fetchval("SELECT count(*) FROM phrase") == 3
     async with signed_in(site, "hall-op") as clerk:
@@ -250,4 +250,4 @@ async def test_a_person_keeps_two_hundred_phrases(site: Site) -> None:
     )
     form = {"title": "多一条", "content": "x", "scope": "own", "department": "", "account": ""}
     async with signed_in(site, "hall-op") as clerk:
-        assert "每人最多 200 条日常用语" in await refusal(clerk, "/phrases/-/new", form)
+        assert "每人最多 200 条日常用语" in await clerk.refusal("/phrases/-/new", form)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from browsing import send
 from portal_site import NODE, Site, by_test
-from visits import entered, signed_in, status_of
+from visits import actions, signed_in
 
 from smsgw.core.ids import CHINA
 from smsgw.platform.diagnostics import bundle, service
@@ -173,7 +173,7 @@ async def test_it_is_made_and_taken_away_by_its_page_by_right_and_entered(site: 
     await site.db.execute("INSERT INTO lease VALUES ('node/' || $1::int, $1, 1, now() + interval '1 hour')", NODE)
     async with signed_in(site, "boss", "super") as boss:
         assert "还没有诊断包" in await boss.get("/diagnostics")
-        assert await status_of(boss, "/diagnostics/-/new", {"of_node": "99", "reason": "slow"}) == 422
+        assert await boss.status_of("/diagnostics/-/new", {"of_node": "99", "reason": "slow"}) == 422
         await boss.post("/diagnostics/-/new", {"of_node": f"{NODE}", "reason": "slow since noon"})
         job = await site.db.fetchval("SELECT id FROM job WHERE kind = 'diagnostics'")
         await boss.job_done(f"/jobs/{job}")
@@ -189,8 +189,8 @@ async def test_it_is_made_and_taken_away_by_its_page_by_right_and_entered(site: 
         assert "文件只在节点 2 上" in await boss.post(take, {})
         assert boss.status == 409, "another node has made it, and nothing was taken"
         await site.db.execute("UPDATE file SET node = node - 1, expires_at = now() - interval '1 second'")
-        assert await status_of(boss, take, {}) == 404, "its time is over"
-    done = [action for action in await entered(site, "diagnostics.") if not action.endswith((".search", ".open"))]
+        assert await boss.status_of(take, {}) == 404, "its time is over"
+    done = [action for action in await actions(site, "diagnostics.") if not action.endswith((".search", ".open"))]
     assert done == ["diagnostics.request", "diagnostics.fetch"]
     told = await site.db.fetchval("SELECT after::text FROM audit WHERE action = 'diagnostics.fetch'")
     assert hashlib.sha256(octets).hexdigest() in told

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from alarm_desk import PHONE, Desk, at_desk
 from portal_site import by_test
-from visits import fails, having, lacking, signed_in, status_of
+from visits import fails, having, lacking, signed_in
 
 from smsgw.core.alarm_notes import Way
 from smsgw.core.errors import SmsgwError
@@ -149,7 +149,7 @@ async def test_the_roster_and_contacts_are_kept_on_their_page_and_seen_by_everyb
         page = await clerk.get("/duty")
         assert not lacking(page, "400-000-0000", "LI")
         assert not having(page, LI, f"/duty/{first}/edit")
-        assert await status_of(clerk, f"/duty/{first}/edit") == 403
+        assert await clerk.status_of(f"/duty/{first}/edit") == 403
         following = first + timedelta(days=7)
         assert str(first) in await boss.get(f"/duty/{following}/copy")
         await boss.post(f"/duty/{following}/copy", {"confirmed": "1"})
@@ -161,4 +161,4 @@ async def test_the_roster_and_contacts_are_kept_on_their_page_and_seen_by_everyb
         await boss.post(f"/duty/contacts/{one.id}/remove", {"confirmed": "1"})
         assert await contacts.listed(site.db) == []
         for odd in ("2026-13-01", "2026-02-31", "2099-01-05"):
-            assert await status_of(boss, f"/duty/{odd}/edit") == 404, odd
+            assert await boss.status_of(f"/duty/{odd}/edit") == 404, odd

@@ -8,7 +8,7 @@ import re
 import pytest
 from browsing import Browser
 from portal_site import PASSWORD, Site
-from visits import refusal, signed_in, status_of
+from visits import signed_in
 
 from smsgw.core import totp
 from smsgw.core.actor import Actor
@@ -61,7 +61,7 @@ async def test_who_must_have_an_app_binds_one_at_the_login_and_is_asked_for_it_t
         assert one.path == "/"
     async with signed_in(site, "zhang") as two:
         assert two.path == "/login/step"
-        assert await status_of(two, "/login/step", {"factor": "totp", "shown": used}) == 401, "it was used to bind"
+        assert await two.status_of("/login/step", {"factor": "totp", "shown": used}) == 401, "it was used to bind"
         page = await two.post("/login/step", {"factor": "totp", "shown": code_of(page, 1)})
         assert two.path == "/"
         assert "上次登录" in page
@@ -80,7 +80,7 @@ async def test_a_code_goes_to_the_phone_and_lets_in(site: Site) -> None:
         assert "138****8000" in await two.login("zhang")
         page = await two.post("/login/step/sms", {})
         assert re.search('data-countdown="(60|[45][0-9])"', page)
-        assert await status_of(two, "/login/step/sms", {}) == 429
+        assert await two.status_of("/login/step/sms", {}) == 429
         await two.post("/login/step", {"factor": "sms", "shown": await sent_code(site)})
         assert two.path == "/"
         page = await two.get("/records")
@@ -102,7 +102,7 @@ async def test_a_second_step_cannot_be_stepped_over(site: Site) -> None:
         ):  # fmt: skip
             await two.post(path, form)
             assert two.path == "/login/step", path
-        assert await status_of(two, "/login/step/passkey", {}) == 403
+        assert await two.status_of("/login/step/passkey", {}) == 403
         for path in ("/", "/me", "/me/security", "/password", "/security"):
             await two.get(path)
             assert two.path.startswith("/login"), path
@@ -124,13 +124,13 @@ async def test_the_personal_centre(site: Site) -> None:
         page = await one.get("/me")
         assert "wang" in page
         assert "13700137000" not in page
-        page = await refusal(one, "/me/contact", {"name": "张三丰", "email": "z@example.com", "phone": "12"})
+        page = await one.refusal("/me/contact", {"name": "张三丰", "email": "z@example.com", "phone": "12"})
         for typed in ("张三丰", "z@example.com", "12"):
             assert f'value="{typed}"' in page, "to be mended, not typed again"
         await one.post("/me/contact", {"name": "张三", "email": "z@example.com", "phone": "13800138000"})
         assert one.status == 200
         await one.post("/me/phone/code", {})
-        assert await status_of(one, "/me/phone", {"shown": "000000"}) == 422
+        assert await one.status_of("/me/phone", {"shown": "000000"}) == 422
         assert "已验证" in await one.post("/me/phone", {"shown": await sent_code(site)})
         page = await one.post("/me/app", {})
         await one.post("/me/app/confirm", {"shown": code_of(page)})
@@ -154,7 +154,7 @@ async def test_changes_of_ones_own_security_take_a_fresh_proof(site: Site) -> No
         await one.get("/me/security")
         assert "确认身份" in await one.post("/me/app", {})
         waiting = {"proof-of": "password", "proof-next": "/me/app", "proof-by": "password", "proof-kept": "1"}
-        assert await status_of(one, "/proof", waiting | {"proof-shown": "Wrong-Horse-7"}) == 422
+        assert await one.status_of("/proof", waiting | {"proof-shown": "Wrong-Horse-7"}) == 422
         page = await one.post("/proof", waiting | {"proof-shown": PASSWORD})
         assert one.path == "/me/app"
         assert "secret" in page
@@ -174,8 +174,8 @@ async def test_login_security_is_shown_and_changed(site: Site) -> None:
         page = await one.get("/security/login")
         wanted = {"factors": "totp", "idle_minutes": "20", "session_hours": "8", "sessions": "3", "sms_first": "",
                   "sms_spare": "", "sms_text": "验证码{code}"}  # fmt: skip
-        assert await status_of(one, "/security/login", wanted) == 200
-        assert await status_of(one, "/security/login", wanted | {"idle_minutes": "99999"}) == 422
+        assert await one.status_of("/security/login", wanted) == 200
+        assert await one.status_of("/security/login", wanted | {"idle_minutes": "99999"}) == 422
         await one.post("/security/password", {"length": "12", "classes": "4", "history": "6", "days": "90"})
         assert one.status == 200
         await one.post("/security/role", {"role": "operator", "factors": "passkey", "networks": "127.0.0.0/8"})
@@ -191,12 +191,12 @@ async def test_login_security_is_shown_and_changed(site: Site) -> None:
 async def test_the_allow_list_keeps_others_out_and_not_its_editor(site: Site) -> None:
     async with signed_in(site, "sec", "secadmin") as one:
         await one.get("/security/networks")
-        page = await refusal(one, "/security/networks", {"networks": "198.51.100.0/24"})
+        page = await one.refusal("/security/networks", {"networks": "198.51.100.0/24"})
         assert "127.0.0.1" in page
         assert "198.51.100.0/24" in page, "what was typed is still there"
-        assert await status_of(one, "/security/networks", {"networks": "127.0.0.0/8\n198.51.100.0/24"}) == 200
+        assert await one.status_of("/security/networks", {"networks": "127.0.0.0/8\n198.51.100.0/24"}) == 200
         await service.set_policy(machine(site), {"networks": ["198.51.100.0/24"]})
-        assert await status_of(one, "/security/networks") == 403, "at the next request"
+        assert await one.status_of("/security/networks") == 403, "at the next request"
         assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'session.elsewhere'") == 1
     async with Browser(site) as two:
         page = ""
@@ -217,7 +217,7 @@ async def test_a_policy_longer_than_ours_is_shown_and_holds(site: Site) -> None:
         page = await one.login("zhang")
         assert one.path == "/password"
         assert 'data-minimum="14"' in page
-        assert await status_of(one, "/password", {"old": PASSWORD, "new": NEW_PASSWORD, "again": NEW_PASSWORD}) == 422
+        assert await one.status_of("/password", {"old": PASSWORD, "new": NEW_PASSWORD, "again": NEW_PASSWORD}) == 422
         longer = NEW_PASSWORD + "-Kettle"
         await one.post("/password", {"old": PASSWORD, "new": longer, "again": longer})
         assert one.path == "/"

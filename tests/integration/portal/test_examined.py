@@ -16,7 +16,7 @@ import pytest_asyncio
 from databases import change as as_owner
 from portal_site import SEALER, Site, by_test, running
 from test_inbound import send
-from visits import having, lacking, signed_in, status_of
+from visits import having, lacking, signed_in
 
 from smsgw.channels.wire.proofs import readings
 from smsgw.core.actor import Actor, ScopeKind
@@ -314,8 +314,8 @@ async def test_a_channels_recording_is_begun_with_its_effect_and_ended_and_the_t
     async with signed_in(site, "boss") as boss:
         assert "未开启。开启后" in await boss.get(one)
         assert "通道未开启录制" in await boss.get(f"/records/{id_}/wire")
-        assert await status_of(boss, f"{one}/record", {"hours": "4", "reason": ""}) == 422
-        assert await status_of(boss, f"{one}/record", {"hours": "500", "reason": "投诉排查"}) == 422
+        assert await boss.status_of(f"{one}/record", {"hours": "4", "reason": ""}) == 422
+        assert await boss.status_of(f"{one}/record", {"hours": "500", "reason": "投诉排查"}) == 422
         assert "每秒最多留存 50 段" in await boss.post(f"{one}/record", {"hours": "4", "reason": "投诉排查"})
         assert await recordings.last(site.db, site.channel_id) is None, "only asked"
         await boss.post(f"{one}/record", {"hours": "4", "reason": "投诉排查", "confirmed": "1"})

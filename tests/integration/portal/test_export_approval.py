@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest_asyncio
 from browsing import Browser, send
 from portal_site import Site, running
-from visits import signed_in, status_of
+from visits import signed_in
 
 from smsgw.core.settings import Settings
 from smsgw.platform.jobs import queries
@@ -40,13 +40,13 @@ async def test_somebody_else_approves_what_is_large(site: Site) -> None:
         page = await asker.get(job)
         assert "asker 申请导出约 2 行" in page
         assert "批准导出" not in page
-        assert await status_of(asker, f"{job}/approve", {}) == 409
+        assert await asker.status_of(f"{job}/approve", {}) == 409
         assert await queries.claim(site.db, 1, {"export": 9}, timedelta(seconds=15)) is None
         assert "批准导出" in await other.get(job)
         await other.post(f"{job}/approve", {})
         assert "已完成" in await asker.job_done(job)
-        assert await status_of(asker, f"{job}/link", {}) == 200
-        assert await status_of(other, f"{job}/approve", {}) == 409
+        assert await asker.status_of(f"{job}/link", {}) == 200
+        assert await other.status_of(f"{job}/approve", {}) == 409
     rows = await site.db.fetch("SELECT actor, action FROM audit WHERE action LIKE 'export.%' ORDER BY id OFFSET 1")
     assert [tuple(row) for row in rows] == [
         ("asker", "export.request"), ("other", "export.approve"), ("asker", "export.link"), ("asker", "export.fetch"),

@@ -10,7 +10,7 @@ import pytest
 from alarm_desk import Desk
 from portal_site import by_test
 from robots import HOOK_SECRET
-from visits import fails, lacking, signed_in, status_of
+from visits import fails, lacking, signed_in
 
 from smsgw.core.alarm_notes import Way
 from smsgw.core.errors import SmsgwError
@@ -266,7 +266,7 @@ async def test_a_fault_is_registered_handled_closed_and_printed_on_its_pages(des
         await boss.post("/faults/-/do/respond", {"id": str(id_), "confirmed": "1"})
         assert await site.db.fetchval("SELECT acked_by FROM alarm") == "boss"
         await boss.post(f"/faults/{id_}/note", {"said": "运营商确认光缆中断"})
-        assert await status_of(boss, f"/faults/{id_}/recover", {"recovered_at": "昨天"}) == 422
+        assert await boss.status_of(f"/faults/{id_}/recover", {"recovered_at": "昨天"}) == 422
         now = datetime.now(CHINA)
         assert "已恢复待结案" in await boss.post(f"/faults/{id_}/recover", {"recovered_at": f"{now:%Y-%m-%d %H:%M}"})
         form = {"cause": "光缆被挖断", "done": "切换备用通道", "prevention": ""}
@@ -297,12 +297,12 @@ async def test_the_line_of_time_is_zoomed_by_its_links(desk: Desk) -> None:
         assert any("span=360" in link for link in links), "closer"
         assert any("span=10080" in link for link in links), "wider"
         for link in links[:6]:
-            assert await status_of(boss, link) == 200
+            assert await boss.status_of(link) == 200
         bar = next(link for link in links if "span=60" in link)
         assert "告警发生" in await boss.get(bar)
         assert "这段时间没有事件" in await boss.get("/faults/timeline?until=2021-01-01T00:00&span=15")
         for odd in ("until=x&span=9", "until=0001-01-01T00:00", "source=x", "until=9999-12-31T23:59"):
-            assert await status_of(boss, f"/faults/timeline?{odd}") == 200
+            assert await boss.status_of(f"/faults/timeline?{odd}") == 200
 
 
 async def found_wrong(desk: Desk, kind: str, object_: str, severity: str = "critical") -> None:

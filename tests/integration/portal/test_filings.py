@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest_asyncio
 from browsing import Browser
 from portal_site import Site, by_test, with_keeper
-from visits import lacking, refusal, send_file, signed_in, status_of
+from visits import lacking, signed_in
 
 from smsgw.core.permissions import Permission as P
 from smsgw.platform.url_filings import queries, service
@@ -30,7 +30,7 @@ async def test_a_link_is_filed_answered_by_carriers_and_taken_back(site: Site) -
     async with signed_in(site, "boss") as boss:
         assert "还没有短链报备" in await boss.get("/link-filings")
         form = {"target": "no target", "account": hall, "icp": "京ICP备1号", "note": "<b>首页</b>"}
-        assert 'id="target-problem"' in await refusal(boss, "/link-filings/-/new", form | {"confirmed": "1"})
+        assert 'id="target-problem"' in await boss.refusal("/link-filings/-/new", form | {"confirmed": "1"})
         form["target"] = "http://Hall.Example.cn/act"
         assert "运营商答复通过之前按待报备处理" in await boss.post("/link-filings/-/new", form)
         assert await site.db.fetchval("SELECT count(*) FROM filed_link") == 0, "only asked"
@@ -59,11 +59,11 @@ async def test_one_files_for_ones_own_accounts_and_sees_what_holds_for_all(site:
     own, all_ = [(await service.file(by_test(site.db), account, f"a{account}.example.cn")).id for account in (hall, 0)]
     async with signed_in(site, "hall-op") as filer:
         assert set(shown(await filer.get("/link-filings"))) == {str(own), str(all_)}
-        assert await status_of(filer, f"/link-filings/{all_}") == 200
+        assert await filer.status_of(f"/link-filings/{all_}") == 200
         answer = {"carriers": "CMCC", "state": "registered", "confirmed": "1"}
-        assert await status_of(filer, f"/link-filings/{all_}/register", answer) == 404
+        assert await filer.status_of(f"/link-filings/{all_}/register", answer) == 404
         await filer.post("/link-filings/-/do/remove", {"id": str(all_)})
-        assert "请选择账号" in await refusal(filer, "/link-filings/-/new", {"target": "b.example.cn", "confirmed": "1"})
+        assert "请选择账号" in await filer.refusal("/link-filings/-/new", {"target": "b.example.cn", "confirmed": "1"})
         await filer.post(f"/link-filings/{own}/register", answer)
     states = await site.db.fetch("SELECT link_id, state FROM filed_link_state")
     assert [tuple(row) for row in states] == [(own, "registered")]
@@ -76,7 +76,7 @@ async def test_documents_of_a_filing_are_brought_seen_and_taken_away(site: Site)
     own, all_ = [(await service.file(by_test(site.db), account, f"a{account}.example.cn")).id for account in (hall, 0)]
 
     async def brought(who: Browser, filing: int, octets: bytes, **fields: str) -> str:
-        return await send_file(who, f"/link-filings/{filing}/proofs", octets, "licence.pdf", **fields)
+        return await who.send_file(f"/link-filings/{filing}/proofs", octets, "licence.pdf", **fields)
 
     async with signed_in(site, "hall-op") as filer:
         page = await brought(filer, own, b"%PDF-1.4 licence", kind="icp", carrier="CMCC")

@@ -8,7 +8,7 @@ import pytest
 from browsing import Browser
 from changes import by_test
 from portal_site import Site
-from visits import boss, fails, refusal, status_of
+from visits import boss, fails
 
 from smsgw.core.errors import Refused
 from smsgw.platform.channels import service as channels
@@ -31,7 +31,7 @@ async def stop_all(site: Site) -> None:
 
 
 async def test_a_simulated_channel_stands_in_and_goes_when_a_real_one_comes(site: Site, boss: Browser) -> None:
-    assert "不能同时启用" in await refusal(boss, SIMULATE, {})
+    assert "不能同时启用" in await boss.refusal(SIMULATE, {})
     await stop_all(site)
     page = await boss.post(SIMULATE, {})
     assert boss.path == "/setup/channel"
@@ -46,11 +46,11 @@ async def test_a_simulated_channel_stands_in_and_goes_when_a_real_one_comes(site
 
 
 async def test_a_channel_that_is_wrong_is_told_at_its_fields_and_makes_nothing(site: Site, boss: Browser) -> None:
-    page = await refusal(boss, "/setup/channel/new/sgip12", REAL | {"name": "x y", "port": "0", "sgip_listen": "8801"})
+    page = await boss.refusal("/setup/channel/new/sgip12", REAL | {"name": "x y", "port": "0", "sgip_listen": "8801"})
     for field in ("name", "port", "sgip_listen", "node"):
         assert f'id="{field}-problem"' in page, field
     assert "se cret" not in page
-    assert 'id="name-problem"' in await refusal(boss, "/setup/channel/new/cmpp30", REAL | {"name": "mobile-a"})
+    assert 'id="name-problem"' in await boss.refusal("/setup/channel/new/cmpp30", REAL | {"name": "mobile-a"})
     assert await site.db.fetchval("SELECT count(*) FROM channel WHERE id > 0") == 1
 
 
@@ -66,7 +66,7 @@ async def test_a_channel_is_mended_and_keeps_what_the_form_does_not_say(site: Si
             "node": "3021012346", "sgip_listen": "0.0.0.0:8801"}  # fmt: skip
     page = await boss.post(f"/setup/channel/{id_}", form)
     assert (boss.status, "请重新填写接入密码" in page) == (422, True), "the stored one goes nowhere else"
-    assert await status_of(boss, f"/setup/channel/{id_}", form | {"host": "192.0.2.1", "port": "8802"}) == 422
+    assert await boss.status_of(f"/setup/channel/{id_}", form | {"host": "192.0.2.1", "port": "8802"}) == 422
     await boss.post(f"/setup/channel/{id_}", form | {"password": "new"})
     assert boss.path == "/setup/channel"
     await boss.post(f"/setup/channel/{id_}", form)
@@ -91,12 +91,12 @@ async def test_account_signature_and_test_message(site: Site, boss: Browser) -> 
     assert "初始化清单" in await boss.get("/")
     account = str(site.accounts["hall"])
     form = {"account": account, "sign": "政务服务", "registered": "CMCC", "login_codes": "1"}
-    assert await status_of(boss, "/setup/sign", form | {"sign": "政 务"}) == 422
+    assert await boss.status_of("/setup/sign", form | {"sign": "政 务"}) == 422
     page = await boss.post("/setup/sign", form)
     assert boss.path == "/setup/test"
     assert "审核通过" in page
     assert "已申请" in await boss.post("/setup/sign", form)
-    assert await status_of(boss, "/setup/test", {"account": account, "number": "12", "content": "您好"}) == 422
+    assert await boss.status_of("/setup/test", {"account": account, "number": "12", "content": "您好"}) == 422
     page = await boss.post("/setup/test", {"account": account, "number": "13800138000", "content": "您好"})
     assert boss.path.startswith("/setup/test/")
     assert "【政务服务】您好" in page

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest_asyncio
 from browsing import Browser
 from portal_site import Site, running
-from visits import lacking, refusal, signed_in, status_of
+from visits import lacking, signed_in
 
 from smsgw.admin.pages.records.inbound import FILTER
 from smsgw.core.actor import Actor, ActorLabel, ScopeKind
@@ -124,7 +124,7 @@ async def test_a_message_is_unread_until_somebody_who_looks_after_it_opens_it(si
     one = await reply(site, "hall", "8613800138000", "几点开门")
     out = await reply(site, "hall", "8613800138001", "TD")
     async with signed_in(site, "hall-eye") as eye, Browser(site) as clerk:
-        assert await status_of(eye, "/inbound/-/seen", {"id": one}) == 403
+        assert await eye.status_of("/inbound/-/seen", {"id": one}) == 403
         await clerk.login("hall-op")
         assert shown(await clerk.get("/inbound?care=unread")) == {one}
         assert shown(await clerk.get("/inbound?care=done")) == {out}, "an opt-out is done with by itself"
@@ -139,17 +139,17 @@ async def test_it_is_given_to_somebody_who_may_and_is_told(site: Site) -> None:
     one = await reply(site, "hall", "8613800138000", "几点开门")
     async with signed_in(site, "boss") as boss, Browser(site) as clerk:
         for nobody in ("clinic-op", "hall-eye"):
-            assert "不能处理这个账号的上行短信" in await refusal(boss, f"/inbound/{one}/assign", {"assignee": nobody})
+            assert "不能处理这个账号的上行短信" in await boss.refusal(f"/inbound/{one}/assign", {"assignee": nobody})
         await boss.post(f"/inbound/{one}/assign", {"assignee": "hall-op"})
         assert boss.path == f"/inbound/{one}"
-        assert await status_of(boss, f"/inbound/{one}/assign", {"assignee": "hall-op"}) == 422, "it is theirs already"
+        assert await boss.status_of(f"/inbound/{one}/assign", {"assignee": "hall-op"}) == 422, "it is theirs already"
         await clerk.login("hall-op")
         assert "有一条上行短信指派给您处理" in await clerk.get("/notices")
         assert shown(await clerk.get("/inbound?assignee=mine")) == {one}
         assert shown(await clerk.get("/inbound?assignee=nobody")) == set()
         assert "1 条上行短信标为已处理" in await acts(clerk, "done", one)
         assert shown(await clerk.get("/inbound?care=done")) == {one}
-        assert await status_of(boss, f"/inbound/{one}/assign", {"assignee": "boss"}) == 422, "it is done with"
+        assert await boss.status_of(f"/inbound/{one}/assign", {"assignee": "boss"}) == 422, "it is done with"
         await acts(clerk, "reopen", one)
         assert shown(await clerk.get("/inbound?care=seen")) == {one}
         await acts(boss, "take", one)
@@ -210,8 +210,8 @@ async def test_what_the_door_refuses_or_holds_is_said_before(site: Site) -> None
         site.review_all()
         assert "审核通过后才会发出" in await clerk.post(f"/inbound/{one}/reply", {"content": "您好"})
         site.unavailable |= {pool for row in await site.db.fetch("SELECT name FROM pool") for pool in row.values()}
-        assert "通道" in await refusal(clerk, f"/inbound/{one}/reply", {"content": "您好"})
-        assert await status_of(clerk, f"/inbound/{one}/reply", {"content": "您好", "confirmed": "1"}) == 422
+        assert "通道" in await clerk.refusal(f"/inbound/{one}/reply", {"content": "您好"})
+        assert await clerk.status_of(f"/inbound/{one}/reply", {"content": "您好", "confirmed": "1"}) == 422
     assert await site.db.fetchval("SELECT count(*) FROM message") == 0
     assert not await site.db.fetchval("SELECT count(*) FROM inbound_care WHERE answered_by > 0")
 
@@ -236,7 +236,7 @@ async def test_a_simulated_phone_is_not_answered_and_is_nothing_unread(site: Sit
     assert await site.db.fetch("SELECT FROM inbound_unread") == []
     async with signed_in(site, "hall-op") as clerk:
         assert "/reply" not in await clerk.get(f"/inbound/{one}")
-        assert await status_of(clerk, f"/inbound/{one}/reply") == 404
+        assert await clerk.status_of(f"/inbound/{one}/reply") == 404
 
 
 async def test_texts_are_found_and_shown_with_the_right_alone_and_what_is_nobodys_is_not_there(site: Site) -> None:
@@ -247,4 +247,4 @@ async def test_texts_are_found_and_shown_with_the_right_alone_and_what_is_nobody
         async with signed_in(site, login) as browser:
             assert (shown(await browser.get("/inbound?word=开门")) == {one}) is right
             assert ("几点开门" in await browser.get(f"/inbound/{one}")) is right
-            assert await status_of(browser, f"/inbound/{nobodys}") == 404
+            assert await browser.status_of(f"/inbound/{nobodys}") == 404

@@ -16,7 +16,7 @@ import pytest_asyncio
 from changes import by_test
 from databases import change as as_owner
 from portal_site import running
-from visits import lacking, send_file, signed_in, status_of, table_at
+from visits import lacking, signed_in
 
 from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.permissions import Permission
@@ -216,17 +216,17 @@ async def test_a_clerk_imports_for_their_own_account_and_fetches_what_was_left(d
         async with signed_in(site, "hall-op") as clerk, signed_in(site, "other") as other:
             assert 'href="/blocked/-/import"' in await clerk.get("/blocked")
             assert "1,000,000" in await clerk.get("/blocked/-/import")
-            assert 'value="0" selected' in await send_file(clerk, "/blocked/-/import", table())
+            assert 'value="0" selected' in await clerk.send_file("/blocked/-/import", table())
             asked = {"column_number": "0", "reason": "停发"}
-            assert await status_of(clerk, clerk.path, asked) == 422, "not for everybody"
+            assert await clerk.status_of(clerk.path, asked) == 422, "not for everybody"
             page = await clerk.post(clerk.path, asked | {"account": str(site.accounts["hall"])})
             assert re.fullmatch(r"/jobs/\d+", clerk.path), page
             page = await clerk.job_done(clerk.path)
             job = clerk.path.rpartition("/")[2]
             assert not lacking(page, f"{GOOD:,}", f"/blocked/-/import/{job}/wrong")
             assert f"/blocked/-/import/{job}/result" not in page, "a million rows that were taken are no list"
-            rows = await table_at(clerk, f"/blocked/-/import/{job}/wrong")
+            rows = await clerk.table_at(f"/blocked/-/import/{job}/wrong")
             assert len(rows) == 1 + DOUBLE + WRONG
             assert [rows[1][0], rows[1][3], rows[-1][3]] == [str(GOOD + 2), "已跳过", "有误"]
-            assert await status_of(other, f"/blocked/-/import/{job}/wrong") == 404
+            assert await other.status_of(f"/blocked/-/import/{job}/wrong") == 404
         assert await site.db.fetchval("SELECT count(*) FROM block_list WHERE reason = '停发'") == GOOD

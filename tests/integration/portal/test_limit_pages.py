@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from browsing import Browser
 from portal_site import Site, by_test, running
-from visits import boss, lacking, refusal, signed_in, status_of
+from visits import boss, lacking, signed_in
 from wizard_steps import begun, imported, looked_at, submitted
 
 from smsgw.core.actor import Actor, ActorLabel, ScopeKind
@@ -73,7 +73,7 @@ async def test_a_kind_is_made_renamed_retired_and_used_again(site: Site, boss: B
     await boss.post("/limits/bill/retire", {"confirmed": "1"})
     await follow(site)
     assert "已停用" in html.unescape(await boss.get("/limits"))
-    assert await status_of(boss, "/limits/bill/retire") == 404
+    assert await boss.status_of("/limits/bill/retire") == 404
     await boss.post("/limits/bill/restore", {"confirmed": "1"})
     assert await store.load(site.db) == {"bill": CustomKind("bill", "电子账单", MessageType.NOTICE)}
 
@@ -100,7 +100,7 @@ async def test_how_often_is_asked_in_numbers_and_put(site: Site, boss: Browser) 
     path = "/limits/0/bill/frequency"
     asked = html.unescape(await boss.post(path, {"frequency": "1/1d"}))
     assert "均匀抽取的 1 个号码收到的 3 条短信计算，会拒绝 2 条（现行频控为 0 条）" in asked
-    assert "最长 30d" in await refusal(boss, path, {"frequency": "often"})
+    assert "最长 30d" in await boss.refusal(path, {"frequency": "often"})
     await boss.post(path, {"frequency": "1/1d", "confirmed": "1"})
     assert await site.db.fetchval("SELECT value FROM policy WHERE type = 'bill' AND name = 'frequency'") == "1/1d"
     await follow(site)
@@ -137,8 +137,8 @@ async def test_signatures_links_and_consents_are_switched_with_the_effect_in_num
         assert [tuple(row) for row in rows] == [("marketing", "sign_policy", "registered")]
         assert "营销链接" not in html.unescape(await boss.get("/limits/0/otp/gates")), "of marketing alone"
         await clerk.login("hall-op")
-        assert await status_of(clerk, path) == 404
-        assert await status_of(clerk, f"/limits/{hall.id}/marketing/gates") == 200
+        assert await clerk.status_of(path) == 404
+        assert await clerk.status_of(f"/limits/{hall.id}/marketing/gates") == 200
         assert f"/limits/{hall.id}/marketing/gates" in await clerk.get("/review/rules")
 
 
@@ -151,7 +151,7 @@ async def test_two_who_change_how_often_do_not_undo_each_other(site: Site, boss:
         page = await boss.get(path)
         seen = html.unescape(re.findall(r'name="seen" value="([^"]*)"', page)[0])
         await boss.post(path, theirs | {"seen": seen, "confirmed": "1"})
-        assert "这里的设置又被改过" in await refusal(boss, path, mine | {"seen": seen, "confirmed": "1"}), path
+        assert "这里的设置又被改过" in await boss.refusal(path, mine | {"seen": seen, "confirmed": "1"}), path
         assert await site.db.fetchval("SELECT array_agg(name) FROM policy WHERE type = 'notice'") == [name]
         page = await boss.get(path)
         seen = html.unescape(re.findall(r'name="seen" value="([^"]*)"', page)[0])
@@ -231,8 +231,8 @@ async def test_its_hours_and_review_are_set_where_those_of_types_are(site: Site,
     await boss.post("/limits/bill/retire", {"confirmed": "1"})
     assert "已停用" in await boss.get("/limits"), "at once, whatever the node has taken up"
     await follow(site)
-    assert await status_of(boss, "/review/rules/0/bill") == 200, "what it was reviewed by is still seen"
-    assert await status_of(boss, "/review/rules/0/none") == 404
+    assert await boss.status_of("/review/rules/0/bill") == 200, "what it was reviewed by is still seen"
+    assert await boss.status_of("/review/rules/0/none") == 404
 
 
 async def test_who_sees_a_part_changes_nothing_for_everybody(site: Site) -> None:
@@ -243,8 +243,8 @@ async def test_who_sees_a_part_changes_nothing_for_everybody(site: Site) -> None
         page = await clerk.get("/limits")
         assert (clerk.status, "/limits/-/add" in page) == (200, False)
         for path in ("/limits/-/add", "/limits/bill/rename", "/limits/bill/retire", "/limits/0/bill/frequency"):
-            assert await status_of(clerk, path) == 404, path
-        assert await status_of(clerk, f"/limits/{site.accounts['hall']}/bill/frequency") == 200
+            assert await clerk.status_of(path) == 404, path
+        assert await clerk.status_of(f"/limits/{site.accounts['hall']}/bill/frequency") == 200
 
 
 async def test_what_is_set_for_an_account_is_led_to_and_others_rules_are_not_named(site: Site) -> None:

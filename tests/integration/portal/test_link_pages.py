@@ -13,7 +13,7 @@ import pytest_asyncio
 from browsing import Browser
 from changes import by_test
 from portal_site import LINK_DOMAINS, SEALER, Site, with_keeper
-from visits import boss, lacking, refusal, send_file, signed_in, status_of, table_at
+from visits import boss, lacking, signed_in
 
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission as P
@@ -93,7 +93,7 @@ async def test_a_link_is_made_shown_led_elsewhere_and_stopped(site: Site, boss: 
     assert "还没有短链" in await boss.get("/short-links")
     for wrong, field in (({"target": "http://10.0.0.1/"}, "target"), ({"code": "12345678"}, "code"),
                          ({"until": "2020-01-01 00:00"}, "until"), ({"begins": "soon"}, "begins")):  # fmt: skip
-        assert f'id="{field}-problem"' in await refusal(boss, "/short-links/-/new", form | wrong), wrong
+        assert f'id="{field}-problem"' in await boss.refusal("/short-links/-/new", form | wrong), wrong
     assert "创建后立即生效" in await boss.post("/short-links/-/new", form)
     assert await site.db.fetchval("SELECT count(*) FROM short_link") == 0, "only asked"
     page = await boss.post("/short-links/-/new", form | {"confirmed": "1"})
@@ -133,7 +133,7 @@ async def test_who_may_not_decide_waits_for_who_decides_on_the_version_that_was_
     async with signed_in(site, "hall-op") as keeper, signed_in(site, "boss") as boss:
         assert "审核中" in await keeper.post("/short-links/-/new", form)
         assert "/short-links/1/pass" not in await keeper.get("/short-links/1")
-        assert await status_of(keeper, "/short-links/1/pass") == 403
+        assert await keeper.status_of("/short-links/1/pass") == 403
         assert 'name="version" value="1"' in await boss.get("/short-links/1/pass")
         other = {"target": "https://elsewhere.example.cn/", "confirmed": "1"}
         await keeper.post("/short-links/1/target", other)
@@ -196,7 +196,7 @@ async def test_the_report_leads_to_what_it_counts(site: Site, tmp_path: Path, bo
 
 async def rows_of(boss: Browser, job: str) -> list[list[str]]:
     await boss.job_done(job)
-    rows = await table_at(boss, f"{job}/file")
+    rows = await boss.table_at(f"{job}/file")
     assert boss.headers["Cache-Control"] == "no-store"
     return rows
 
@@ -230,7 +230,7 @@ async def test_codes_are_generated_and_taken_away_each_once(site: Site, boss: Br
 async def test_numbers_of_a_table_get_a_code_each(site: Site, boss: Browser) -> None:
     table = "手机号\n13800138000\n+86 139 0013 9000\nnonsense\n13800138000\n"
     form = {"name": "一号一码", "target": TARGET, "account": str(site.accounts["hall"]), "column_number": "0"}
-    await send_file(boss, "/link-tasks/-/import", table.encode())
+    await boss.send_file("/link-tasks/-/import", table.encode())
     at = boss.path
     assert "4 个短码" in await boss.post(at, form)
     await boss.post(at, form | {"confirmed": "1"})

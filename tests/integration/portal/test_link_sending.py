@@ -12,7 +12,7 @@ import pytest_asyncio
 from browsing import Browser
 from changes import by_test
 from portal_site import SEALER, Site, running
-from visits import addressed, boss, clerk, lacking, status_of
+from visits import addressed, boss, clerk, lacking
 from wizard_steps import begun, draft_in, fields, imported, looked_at, submitted
 
 from smsgw.core.sent_links import SAMPLE
@@ -78,7 +78,7 @@ async def test_the_links_are_those_of_the_account_that_is_chosen(site: Site, bos
 async def test_one_is_made_on_the_way_and_waits_for_who_decides(site: Site, clerk: Browser) -> None:
     page = await clerk.get("/send")
     new = {"make_link": "1", "link_target": "ftp://nowhere", "link_kind": "personal", "link_name": "春季"}
-    assert await status_of(clerk, "/send", fields(site, page, content="请点", **new)) == 422
+    assert await clerk.status_of("/send", fields(site, page, content="请点", **new)) == 422
     assert await site.db.fetchval("SELECT count(*) FROM short_link") == 0
     given = fields(site, page, content="请点", **new | {"link_target": TARGET})
     made = html.unescape(await clerk.post("/send", given))

@@ -15,7 +15,7 @@ import pytest
 import pytest_asyncio
 from browsing import Browser
 from portal_site import Site
-from visits import lacking, refusal, signed_in, status_of
+from visits import lacking, signed_in
 
 from smsgw.admin.kit import discovery
 from smsgw.admin.kit.lists import ListPage
@@ -195,7 +195,7 @@ async def test_views_are_kept_and_dropped(site: Site, boss: Browser) -> None:
     id_ = await site.db.fetchval("SELECT id FROM staff_view")
     async with signed_in(site, "boss2", "super") as other:
         await other.get("/audit")
-        assert await status_of(other, "/audit/-/views/remove", {"id": str(id_), "q": ""}) == 404, "somebody else's"
+        assert await other.status_of("/audit/-/views/remove", {"id": str(id_), "q": ""}) == 404, "somebody else's"
     assert "视图已删除" in await boss.post("/audit/-/views/remove", {"id": str(id_), "q": ""})
 
 
@@ -233,7 +233,7 @@ async def test_an_entry_shows_before_and_after_as_page_and_as_piece(site: Site, 
     assert "<html" not in piece
     assert "<ins>已停用</ins>" in piece
     for nowhere in ("999999999999", "0", "99999999999999999999999"):
-        assert await status_of(boss, f"/audit/{nowhere}") == 404
+        assert await boss.status_of(f"/audit/{nowhere}") == 404
 
 
 async def test_a_department_sees_its_own_people_and_acts_on_no_others(site: Site, boss: Browser) -> None:
@@ -247,8 +247,8 @@ async def test_a_department_sees_its_own_people_and_acts_on_no_others(site: Site
     mine, other = await ids_of(site, "mine", "other")
     async with signed_in(site, "chief") as browser:
         assert {row.split()[2] for row in rows(await browser.get("/staff"))} == {"chief", "mine"}
-        assert await status_of(browser, f"/staff/{other}") == 404
-        assert "已过期" in await refusal(browser, "/staff/-/do/stop", {"id": other, "q": ""})
+        assert await browser.status_of(f"/staff/{other}") == 404
+        assert "已过期" in await browser.refusal("/staff/-/do/stop", {"id": other, "q": ""})
         assert "共 2 条" in await browser.get("/staff/-/total")
         assert {row.split()[2] for row in rows(await browser.get("/audit?time=today"))} == {"chief"}
     status = await site.db.fetchval("SELECT status FROM staff WHERE login = 'other'")
@@ -278,7 +278,7 @@ async def test_all_that_a_filter_finds_is_a_token_of_the_server(site: Site, boss
     await boss.get("/staff")
     assert "将停用 30 名员工" in await boss.post("/staff/-/effect/stop", {"selection": token[1], "q": ""})
     await site.add_staff("late", "operator", "hall")
-    said = await refusal(boss, "/staff/-/do/stop", {"selection": token[1], "q": ""})
+    said = await boss.refusal("/staff/-/do/stop", {"selection": token[1], "q": ""})
     assert "已增加到 31 条（选择时为 30 条）" in said
     assert await actions(site, "staff.stop") == []
     for forged in (token[1][:-1] + ("A" if token[1][-1] != "A" else "B"), "x.y.z"):
@@ -311,7 +311,7 @@ async def test_nothing_selected_is_told(site: Site, boss: Browser) -> None:
     assert "请先选择记录" in await boss.post("/staff/-/effect/stop", {"q": ""})
     assert boss.status == 422
     many = [("id", str(n)) for n in range(1, 400)]
-    assert await status_of(boss, "/staff/-/effect/stop", many) in (200, 422)
+    assert await boss.status_of("/staff/-/effect/stop", many) in (200, 422)
 
 
 ASKED = {"q": "", "reason": "审计检查", "format": "csv"}
@@ -342,7 +342,7 @@ async def exported(boss: Browser, form: dict[str, str], path: str = "/audit") ->
         assert response.headers["Content-Disposition"].startswith(named)
         octets = await response.read()
         address = response.url.path
-    assert await status_of(boss, address) == 404, "the link opens once"
+    assert await boss.status_of(address) == 404, "the link opens once"
     return octets
 
 
@@ -380,7 +380,7 @@ async def test_files_of_exports_are_kept_up_to_a_number_a_person(site: Site, bos
             "INSERT INTO file (id, node, kind, name, media_type, size, sha256, submitter, expires_at) VALUES"
             " ($1, 1, 'export', 'a.csv', 'text/csv', 1, $2, 'boss', now() + interval '1 hour')", n, b"x" * 32,
         )  # fmt: skip
-    assert "已达上限" in await refusal(boss, "/audit/-/export", {"format": "csv", "reason": "年度核查"})
+    assert "已达上限" in await boss.refusal("/audit/-/export", {"format": "csv", "reason": "年度核查"})
     await site.db.execute("DELETE FROM file WHERE id = 0")
     await boss.post("/audit/-/export", {"format": "csv", "reason": "年度核查"})
     assert boss.path.startswith("/jobs/")
@@ -388,7 +388,7 @@ async def test_files_of_exports_are_kept_up_to_a_number_a_person(site: Site, bos
 
 async def test_an_export_needs_a_reason(site: Site, boss: Browser) -> None:
     for reason, said in (("", "此项必填"), ("x", "至少 2 个字"), ("x" * 201, "最多 200 个字")):
-        assert said in await refusal(boss, "/audit/-/export", {"q": "", "reason": reason, "format": "csv"})
+        assert said in await boss.refusal("/audit/-/export", {"q": "", "reason": reason, "format": "csv"})
     piece = await boss.get("/audit/-/export?time=today", headers=DIALOG)
     assert "<html" not in piece
     assert "条记录" in piece
@@ -399,11 +399,11 @@ async def test_a_file_is_for_who_asked_for_it_in_that_session(site: Site, boss: 
     job = await made(boss)
     async with signed_in(site, "boss2", "super") as other:
         assert f"{job}/link" not in await other.get(job)
-        assert await status_of(other, f"{job}/link", {}) == 404
+        assert await other.status_of(f"{job}/link", {}) == 404
         address = await link_to(boss, job)
-        assert await status_of(other, address) == 404, "somebody else's"
+        assert await other.status_of(address) == 404, "somebody else's"
         async with signed_in(site, "boss") as again:
-            assert await status_of(again, address) == 404, "another session of the same person"
+            assert await again.status_of(address) == 404, "another session of the same person"
 
 
 async def test_the_right_is_looked_at_again_when_the_file_is_made_and_fetched(site: Site) -> None:
@@ -411,7 +411,7 @@ async def test_the_right_is_looked_at_again_when_the_file_is_made_and_fetched(si
     async with signed_in(site, "auditor", "auditor") as browser:
         job = await made(browser)
         await org.set_permissions(by_test, "auditor", allowed=(), withheld=[Permission.AUDIT_EXPORT])
-        assert await status_of(browser, f"{job}/link", {}) == 403
+        assert await browser.status_of(f"{job}/link", {}) == 403
         id_ = await site.db.fetchval(
             "INSERT INTO job (kind, params, submitter, node, expires_at)"
             " SELECT kind, params, submitter, node, expires_at FROM job WHERE kind = 'export' RETURNING id"
@@ -445,12 +445,12 @@ async def test_a_file_is_only_for_who_would_still_see_all_of_it(site: Site) -> N
         job = await made(browser)
         address = await link_to(browser, job)
         await org.grant(by_test, "one", ["narrow"])
-        assert await status_of(browser, "/audit") == 200, "logged in, with the list"
-        assert await status_of(browser, address) == 403
-        assert await status_of(browser, f"{job}/link", {}) == 403
+        assert await browser.status_of("/audit") == 200, "logged in, with the list"
+        assert await browser.status_of(address) == 403
+        assert await browser.status_of(f"{job}/link", {}) == 403
         await org.grant(by_test, "one", ["wide"])
         await org.set_permissions(by_test, "one", allowed=(), withheld=[Permission.AUDIT_VIEW])
-        assert await status_of(browser, address) == 403, "may export what cannot be seen"
+        assert await browser.status_of(address) == 403, "may export what cannot be seen"
         await org.set_permissions(by_test, "one", allowed=(), withheld=())
         async with browser.session.get(address) as response:
             assert response.status == 200, "a refusal uses no link up"
@@ -474,7 +474,7 @@ async def test_three_exports_at_a_time(site: Site, boss: Browser) -> None:
         "INSERT INTO job (kind, submitter, node, expires_at) SELECT 'export', 'boss', 9, now() + interval '1 h'"
         " FROM generate_series(1, 3)"
     )
-    assert await status_of(boss, "/audit/-/export", ASKED) == 429
+    assert await boss.status_of("/audit/-/export", ASKED) == 429
 
 
 async def test_ones_own_jobs_are_seen_and_cancelled(site: Site) -> None:
@@ -486,8 +486,8 @@ async def test_ones_own_jobs_are_seen_and_cancelled(site: Site) -> None:
     )
     async with signed_in(site, "one") as one, signed_in(site, "two") as two:
         assert rows(await two.get("/jobs")) == []
-        assert await status_of(two, f"/jobs/{id_}") == 404
-        assert await status_of(two, "/jobs/-/do/cancel", {"id": str(id_), "q": ""}) == 422
+        assert await two.status_of(f"/jobs/{id_}") == 404
+        assert await two.status_of("/jobs/-/do/cancel", {"id": str(id_), "q": ""}) == 422
         assert len(rows(await one.get("/jobs"))) == 1
         piece = await one.get("/jobs/-/rows?")
         assert "<html" not in piece
@@ -507,13 +507,13 @@ async def test_a_field_is_checked_when_it_is_left_and_a_form_keeps_what_was_type
     page = await boss.get("/_ui")
     key = re.search(r'<input class="form-control" type="text" value="[^"]*" autocomplete="off" id="(\w+)" name', page)
     wrong = dict.fromkeys(gallery.KEYS.values(), "\x07typed")
-    piece = await refusal(boss, "/_ui", wrong | {"check": key[1]})
+    piece = await boss.refusal("/_ui", wrong | {"check": key[1]})
     assert piece.strip().startswith(f'<div class="field" id="field-{key[1]}"')
     assert f'aria-describedby="{key[1]}-problem' in piece
     assert (await boss.post("/_ui", {key[1]: "fine", "check": key[1]})).count("field-problem") == 0
     assert boss.status == 200
-    page = await refusal(boss, "/_ui", wrong)
+    page = await boss.refusal("/_ui", wrong)
     assert not lacking(page, "处需要修改", 'value="\x07typed"')
     assert page.partition('class="still"')[0].count("autofocus") == 1
     async with signed_in(site, "lee", "admin") as other:
-        assert await status_of(other, "/_ui") == 404
+        assert await other.status_of("/_ui") == 404

@@ -16,7 +16,7 @@ import pytest
 import pytest_asyncio
 from databases import change as as_owner
 from portal_site import Site, by_test, running
-from visits import fails, lacking, signed_in, status_of
+from visits import fails, lacking, signed_in
 
 from smsgw.admin.words.load_tests import SCENARIO
 from smsgw.bench.result import Outage
@@ -93,7 +93,7 @@ async def test_it_is_of_the_platform_and_not_of_who_sees_some_accounts(site: Sit
     profile = Profile(Scenario.STEADY, 100, 60)
     async with signed_in(site, "narrow-1") as narrow:
         assert "/loadtest/-/new" not in await narrow.get("/loadtest")
-        assert await status_of(narrow, "/loadtest/-/new", ASKED | {"confirmed": "yes"}) == 404
+        assert await narrow.status_of("/loadtest/-/new", ASKED | {"confirmed": "yes"}) == 404
     narrowed = Actor(ActorKind.PERSON, "narrow-1", 9, frozenset(Permission), replace(EVERYTHING, accounts=(1,)))
     begun = service.begin(Change(site.db, narrowed), profile, reason="验收", node=1, folder=tmp_path)
     await fails(SmsgwError, begun, code="PERMISSION_DENIED")
@@ -209,7 +209,7 @@ async def test_what_was_measured_is_reported_by_clause(site: Site, tmp_path: Pat
     await queries.sample(site.db, job, [[0.0, 0, 0, 0], [2.0, 200, 198, 150]])
     async with signed_in(site, "watcher-1") as watcher:
         assert "99.0" in await watcher.get(f"/loadtest/{id_}/live")
-        assert await status_of(watcher, f"/loadtest/{id_}/report") == 404
+        assert await watcher.status_of(f"/loadtest/{id_}/report") == 404
         await queries.end(site.db, job, State.DONE, "", json.loads(json.dumps(RESULT)))
         page = await watcher.get(f"/loadtest/{id_}/report")
         assert watcher.status == 200, page

@@ -8,9 +8,10 @@ from datetime import timedelta
 
 import pytest
 import pytest_asyncio
+from browsing import Browser
 from PIL import Image
 from portal_site import Site
-from visiting import Visitor, add_role, all_entered, entered
+from visits import add_role, all_signed_in, signed_in
 
 from smsgw.core.permissions import Permission
 from smsgw.platform.sheets.service import Sheets
@@ -31,13 +32,13 @@ def picture() -> bytes:
     return out.getvalue()
 
 
-async def upload(site: Site, browser: Visitor, octets: bytes, **fields: str) -> str:
+async def upload(site: Site, browser: Browser, octets: bytes, **fields: str) -> str:
     said = {"title": "夏季用电", "account": str(site.accounts["hall"]), "tags": "用电，夏季"}
-    return await browser.brings("/materials/-/new", octets, "x.png", **said | fields)
+    return await browser.send_file("/materials/-/new", octets, "x.png", **said | fields)
 
 
 async def test_what_is_brought_waits_for_another_and_is_then_taken_and_counted(site: Site) -> None:
-    async with all_entered(site, "boss", "chief", "hall-op", "clinic-op") as (boss, chief, hall, clinic):
+    async with all_signed_in(site, "boss", "chief", "hall-op", "clinic-op") as (boss, chief, hall, clinic):
         assert "还没有素材" in await boss.get("/materials")
         page = await upload(site, boss, b"<svg onload=alert(1)>")
         assert (boss.status, "MP3" in page, 'value="夏季用电"' in page) == (422, True, True)
@@ -80,7 +81,7 @@ async def test_what_is_brought_waits_for_another_and_is_then_taken_and_counted(s
 
 
 async def test_the_file_stays_while_the_library_has_it(site: Site) -> None:
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         await upload(site, boss, FRAME * 40)
         assert await site.db.fetchval("SELECT kind FROM material") == "audio"
         await site.db.execute("UPDATE file SET expires_at = now() - $1::interval", timedelta(days=1))

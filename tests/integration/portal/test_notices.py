@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from browsing import Browser, shows
 from changes import by_test
 from portal_site import Site
-from visiting import Visitor, acting_as, add_role, entered, fails, page_for, shows
+from visits import acting_as, add_role, page_for, raises_code, signed_in
 from yarl import URL
 
 from smsgw.admin.words import notices as words
@@ -30,7 +31,7 @@ NEVER = datetime(2099, 1, 1, tzinfo=UTC)
 pytestmark = pytest.mark.staff(boss="super")
 
 
-async def bell(browser: Visitor) -> int:
+async def bell(browser: Browser) -> int:
     found: int = json.loads(await browser.get("/menu/badges"))["home.notices"]
     return found
 
@@ -45,7 +46,7 @@ async def test_opening_reads_and_all_can_be_read(site: Site) -> None:
     await site.add_staff("other", "ops")
     for kind in ("channel_down", "disk_low", "clock_wrong"):
         await raised(site, kind)
-    async with entered(site, "ops") as browser:
+    async with signed_in(site, "ops") as browser:
         assert await bell(browser) == 3
         known = {"X-Have": browser.headers["X-Piece"]}
         assert await browser.get("/menu/badges", headers=known) == ""
@@ -66,7 +67,7 @@ async def test_opening_reads_and_all_can_be_read(site: Site) -> None:
         )
         assert await browser.status_of(f"/notices/{theirs}") == 404
         await browser.post("/notices/-/opened", {"id": str(theirs)})
-    async with entered(site, "other") as browser:
+    async with signed_in(site, "other") as browser:
         assert await bell(browser) == 3
 
 
@@ -81,7 +82,7 @@ async def test_what_an_alarm_is_about_is_told_in_words(site: Site, language: str
                         ("clock_wrong", "没有这一类/x")):  # fmt: skip
         async with site.db.transaction() as connection:
             await alarms.raise_(connection, kind, about, "warning", "", now=datetime.now(UTC))
-    async with entered(site, "ops") as browser:
+    async with signed_in(site, "ops") as browser:
         browser.session.cookie_jar.update_cookies({"smsgw-language": language}, URL(site.url))
         page = await browser.get("/notices")
         for text in shown:
@@ -108,7 +109,7 @@ async def test_who_sees_departments_alone_announces_to_those(site: Site) -> None
     everybody = await service.publish(change, "全体", "x", audience="all", targets=[], until=NEVER)
     theirs = await service.publish(change, "南区", "x", audience="departments", targets=[other], until=NEVER)
     form = {"title": "停水", "content": "周日", "audience": "departments", "departments": str(own), "days": "3"}
-    async with entered(site, "herald") as browser:
+    async with signed_in(site, "herald") as browser:
         page = await browser.get("/announcements/-/new")
         shows(page, "指定部门及下级", no=["全体人员", "指定角色", 'name="roles"', "南区"])
         for wrong in ({"audience": "all"}, {"audience": "roles", "roles": "1"}, {"departments": str(other)},
@@ -120,11 +121,11 @@ async def test_who_sees_departments_alone_announces_to_those(site: Site) -> None
         assert "全体" not in re.sub(r"全体人员", "", page)
     acting = await acting_as(site, "herald")
     for id_ in (everybody, theirs):
-        with fails("NOT_FOUND"):
+        with raises_code("NOT_FOUND"):
             await service.withdraw(acting, id_)
     assert await site.db.fetchval("SELECT count(*) FROM notice WHERE withdrawn_at IS NOT NULL") == 0
     for audience, targets in (("all", []), ("roles", [1]), ("departments", [own, other])):
-        with fails("NOT_FOUND"):
+        with raises_code("NOT_FOUND"):
             await service.publish(acting, "x", "x", audience=audience, targets=targets, until=NEVER)
 
 
@@ -137,7 +138,7 @@ async def test_who_sees_a_department_without_those_below_does_not_reach_them(sit
     await org.set_person(change, "desk", {"department_id": above})
     whole = await service.publish(change, "全局", "x", audience="departments", targets=[above], until=NEVER)
     form = {"title": "停水", "content": "周日", "audience": "departments", "departments": str(above), "days": "3"}
-    async with entered(site, "desk") as browser:
+    async with signed_in(site, "desk") as browser:
         assert "下属单位" not in await browser.get("/announcements/-/new")
         await browser.refused("/announcements/-/new", form, "其中有您无权查看的部门")
         assert await browser.status_of("/announcements/-/new", form | {"confirmed": "1"}) >= 400
@@ -155,25 +156,25 @@ async def test_an_announcement_reaches_its_audience_and_is_taken_back(site: Site
     await site.add_staff("clerk", "operator")
     await site.add_staff("ops", "ops")
     operators = await site.db.fetchval("SELECT id FROM role WHERE code = 'operator'")
-    async with entered(site, "boss") as browser:
+    async with signed_in(site, "boss") as browser:
         form = {"title": "周日维护", "content": "02:00 至 04:00 <暂停>", "audience": "roles", "days": "3"}
         assert await browser.status_of("/announcements/-/new", form | {"confirmed": "1"}) == 422, "nobody is named"
         form["roles"] = str(operators)
         await browser.confirms("/announcements/-/new", form, "将立即向 1 人发布")
         assert "周日维护" in await browser.get("/announcements")
         assert "周日维护" not in await browser.get("/")
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         shows(await browser.login("clerk"), "周日维护", "&lt;暂停&gt;")
         assert await bell(browser) == 1
         assert "周日维护" in await browser.get("/notices")
     change = by_test(site.db)
     await service.withdraw(change, await site.db.fetchval("SELECT id FROM notice"))
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         assert "周日维护" not in await browser.login("clerk")
         assert await bell(browser) == 0
         assert "周日维护" not in await browser.get("/notices")
         assert await browser.status_of("/announcements") == 403
-    with fails("NOT_FOUND"):
+    with raises_code("NOT_FOUND"):
         await service.withdraw(change, 1)
 
 
@@ -186,14 +187,14 @@ async def test_departments_reach_those_below_and_the_time_ends_it(site: Site) ->
     await site.db.execute("UPDATE staff SET department_id = $1 WHERE login = 'clerk'", below)
     await service.publish(change, "停水", "通知", audience="departments", targets=[above], until=NEVER)
     for login, shown in (("clerk", True), ("else", False)):
-        async with Visitor(site) as browser:
+        async with Browser(site) as browser:
             assert ("停水" in await browser.login(login)) is shown
     await site.db.execute("UPDATE notice SET until = now() - interval '1 s'")
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         assert "停水" not in await browser.login("clerk")
     for title, content, audience, targets in (("", "x", "all", []), ("x", "", "all", []), ("x", "x", "roles", []),
                                               ("x", "x", "all", [1])):  # fmt: skip
-        with fails("PARAM_INVALID"):
+        with raises_code("PARAM_INVALID"):
             await service.publish(change, title, content, audience=audience, targets=targets, until=NEVER)
 
 
@@ -210,9 +211,9 @@ async def test_people_are_told_what_others_do_to_their_login(site: Site) -> None
 async def test_a_login_from_elsewhere_is_told(site: Site) -> None:
     await site.add_staff("clerk", "operator")
     told = "SELECT count(*) FROM inbox WHERE kind = 'security' AND word = 'login'"
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         await browser.login("clerk")
-    async with entered(site, "clerk") as browser:
+    async with signed_in(site, "clerk") as browser:
         assert await site.db.fetchval(told) == 0  # the first one, and one from the same address
     async with site.db.transaction() as connection:
         await audit.append(connection, Author(ActorLabel("clerk"), "198.51.100.7"), "login", "portal")
@@ -225,7 +226,7 @@ async def test_the_end_of_a_job_is_told_to_who_began_it(site: Site) -> None:
     for login in ("boss", "nobody"):
         await site.db.execute(add, login)
     await site.db.execute("UPDATE job SET state = 'done', ended_at = now()")
-    async with entered(site, "boss") as browser:
+    async with signed_in(site, "boss") as browser:
         assert "导出" in await browser.get("/notices?kind=job")
         assert await bell(browser) == 1
         for kind, n in (("alarm", 0), ("job", 1)):
@@ -260,12 +261,12 @@ async def test_there_is_an_end_to_what_stands(site: Site) -> None:
         """INSERT INTO notice (title, content, audience, published_by, until)
            SELECT 'x', 'x', 'all', 'x', now() + interval '1 day' FROM generate_series(1, $1)""", service.MOST_STANDING
     )  # fmt: skip
-    with fails("STATE_CONFLICT"):
+    with raises_code("STATE_CONFLICT"):
         await service.publish(change, "x", "x", audience="all", targets=[], until=NEVER + timedelta(1))
     first, second = await org.add_department(change, "甲"), await org.add_department(change, "乙")
     for n in range(service.MOST_STANDING):
         await service.publish(change, f"n{n}", "x", audience="departments", targets=[first], until=NEVER)
-    with fails("STATE_CONFLICT"):
+    with raises_code("STATE_CONFLICT"):
         await service.publish(change, "x", "x", audience="departments", targets=[first, second], until=NEVER)
     await service.publish(change, "x", "x", audience="departments", targets=[second], until=NEVER)
 
@@ -285,6 +286,6 @@ async def test_the_trigger_tells_exactly_those_whom_the_program_lets_see_alarms(
     assert sorted(row["login"] for row in rows) == sorted(["boss", *people])
     await site.db.execute("DELETE FROM staff_role WHERE staff_id = (SELECT id FROM staff WHERE login = 'p-super')")
     for login, n in (("boss", 1), ("p-operator", 0), ("p-ops", 0), ("p-super", 0)):
-        async with entered(site, login) as browser:
+        async with signed_in(site, login) as browser:
             assert await bell(browser) == n, login
             assert ("通道断开" in await browser.get("/notices")) is bool(n), login

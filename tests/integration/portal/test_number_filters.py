@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestServer
+from browsing import shows
 from portal_site import Site
 from standins import AnyFleet
-from visiting import acting, acting_as, cells, entered, shows
+from visits import acting, acting_as, signed_in
 from wizard_steps import begun, looked_at, upload
 
 from smsgw.core.actor import ActorLabel
@@ -60,7 +61,7 @@ async def test_what_is_known_is_free_and_the_rest_is_asked_for_its_price(
 ) -> None:
     vendor_, url = provider
     await service.learn(acting(site), {f"86{n}": NumberState.EMPTY for n in NUMBERS[:10]}, clock.now())
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         form = {"name": "年会", "account": str(site.accounts["hall"]), "numbers": "\n".join(NUMBERS)}
         page = await boss.post("/number-filters/-/new", form)
         assert "将检测 120 个号码：平台已有 10 个结论，免费；其余 110 个列为未知" in page
@@ -89,7 +90,7 @@ async def test_what_is_known_is_free_and_the_rest_is_asked_for_its_price(
         assert (row["asked"], row["cost"]) == (110, 550)
         assert await site.db.fetchval("SELECT count(*) FROM number_status") == 109, "what was told is kept"
 
-        suspended = cells(await boss.octets(f"/number-filters/-/{path.rpartition('/')[2]}/class/suspended"))[1:]
+        suspended = (await boss.table_at(f"/number-filters/-/{path.rpartition('/')[2]}/class/suspended"))[1:]
         assert len(suspended) == 11
         assert all(re.fullmatch(r"861380013\d{3}2", row[0]) and row[1] == "停机" for row in suspended)
         await boss.post("/number-filters/-/do/remove", {"id": path.rpartition("/")[2]})
@@ -97,7 +98,7 @@ async def test_what_is_known_is_free_and_the_rest_is_asked_for_its_price(
 
 
 async def test_a_table_is_looked_at(site: Site) -> None:
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         text = "手机号\n13800138000\n138 0013 8000\n12\n13900139000\n"
         await upload(boss, "/number-filters/-/import", text.encode())
         assert boss.status == 200
@@ -125,7 +126,7 @@ async def test_what_was_cut_off_is_looked_at_again(site: Site, how: str, table: 
             await unit.connection.execute("UPDATE job SET state = 'failed', ended_at = now()")
         unit.unchanged()
     path, chosen = f"/number-filters/{id_}", {"id": str(id_)}
-    async with entered(site, "other") as other:
+    async with signed_in(site, "other") as other:
         shows(html.unescape(await other.get(path)), "检测已取消或未完成", "/number-filters/-/effect/look")
         assert "将继续检测 1 个已取消或失败的过滤" in await other.post("/number-filters/-/effect/look", chosen)
         assert "已处理 1 条" in await other.post("/number-filters/-/do/look", chosen)
@@ -253,7 +254,7 @@ async def test_nothing_is_paid_for_twice_whatever_is_lost(
 
     monkeypatch.setattr(number_status, "put", failing_put)
     monkeypatch.setattr(JobContext, "progress", failing_progress)
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         await boss.job_done(f"/number-filters/{id_}")
         await filters.ask(change, id_, len(NUMBERS))
         await boss.job_done(f"/number-filters/{id_}")
@@ -283,7 +284,7 @@ async def test_the_classes_of_a_finished_filter_are_a_source_of_the_wizard(site:
     await site.add_staff("clerk", "operator", "hall")
     mine = await sorted_out(site, "hall", "年会名单", live=100_003, empty=4, unknown=2)
     theirs = await sorted_out(site, "clinic", "诊所名单", live=2)
-    async with entered(site, "clerk") as clerk:
+    async with signed_in(site, "clerk") as clerk:
         draft = await begun(site, clerk)
         place = f"/send/{draft}/audience"
         page = html.unescape(await clerk.get(place))

@@ -6,8 +6,9 @@ import re
 
 import pytest
 import pytest_asyncio
+from browsing import shows
 from portal_site import Site
-from visiting import acting, add_role, entered, page_for, shows
+from visits import acting, add_role, page_for, signed_in
 
 from smsgw.core.blocklist import OPT_OUT, Scope
 from smsgw.core.permissions import Permission
@@ -29,7 +30,7 @@ def ids(page: str, path: str) -> list[str]:
 
 
 async def test_numbers_are_blocked_with_their_effect_said_before_and_lifted_with_a_reason(site: Site) -> None:
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         assert "黑名单中没有号码" in await boss.get("/blocked")
         form = {"numbers": "13800138000, 139 0013 9000\n13800138000；nonsense 12", "reason": REASON}
         page = await boss.post("/blocked/-/new", form)
@@ -63,7 +64,7 @@ async def test_who_has_some_accounts_sees_and_changes_their_entries_only(site: S
     for scope in (Scope(hall), Scope(other), Scope()):
         await service.block(acting(site), ["8613800138000"], scope, OPT_OUT, "R")
     found = {row["account_id"]: row["version"] for row in await site.db.fetch("SELECT * FROM block_list")}
-    async with entered(site, "hall-op") as clerk:
+    async with signed_in(site, "hall-op") as clerk:
         for path in ("/blocked", "/optouts"):
             assert ids(await clerk.get(path), path) == [str(found[hall])]
             lift = {"reason": "为什么", "confirmed": "1"}
@@ -78,7 +79,7 @@ async def test_who_has_some_accounts_sees_and_changes_their_entries_only(site: S
 
 
 async def test_the_allow_list_takes_only_of_an_account_and_forgets_what_is_chosen(site: Site) -> None:
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         form = {"numbers": "13800138000 13900139000", "kind": "only", "note": "=1+1"}
         await boss.refused("/allowed/-/new", form, "请选择账号")
         form["account"] = str(site.accounts["hall"])
@@ -95,7 +96,7 @@ async def test_what_we_have_written_down_is_told_in_the_readers_language(site: S
     await complaints.enter(acting(site), "8613800138000", sign="", channel="", note="", block_number=True)
     await service.block(acting(site), ["8613800138001"], Scope(), "opt_out", "回复 TD")
     await service.block(acting(site), ["8613800138002"], Scope(), "manual", "回复 人工")
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         assert "投诉 1" in await boss.get("/blocked")
         await boss.post("/language", {"language": "en", "next": "/"})
         page = await boss.get("/blocked")

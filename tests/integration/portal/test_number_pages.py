@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 import pytest_asyncio
-from browsing import send
+from browsing import send, shows
 from portal_site import SEALER, Site, by_test
-from visiting import add_role, all_entered, entered, page_for, shows
+from visits import add_role, all_signed_in, page_for, signed_in
 
 from smsgw.core.model import ChannelStatus
 from smsgw.core.permissions import Permission
@@ -38,7 +38,7 @@ async def test_the_plan_shows_its_conflicts_to_who_sees_all(site: Site) -> None:
     await site.db.execute("UPDATE channel SET access_code = '10690002' WHERE id = $1", site.channel_id)
     await accounts.move_extension(change, site.accounts["hall"], "", "773")
     await accounts.move_extension(change, site.accounts["clinic"], "", "3")
-    async with all_entered(site, "boss", "clinic-op") as (boss, stranger):
+    async with all_signed_in(site, "boss", "clinic-op") as (boss, stranger):
         shows(await boss.get("/numbers"), "号码 10690002773 有两种读法", "hall、clinic")
         shows(await boss.get("/numbers/extensions?length=3&under=7"), "700", "772")
         page = await stranger.get("/numbers")
@@ -51,7 +51,7 @@ async def test_an_extension_is_given_with_its_effect_and_refused_where_it_is_ano
     hall, clinic = site.accounts["hall"], site.accounts["clinic"]
     await accounts.move_extension(by_test(site.db), hall, "", "11")
     await send(site)
-    async with all_entered(site, "boss", "clinic-op") as (boss, stranger):
+    async with all_signed_in(site, "boss", "clinic-op") as (boss, stranger):
         give = "/numbers/extensions/-/give"
         form = {"account": str(hall), "sign": "", "extend_code": "12"}
         page = await boss.post(give, form)
@@ -91,7 +91,7 @@ async def test_digits_from_which_another_s_task_or_scenario_sends_are_not_given(
     await accounts.move_extension(by_test(site.db), hall, "", "77")
     await site.db.execute("INSERT INTO scenario (account_id, name, type, extend_code, created_by) "
                           "VALUES ($1, '提醒', 'notice', '12', 'test')", hall)  # fmt: skip
-    async with all_entered(site, "boss", "clinic-op") as (boss, stranger):
+    async with all_signed_in(site, "boss", "clinic-op") as (boss, stranger):
         give = "/numbers/extensions/-/give"
         for digits in ("771", "7712"):
             form = {"account": str(clinic), "sign": "", "extend_code": digits}
@@ -111,7 +111,7 @@ async def test_an_access_code_is_changed_with_its_effect_and_the_former_is_kept(
     await accounts.move_extension(by_test(site.db), site.accounts["clinic"], "", "3")
     await send(site)
     move = f"/numbers/channels/{site.channel_id}/move"
-    async with all_entered(site, "boss", "clinic-op") as (boss, stranger):
+    async with all_signed_in(site, "boss", "clinic-op") as (boss, stranger):
         assert await stranger.status_of(move) == 404, "a channel is everybody's"
         page = await boss.post(move, {"access_code": "10690002"})
         assert "由 10690001 改为 10690002" in page
@@ -136,7 +136,7 @@ async def test_everything_of_a_channel_goes_to_another_in_one_step(site: Site) -
     await send(site)
     await send(site, "clinic")
     replace = f"/numbers/channels/{site.channel_id}/replace"
-    async with all_entered(site, "boss", "clinic-op") as (boss, stranger):
+    async with all_signed_in(site, "boss", "clinic-op") as (boss, stranger):
         assert await stranger.status_of(replace) == 403
         form = {"channel": "mobile-b", "reason": "原号被关停"}
         page = await boss.post(replace, form)
@@ -167,7 +167,7 @@ async def test_a_stopped_channel_that_is_replaced_stays_stopped(site: Site) -> N
     """Draining would log it in: with the new one's login, it would throw that one's connections out."""
     await site.db.execute("UPDATE channel SET desired = 'stopped', carriers = '{CMCC}' WHERE id = $1", site.channel_id)
     replace = f"/numbers/channels/{site.channel_id}/replace"
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         form = {"channel": "mobile-b", "reason": "原号被关停"}
         await boss.confirms(replace, form, "原通道已停用，保持停用", "先重新启用原通道")
         assert re.fullmatch(r"/jobs/\d+", boss.path)
@@ -179,7 +179,7 @@ async def test_a_stopped_channel_that_is_replaced_stays_stopped(site: Site) -> N
 async def test_a_channel_is_not_replaced_by_one_that_cannot_take_its_place(site: Site) -> None:
     replace = f"/numbers/channels/{site.channel_id}/replace"
     await site.db.execute("UPDATE channel SET carriers = '{INTL}' WHERE id = $1", site.channel_id)
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         await boss.refused(replace, {"channel": "mobile-b", "reason": "原号被关停"}, "不服务 INTL 的号码")
         await site.db.execute("UPDATE channel SET desired = 'stopped' WHERE name = 'mobile-b'")
         await boss.post(replace, {"channel": "mobile-b", "reason": "原号被关停", "confirmed": "1"})
@@ -206,6 +206,6 @@ async def test_replies_are_counted_by_the_number_that_they_came_to(site: Site) -
         )  # fmt: skip
     came = [(r.number, r.n, r.unowned) for r in await queries.replies(site.db)]
     assert came == [("1069000211", 2, 0), ("10690002", 1, 1)]
-    async with all_entered(site, "boss", "clinic-op") as (boss, stranger):
+    async with all_signed_in(site, "boss", "clinic-op") as (boss, stranger):
         assert "1069000211" in await boss.get("/numbers/replies")
         assert "1069000211" not in await stranger.get("/numbers/replies")

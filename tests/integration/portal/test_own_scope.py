@@ -14,7 +14,7 @@ from days import today
 from portal_site import Site
 from test_inbound import reply
 from test_reports import roll_up
-from visiting import acting_as, add_role, entered, submitted
+from visits import acting_as, add_role, signed_in, submitted
 
 from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.code_book import CodeBook
@@ -76,7 +76,7 @@ MINE = {"me": {("hall", "me")}, "you": {("hall", "you")}, "new": set(),
 @pytest.mark.parametrize("login", MINE)
 async def test_pages_show_exactly_what_one_has_submitted(sent: Sent, login: str) -> None:
     mine = {id_ for key, id_ in sent.by.items() if key in MINE[login]}
-    async with entered(sent.site, login) as browser:
+    async with signed_in(sent.site, login) as browser:
         assert set(map(int, re.findall(r'href="/records/([0-9]+)"', await browser.get("/records")))) == mine
         assert f"{len(mine)} 条" in await browser.get("/records/-/total")
         assert set(map(int, re.findall(r'href="/records/([0-9]+)"', await browser.get("/")))) == mine
@@ -117,7 +117,7 @@ async def test_services_and_figures_know_exactly_what_one_has_submitted(sent: Se
 
 async def test_what_is_not_counted_by_person_is_said_and_not_shown_as_nothing(sent: Sent) -> None:
     site, said = sent.site, "没有个人统计"
-    async with entered(site, "me") as browser:
+    async with signed_in(site, "me") as browser:
         for query, unknown in {"": False, "group=account": False, "group=origin": False, "group=type": True,
                                "group=channel": True, "carrier=CMCC": True, "type=notice": True}.items():  # fmt: skip
             for path in ("/reports/daily", "/reports/monthly"):
@@ -150,7 +150,7 @@ async def test_inbound_messages_are_those_that_answer_ones_own(sent: Sent) -> No
     assert await inbound.how_many(site.db, who, inbound.Wanted(*about_now()), 100) == 1
     assert await inbound.unread(site.db, who) == 1
     assert await inbound.unread(site.db, await actor(site, "lead")) == 4
-    async with entered(site, "me") as browser:
+    async with signed_in(site, "me") as browser:
         for one in (*answers.values(), loose):
             assert await browser.status_of(f"/inbound/{one}") == (200 if one == own else 404)
             await browser.post("/inbound/-/seen", {"id": str(one)})

@@ -11,8 +11,9 @@ from html import unescape
 from pathlib import Path
 
 import pytest_asyncio
+from browsing import shows
 from portal_site import SEALER, Site, by_test, with_keeper
-from visiting import entered, shows
+from visits import signed_in
 
 from smsgw.core.permissions import Permission as P
 from smsgw.platform.partners import service as partners
@@ -47,7 +48,7 @@ async def test_binds_of_all_nodes_are_shown_and_ended_with_the_effect_in_numbers
     await bound(site, 3, id_, range(1), submits=2, unanswered=1, ip="192.0.2.9")
     await bound(site, 4, other, range(1))
     await site.db.execute("UPDATE partner_bind SET seen_at = now() - interval '1 minute' WHERE node = 4")
-    async with entered(site, "boss") as browser:
+    async with signed_in(site, "boss") as browser:
         page = unescape(await browser.get(f"/partners/{id_}"))
         shows(page, "节点 2", "节点 3", "192.0.2.9", "SMPP 3.4", "15.0", "超过登录名的速率", "NUMBER_BLOCKED")
         assert "data-again" in page
@@ -87,7 +88,7 @@ async def test_nodes_that_let_in_too_many_together_end_the_youngest(site: Site) 
 
 
 async def test_a_login_is_made_limited_and_given_another_password(site: Site) -> None:
-    async with entered(site, "boss") as browser:
+    async with signed_in(site, "boss") as browser:
         assert "还没有下游接入" in await browser.get("/partners")
         given = LIMITS | {"account": str(site.accounts["hall"]), "protocol": "cmpp", "user": "toolong"}
         await browser.refused("/partners/-/new", given, 'id="user-problem"')

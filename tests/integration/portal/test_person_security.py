@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from browsing import Browser, shows
 from portal_site import PASSWORD, Site
-from visiting import Visitor, acting, all_entered, entered, shows
+from visits import acting, all_signed_in, signed_in
 
 from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change
@@ -26,7 +27,7 @@ async def id_of(site: Site, login: str) -> int:
 async def test_a_person_is_bound_to_addresses_and_is_refused_from_elsewhere_at_once(site: Site) -> None:
     await site.add_staff("zhang", "operator", "hall")
     page = f"/staff/{await id_of(site, 'zhang')}/security"
-    async with all_entered(site, "boss", "zhang") as (boss, zhang):
+    async with all_signed_in(site, "boss", "zhang") as (boss, zhang):
         assert "未绑定" in await boss.get(page)
         assert "10.1.2.300" in await boss.refused(page + "/demand", {"networks": "10.1.2.300"}), "what was typed stays"
         told = await boss.post(page + "/demand", {"networks": "10.1.0.0/16\n10.9.9.9"})
@@ -46,7 +47,7 @@ async def test_a_person_is_bound_to_addresses_and_is_refused_from_elsewhere_at_o
 
 async def test_nobody_binds_resets_or_helps_themselves(site: Site) -> None:
     page = f"/staff/{await id_of(site, 'boss')}/security"
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         shown = await boss.get(page)
         assert "这是您自己的账号" in shown
         assert page + "/demand" not in shown
@@ -64,7 +65,7 @@ async def test_factors_are_shown_and_reset_and_a_code_is_given_once(site: Site) 
     person = await queries.person(site.db, "zhang")
     await factors.make_recovery_codes(Change(site.db, person.actor()))
     page = f"/staff/{zhang}/security"
-    async with all_entered(site, "boss", "zhang") as (boss, one):
+    async with all_signed_in(site, "boss", "zhang") as (boss, one):
         shows(await boss.get(page), "138****8000", "剩余 10 个", no="13800138000")
         shown = await boss.post(page + "/code", {"confirmed": "1"})
         code = re.search(r'class="one-time">([A-Z2-7-]{19})<', shown)
@@ -78,7 +79,7 @@ async def test_factors_are_shown_and_reset_and_a_code_is_given_once(site: Site) 
 async def test_sessions_of_a_person_are_told_by_device_and_ended(site: Site) -> None:
     zhang = await site.add_staff("zhang", "operator", "hall")
     page = f"/staff/{zhang}/security"
-    async with Visitor(site) as boss, Visitor(site) as one, Visitor(site) as two:
+    async with Browser(site) as boss, Browser(site) as one, Browser(site) as two:
         one.session.headers["User-Agent"] = EDGE
         await one.login("zhang")
         await two.login("zhang")
@@ -101,7 +102,7 @@ async def test_sessions_of_a_person_are_told_by_device_and_ended(site: Site) -> 
 async def test_the_security_administrator_finds_sessions_and_ends_them(site: Site) -> None:
     await site.add_staff("sec", "secadmin")
     await site.add_staff("zhang", "admin")
-    async with Visitor(site) as sec, Visitor(site) as zhang, Visitor(site) as boss:
+    async with Browser(site) as sec, Browser(site) as zhang, Browser(site) as boss:
         zhang.session.headers["User-Agent"] = EDGE
         await zhang.login("zhang")
         await boss.login("boss")

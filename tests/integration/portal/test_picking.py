@@ -10,8 +10,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest_asyncio
+from browsing import shows
 from portal_site import Site, running
-from visiting import acting, entered, shows
+from visits import acting, signed_in
 from wizard_steps import begun, draft_in, imported, looked_at, submitted
 
 from smsgw.platform.audience import book
@@ -63,7 +64,7 @@ async def to(site: Site) -> list[str]:
 
 async def test_each_person_gets_it_once(known: Book) -> None:
     site, ids = known.site, known.ids
-    async with entered(site, "clerk") as clerk:
+    async with signed_in(site, "clerk") as clerk:
         draft = await begun(site, clerk, content="{姓名}您好")
         form = [("source", "audience"), ("groups", str(known.parents)), ("groups", str(known.staff)),
                 ("tags", "一年级"), ("contacts", str(ids["己"])), ("contacts", str(ids["甲"]))]  # fmt: skip
@@ -88,7 +89,7 @@ async def test_each_person_gets_it_once(known: Book) -> None:
 
 async def test_they_are_found_by_a_part_of_the_name(known: Book) -> None:
     site, ids = known.site, known.ids
-    async with entered(site, "clerk") as clerk:
+    async with signed_in(site, "clerk") as clerk:
         draft = await begun(site, clerk)
 
         async def found(part: str) -> list[tuple[str, str]]:
@@ -115,7 +116,7 @@ async def test_more_groups_than_are_listed_are_found(known: Book) -> None:
     await site.db.execute("INSERT INTO audience (account_id, name) "
                           "SELECT $1, '班级' || lpad(n::text, 3, '0') FROM generate_series(1, 300) n",
                           site.accounts["hall"])  # fmt: skip
-    async with entered(site, "clerk") as clerk:
+    async with signed_in(site, "clerk") as clerk:
         draft = await begun(site, clerk)
         shows(html.unescape(await clerk.get(f"/send/{draft}/audience")), "还有更多未列出，请输入名称查找", no="班级300")
         assert "班级300" in html.unescape(await clerk.post(f"/send/{draft}/book", {"book_part": "级300"}))
@@ -123,7 +124,7 @@ async def test_more_groups_than_are_listed_are_found(known: Book) -> None:
 
 async def test_a_message_to_contacts_begins_on_their_page(known: Book) -> None:
     site, ids = known.site, known.ids
-    async with entered(site, "clerk") as clerk:
+    async with signed_in(site, "clerk") as clerk:
         chosen = [("id", str(ids["甲"])), ("id", str(ids["丁"]))]
         assert "将为 2 个联系人" in html.unescape(await clerk.post("/contacts/-/effect/send", chosen))
         page = await clerk.post("/contacts/-/do/send", chosen)

@@ -13,12 +13,12 @@ from urllib.parse import parse_qs, urlsplit
 import aiohttp
 import pytest
 import pytest_asyncio
-from browsing import send
+from browsing import Browser, lacks, send, shows
 from databases import change
 from portal_site import PASSWORD, Site, running
 from portal_walk import an_address
 from structlog.testing import capture_logs
-from visiting import Visitor, entered, lacks, shows, submitted
+from visits import signed_in, submitted
 
 from smsgw.admin import app, rights
 from smsgw.admin.pages.records import trace
@@ -33,13 +33,13 @@ NEW_PASSWORD = "Other-Horse-8"
 
 
 @pytest_asyncio.fixture
-async def admin(site: Site) -> AsyncIterator[Visitor]:
-    async with entered(site, "admin") as person:
+async def admin(site: Site) -> AsyncIterator[Browser]:
+    async with signed_in(site, "admin") as person:
         yield person
 
 
 async def test_login_leads_to_where_one_wanted_to_go_and_logout_ends_it(site: Site) -> None:
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         await browser.get("/records?time=7d")
         assert parse_qs(urlsplit(browser.path).query) == {"next": ["/records?time=7d"]}
         page = await browser.login("admin", onward="/records?time=7d")
@@ -55,7 +55,7 @@ async def test_login_leads_to_where_one_wanted_to_go_and_logout_ends_it(site: Si
         assert await browser.led_to("/") == "/login"  # the old cookie is worth nothing
 
 
-async def test_the_database_holds_only_the_hash_of_the_session(site: Site, admin: Visitor) -> None:
+async def test_the_database_holds_only_the_hash_of_the_session(site: Site, admin: Browser) -> None:
     cookie = next(c for c in admin.session.cookie_jar if c.key == "smsgw")
     assert cookie["httponly"]
     assert cookie["samesite"] == "Strict"
@@ -82,7 +82,7 @@ async def test_with_tls_cookies_are_pinned_to_the_host(dsn: str, tmp_path: Path)
             assert response.headers["Strict-Transport-Security"]
 
 
-async def test_every_login_gives_a_new_session_and_ends_the_one_before(site: Site, admin: Visitor) -> None:
+async def test_every_login_gives_a_new_session_and_ends_the_one_before(site: Site, admin: Browser) -> None:
     first = admin.cookies["smsgw"]
     await admin.get("/password")
     await admin.post("/login", {"login": "admin", "password": PASSWORD, "next": "/"})
@@ -97,7 +97,7 @@ async def test_every_login_gives_a_new_session_and_ends_the_one_before(site: Sit
         "UPDATE portal_session SET created_at = now() - interval '12 hours 1 minute'",
     ],
 )
-async def test_sessions_end_when_idle_and_in_any_case(site: Site, admin: Visitor, age: str) -> None:
+async def test_sessions_end_when_idle_and_in_any_case(site: Site, admin: Browser, age: str) -> None:
     await site.db.execute(age)
     assert await admin.led_to("/") == "/login"
     await admin.get("/home/live", headers={"HX-Request": "true", "HX-Current-URL": f"{site.url}/records"})
@@ -105,7 +105,7 @@ async def test_sessions_end_when_idle_and_in_any_case(site: Site, admin: Visitor
     assert admin.headers["HX-Redirect"] == "/login?next=%2Frecords"
 
 
-async def test_a_page_that_refreshes_itself_does_not_keep_the_session_alive(site: Site, admin: Visitor) -> None:
+async def test_a_page_that_refreshes_itself_does_not_keep_the_session_alive(site: Site, admin: Browser) -> None:
     idle = "SELECT now() - seen_at > interval '10 minutes' FROM portal_session"
     await site.db.execute("UPDATE portal_session SET seen_at = now() - interval '20 minutes'")
     assert await admin.status_of("/home/live") == 200
@@ -114,7 +114,7 @@ async def test_a_page_that_refreshes_itself_does_not_keep_the_session_alive(site
     assert not await site.db.fetchval(idle)
 
 
-async def test_a_stopped_person_is_out_at_once(site: Site, admin: Visitor) -> None:
+async def test_a_stopped_person_is_out_at_once(site: Site, admin: Browser) -> None:
     await site.db.execute("UPDATE staff SET status = 'stopped'")
     assert await admin.led_to("/") == "/login"
 
@@ -134,7 +134,7 @@ def neutral(page: str) -> str:
 async def test_wrong_unknown_and_stopped_look_the_same(site: Site) -> None:
     await site.add_staff("gone", "admin")
     await site.db.execute("UPDATE staff SET status = 'stopped' WHERE login = 'gone'")
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         wrong = await browser.login("admin", "Wrong-Horse-7")
         assert browser.status == 401
         assert "账号或密码不正确" in wrong
@@ -145,7 +145,7 @@ async def test_wrong_unknown_and_stopped_look_the_same(site: Site) -> None:
 
 @pytest.mark.usefixtures("standing")
 async def test_an_address_that_guesses_must_wait(site: Site) -> None:
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         for _ in range(5):
             await browser.login("nobody", "Wrong-Horse-7")
             assert browser.status == 401
@@ -157,7 +157,7 @@ async def test_an_address_that_guesses_must_wait(site: Site) -> None:
 
 async def test_first_login_demands_a_new_password(site: Site) -> None:
     await site.add_staff("zhang", "operator", "hall", must_change=True)
-    async with Visitor(site) as browser, Visitor(site) as other:
+    async with Browser(site) as browser, Browser(site) as other:
         await browser.login("zhang")
         assert browser.path == "/password"
         await other.login("zhang")
@@ -183,7 +183,7 @@ async def test_first_login_demands_a_new_password(site: Site) -> None:
 
 
 async def test_what_people_do_is_in_the_audit_log_and_the_chain_holds(site: Site) -> None:
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         await browser.login("admin", "Wrong-Horse-7")
         await until(lambda: site.db.fetchval("SELECT 1 FROM audit WHERE action = 'login.failed'"))
         await browser.login("admin")
@@ -199,7 +199,7 @@ async def test_what_people_do_is_in_the_audit_log_and_the_chain_holds(site: Site
     assert [problem.kind for problem in report.problems] == ["no_anchor"]
 
 
-async def test_a_change_needs_our_token_and_our_page(site: Site, admin: Visitor) -> None:
+async def test_a_change_needs_our_token_and_our_page(site: Site, admin: Browser) -> None:
     for data, headers in (({"csrf": ""}, {}), ({"csrf": "x" * 32}, {}), ({}, {"Origin": "https://evil.example"}),
                           ({}, {"Sec-Fetch-Site": "cross-site"})):  # fmt: skip
         page = await admin.post("/logout", data, headers=headers)
@@ -215,7 +215,7 @@ async def test_a_change_needs_our_token_and_our_page(site: Site, admin: Visitor)
 
 
 async def test_login_itself_is_protected_from_other_sites(site: Site) -> None:
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         await browser.get("/login")
         assert await browser.status_of("/login", {"csrf": "x" * 32, "login": "admin", "password": PASSWORD}) == 403
         assert "smsgw" not in browser.cookies
@@ -244,7 +244,7 @@ async def test_a_visitors_form_has_an_end(site: Site, monkeypatch: pytest.Monkey
         assert await post_without_end(site, path, 100_000) == 303, "what needs a login is not read without one"
 
 
-async def test_headers_of_every_answer(site: Site, admin: Visitor) -> None:
+async def test_headers_of_every_answer(site: Site, admin: Browser) -> None:
     for path in ("/", "/send/quick", "/records", "/nowhere", "/home/live", "/static/0/css/base.css",
                  "/static/0/none.css"):  # fmt: skip
         await admin.get(path)
@@ -257,13 +257,13 @@ async def test_headers_of_every_answer(site: Site, admin: Visitor) -> None:
 
 
 async def test_head_is_answered_like_get(site: Site) -> None:
-    async with Visitor(site) as browser, browser.session.head("/login") as response:
+    async with Browser(site) as browser, browser.session.head("/login") as response:
         assert response.status == 200
         assert response.headers["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
 
 
 async def test_files_may_be_kept_for_ever_under_their_fingerprint_only(site: Site) -> None:
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         page = await browser.get("/login")
         for address in re.findall(r'(?:href|src)="(/static/[^"#]+)', page):
             assert await browser.status_of(address) == 200, address
@@ -276,7 +276,7 @@ async def test_files_may_be_kept_for_ever_under_their_fingerprint_only(site: Sit
 
 async def test_a_page_that_the_role_may_not_open_is_refused_with_a_line(site: Site) -> None:
     await site.add_staff("lee", "auditor", "hall")
-    async with entered(site, "lee") as browser:
+    async with signed_in(site, "lee") as browser:
         with capture_logs() as logs:
             assert await browser.status_of("/records") == 200
             for _ in range(40):
@@ -288,7 +288,7 @@ async def test_a_page_that_the_role_may_not_open_is_refused_with_a_line(site: Si
 
 
 async def test_nothing_behind_a_right_opens_without_a_login(site: Site) -> None:
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         await browser.get("/login")
         for route in app.routes():
             if route.action == rights.PUBLIC:
@@ -305,7 +305,7 @@ async def test_nothing_behind_a_right_opens_without_a_login(site: Site) -> None:
 async def test_an_operator_sees_only_the_accounts_assigned(site: Site) -> None:
     own, other = await send(site, "hall"), await send(site, "clinic", to="13900139000")
     await site.add_staff("li", "operator", "hall")
-    async with entered(site, "li") as browser:
+    async with signed_in(site, "li") as browser:
         shows(await browser.get("/records"), f"/records/{own}", no=[f"/records/{other}", "clinic"])
         for query in (f"account={site.accounts['clinic']}", "phone=13900139000", f"batch={other}"):
             assert f"/records/{other}" not in await browser.get(f"/records?{query}")
@@ -325,7 +325,7 @@ async def test_an_operator_sees_only_the_accounts_assigned(site: Site) -> None:
 async def test_a_person_without_accounts_is_told_so(site: Site) -> None:
     await send(site)
     await site.add_staff("li", "operator")
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         assert "您还没有可用的短信账号" in await browser.login("li")
         assert "没有可用的短信账号" in await browser.get("/send/quick")
         assert "13800138000" not in await browser.get("/records?time=7d")
@@ -340,7 +340,7 @@ def filled(site: Site, account: str, page: str, **fields: str) -> dict[str, str]
 
 async def test_send_watch_and_trace(site: Site) -> None:
     await site.add_staff("li", "operator", "hall")
-    async with entered(site, "li") as browser:
+    async with signed_in(site, "li") as browser:
         form = filled(site, "hall", await browser.get("/send/quick"), to="13800138000, 13800138001\n13800138000\nabc")
         page = await browser.post("/send/quick/preview", form, headers={"HX-Request": "true"})
         assert "【市政服务】您好" in page
@@ -374,7 +374,7 @@ async def test_send_watch_and_trace(site: Site) -> None:
         assert "13800138001" not in page
 
 
-async def test_a_thousand_numbers(site: Site, admin: Visitor) -> None:
+async def test_a_thousand_numbers(site: Site, admin: Browser) -> None:
     numbers = [f"13800138{n:03d}" for n in range(1000)]
     form = filled(site, "hall", await admin.get("/send/quick"), to="\n".join(numbers))
     assert "将向 1,000 个号码发送" in await admin.post("/send/quick/confirm", form)
@@ -386,7 +386,7 @@ async def test_a_thousand_numbers(site: Site, admin: Visitor) -> None:
     assert page.count("成功") == 1001
 
 
-async def test_a_trace_refreshes_until_the_end(site: Site, admin: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_trace_refreshes_until_the_end(site: Site, admin: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trace, "EVERY", 0.0)
     message_id = await send(site, content="好" * 200)
     live = f"/records/{message_id}/live"
@@ -400,7 +400,7 @@ async def test_a_trace_refreshes_until_the_end(site: Site, admin: Visitor, monke
 
 
 async def test_who_has_looked_is_in_the_audit_log_once_a_day(
-    site: Site, admin: Visitor, monkeypatch: pytest.MonkeyPatch
+    site: Site, admin: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await site.add_staff("auditor", "auditor")
     message_id = await send(site)
@@ -418,7 +418,7 @@ async def test_who_has_looked_is_in_the_audit_log_once_a_day(
     once = await readings()
     searches = [("admin", "records.search", "records")] * 2
     assert once == [("admin", "message.read", f"message/{message_id}"), *searches]
-    async with entered(site, "auditor") as other:
+    async with signed_in(site, "auditor") as other:
         await other.get(looks[1])  # the piece of the page alone is a look as well
         assert (await readings())[len(once) :] == [("auditor", "message.read", f"message/{message_id}")]
         tomorrow = clock.now() + timedelta(days=1)
@@ -428,7 +428,7 @@ async def test_who_has_looked_is_in_the_audit_log_once_a_day(
     shows(await site.db.fetchval("SELECT string_agg(audit::text, ' ') FROM audit"), "138****8000", no="13800138000")
 
 
-async def test_refusals_are_shown_in_the_form_and_nothing_is_lost(site: Site, admin: Visitor) -> None:
+async def test_refusals_are_shown_in_the_form_and_nothing_is_lost(site: Site, admin: Browser) -> None:
     page = await admin.get("/send/quick")
     for fields, said in (
         ({"to": ""}, "请填写至少一个手机号码"), ({"to": "abc"}, "没有有效的手机号码"),
@@ -446,7 +446,7 @@ async def test_refusals_are_shown_in_the_form_and_nothing_is_lost(site: Site, ad
         assert "&lt;b&gt;别丢了我" in kept, path
 
 
-async def test_no_channel_and_too_little_money_are_said_before_sending(site: Site, admin: Visitor) -> None:
+async def test_no_channel_and_too_little_money_are_said_before_sending(site: Site, admin: Browser) -> None:
     site.unavailable.add("CMCC")
     form = filled(site, "hall", await admin.get("/send/quick"))
     page = await admin.post("/send/quick/confirm", form)
@@ -464,14 +464,14 @@ async def test_no_channel_and_too_little_money_are_said_before_sending(site: Sit
 
 async def test_another_persons_result_needs_the_account(site: Site) -> None:
     await site.add_staff("wang", "operator", "clinic")
-    async with Visitor(site) as browser, Visitor(site) as other:
+    async with Browser(site) as browser, Browser(site) as other:
         await browser.login("admin")
         await browser.post("/send/quick", filled(site, "hall", await browser.get("/send/quick")))
         await other.login("wang")
         assert await other.status_of(browser.path) == 404
 
 
-async def test_records_by_page_and_filter(site: Site, admin: Visitor) -> None:
+async def test_records_by_page_and_filter(site: Site, admin: Browser) -> None:
     numbers = [f"13800138{n:03d}" for n in range(120)]
     await submitted(site, "hall", *numbers)
     taken = await site.carrier_takes()
@@ -503,7 +503,7 @@ async def test_records_by_page_and_filter(site: Site, admin: Visitor) -> None:
 async def test_the_content_is_hidden_from_those_who_may_not_read_it(site: Site) -> None:
     await site.add_staff("money", "finance")
     message_id = await send(site, content="机密内容")
-    async with entered(site, "money") as browser:
+    async with signed_in(site, "money") as browser:
         for path in ("/", "/home/live", "/records", f"/records/{message_id}", f"/records/{message_id}/live"):
             assert "机密内容" not in await browser.get(path), path
             assert browser.status == 200
@@ -515,7 +515,7 @@ async def test_home_counts_today(site: Site) -> None:
     taken = await site.carrier_takes()
     await site.carrier_reports(taken[:2])
     await site.carrier_reports(taken[2:], PartState.UNDELIVERABLE, "MK:0001")
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         page = await browser.login("admin")
         for metric, n in (("accepted", 3), ("delivered", 2), ("failed", 1)):
             assert re.search(rf'data-metric="{metric}">{n}<', page), metric
@@ -523,7 +523,7 @@ async def test_home_counts_today(site: Site) -> None:
 
 
 async def test_language(site: Site) -> None:
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         await browser.get("/login")
         assert "Welcome" in await browser.post("/language", {"language": "en", "next": "/login"})
         for path in ("/", "/records", "/send", "/password"):
@@ -534,7 +534,7 @@ async def test_language(site: Site) -> None:
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/records/1", f"/records/{2**63}", "/send/quick/result", "/records/abc"])
-async def test_not_found_is_a_page_that_helps(site: Site, admin: Visitor, path: str) -> None:
+async def test_not_found_is_a_page_that_helps(site: Site, admin: Browser, path: str) -> None:
     page = await admin.get(path)
     assert admin.status == 404
     assert "页面不存在" in page
@@ -542,14 +542,14 @@ async def test_not_found_is_a_page_that_helps(site: Site, admin: Visitor, path: 
 
 
 async def test_paths_of_others_are_left_to_them(site: Site) -> None:
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         for path in ("/api/v1/nowhere", "/health", "/ready", "/metrics"):
             page = await browser.get(path)
             assert browser.status == 404
             assert "页面不存在" not in page  # aiohttp's own: nobody else is mounted here
 
 
-async def test_database_gone_is_said_and_nobody_is_logged_out(site: Site, admin: Visitor) -> None:
+async def test_database_gone_is_said_and_nobody_is_logged_out(site: Site, admin: Browser) -> None:
     form = filled(site, "hall", await admin.get("/send/quick"))
     await site.db.close()
     for path in ("/", "/records", "/send"):
@@ -569,7 +569,7 @@ async def test_database_gone_is_said_and_nobody_is_logged_out(site: Site, admin:
     assert admin.path == "/"
 
 
-async def test_a_crash_shows_a_page_without_its_inside(site: Site, admin: Visitor) -> None:
+async def test_a_crash_shows_a_page_without_its_inside(site: Site, admin: Browser) -> None:
     await change(site.db.dsn, "ALTER TABLE stat_minute RENAME TO gone")
     page = await admin.get("/")
     assert admin.status == 500
@@ -579,7 +579,7 @@ async def test_a_crash_shows_a_page_without_its_inside(site: Site, admin: Visito
 
 
 async def test_a_form_too_large_of_too_many_fields_or_strange_characters_is_refused(site: Site) -> None:
-    async with entered(site, "a\0b") as browser:
+    async with signed_in(site, "a\0b") as browser:
         assert browser.status == 400
         await browser.login("admin")
         page = await browser.post("/send/quick/preview", {"content": "a\0b"})
@@ -602,7 +602,7 @@ async def test_open_alarms_stand_on_the_home_page_of_those_who_can_act(site: Sit
         await alarms.raise_(connection, "standby_low", "pool/vip", "warning", "", now=now)
         await alarms.raise_(connection, "disk_low", "node/1", "critical", "", now=now)
         await alarms.clear(connection, "disk_low", "node/1", now=now)
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         page = await browser.login("admin")
         assert re.findall(r'data-alarm="(\w+)">\s*<div class="note note-(\w+)" role="status"', page) == [
             ("channel_down", "bad"),
@@ -617,5 +617,5 @@ async def test_open_alarms_stand_on_the_home_page_of_those_who_can_act(site: Sit
         assert page.count('data-alarm="channel_down"') == 1, "one note for one kind of trouble"
         assert all(f"通道 mobile-{name}" in page for name in "abc")
         assert all(text in page for text in ("3 处", "/alarms?kind=channel_down"))
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         assert "data-alarm" not in await browser.login("clerk")

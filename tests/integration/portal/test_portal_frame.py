@@ -11,9 +11,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
+from browsing import Browser, shows
 from portal_site import Site
 from test_portal import NEW_PASSWORD, PASSWORD, filled, send
-from visiting import Visitor, entered, shows, submitted
+from visits import signed_in, submitted
 
 from smsgw.admin.pages.person.favourites import MOST
 from smsgw.core.model import ChannelStatus
@@ -26,13 +27,13 @@ pytestmark = pytest.mark.staff(admin="admin", boss="super")
 
 
 @pytest_asyncio.fixture
-async def admin(site: Site) -> AsyncIterator[Visitor]:
-    async with entered(site, "admin") as person:
+async def admin(site: Site) -> AsyncIterator[Browser]:
+    async with signed_in(site, "admin") as person:
         yield person
 
 
 async def test_pages_come_compressed_to_who_takes_it(site: Site) -> None:
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         browser.session._auto_decompress = False
         headers = {"Accept-Encoding": "gzip, br"}
         async with browser.session.get("/login", headers=headers) as response:
@@ -46,7 +47,7 @@ async def test_pages_come_compressed_to_who_takes_it(site: Site) -> None:
                 assert b"</html>" in await response.read()
 
 
-async def test_a_page_shows_the_token_differently_each_time_and_takes_each(site: Site, admin: Visitor) -> None:
+async def test_a_page_shows_the_token_differently_each_time_and_takes_each(site: Site, admin: Browser) -> None:
     seen = set()
     for _ in range(3):
         await admin.get("/password")
@@ -57,7 +58,7 @@ async def test_a_page_shows_the_token_differently_each_time_and_takes_each(site:
 
 
 async def test_colours_are_kept_in_a_cookie(site: Site) -> None:
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         assert 'data-theme="auto"' in await browser.login("admin")
         page = await browser.post("/theme", {"theme": "dark", "next": "/records"})
         assert browser.path == "/records"
@@ -67,7 +68,7 @@ async def test_colours_are_kept_in_a_cookie(site: Site) -> None:
         assert 'data-theme="dark"' in page
 
 
-async def test_a_toast_is_shown_once_after_the_redirect(site: Site, admin: Visitor) -> None:
+async def test_a_toast_is_shown_once_after_the_redirect(site: Site, admin: Browser) -> None:
     page = await admin.post("/password", {"old": PASSWORD, "new": NEW_PASSWORD, "again": NEW_PASSWORD})
     assert re.search(r'toast-good" role="status"><span>新密码已生效。', page)
     assert "toast-good" not in await admin.get("/")
@@ -82,7 +83,7 @@ async def test_figures_of_the_first_page_lead_to_exactly_their_records(site: Sit
     assert len(taken) == 12
     await site.carrier_reports(taken[:4])
     await site.carrier_reports(taken[4:6], PartState.UNDELIVERABLE, "UNDELIV", "UNKNOWN")
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         page = await browser.login("admin")
         figures = re.findall(r'<a class="figure [^"]*" href="(/records[^"]*)">.*?data-metric="(\w+)">([\d,]+)<', page,
                              re.DOTALL)  # fmt: skip
@@ -97,7 +98,7 @@ async def test_figures_of_the_first_page_lead_to_exactly_their_records(site: Sit
         assert counted["submitted"] == 3
 
 
-async def test_a_code_without_a_reason_is_not_called_unknown(site: Site, admin: Visitor) -> None:
+async def test_a_code_without_a_reason_is_not_called_unknown(site: Site, admin: Browser) -> None:
     for code in ("UNDELIV", "REJECTD/099"):
         await submitted(site, "hall", "13800138000", content=code)
         await site.carrier_reports(await site.carrier_takes(), PartState.UNDELIVERABLE, code, "UNKNOWN")
@@ -109,7 +110,7 @@ def titles(page: str) -> list[str]:
     return re.findall(r'<div class="line-what">\s*<strong>([^<]+)</strong>', page)
 
 
-async def test_the_confirmation_says_that_a_text_will_wait_and_the_trace_says_why(site: Site, admin: Visitor) -> None:
+async def test_the_confirmation_says_that_a_text_will_wait_and_the_trace_says_why(site: Site, admin: Browser) -> None:
     site.review_all()
     form = filled(site, "hall", await admin.get("/send/quick"))
     page = await admin.post("/send/quick/confirm", form)
@@ -121,7 +122,7 @@ async def test_the_confirmation_says_that_a_text_will_wait_and_the_trace_says_wh
     assert "短信须审核" in page
 
 
-async def test_the_confirmation_warns_of_channels_that_are_down(site: Site, admin: Visitor) -> None:
+async def test_the_confirmation_warns_of_channels_that_are_down(site: Site, admin: Browser) -> None:
     form = filled(site, "hall", await admin.get("/send/quick"))
     pool = next(iter(site.snapshots.current.pools))
     site.channels.append(replace(CHANNEL, pools=(pool,), state="bound"))
@@ -130,7 +131,7 @@ async def test_the_confirmation_warns_of_channels_that_are_down(site: Site, admi
     shows(await admin.post("/send/quick/confirm", form), "将排队等待，恢复后自动发出： 移动", "立即发出")
 
 
-async def test_a_scheduled_trace_shows_when(site: Site, admin: Visitor) -> None:
+async def test_a_scheduled_trace_shows_when(site: Site, admin: Browser) -> None:
     soon = (datetime.now(UTC) + timedelta(hours=1)).replace(microsecond=0)
     (message_id,) = await submitted(site, "hall", "13800138000", send_at=soon)
     page = await admin.get(f"/records/{message_id}")
@@ -139,7 +140,7 @@ async def test_a_scheduled_trace_shows_when(site: Site, admin: Visitor) -> None:
     assert f"<dt>计划时间</dt><dd>{shown}</dd>" in page
 
 
-async def test_what_we_refuse_is_not_put_down_to_the_carrier(site: Site, admin: Visitor) -> None:
+async def test_what_we_refuse_is_not_put_down_to_the_carrier(site: Site, admin: Browser) -> None:
     fields = {name: parse(name, "off") for name in RELAXED} | {"identical_seconds": parse("identical_seconds", "60")}
     site.snapshots.change(policies=PolicySet({(0, ""): fields}))
     for _ in range(2):
@@ -153,18 +154,18 @@ async def test_what_we_refuse_is_not_put_down_to_the_carrier(site: Site, admin: 
 async def test_numbers_of_the_operating_system_are_not_shown(site: Site) -> None:
     error = "[Errno 111] Connect call failed ('10.0.0.7', 7890)"
     site.channels.append(replace(CHANNEL, state="connecting", last_error=error))
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         shows(await browser.login("admin"), "连接被对方拒绝 10.0.0.7:7890", no="Errno")
 
 
-async def found(browser: Visitor, query: str) -> list[str]:
+async def found(browser: Browser, query: str) -> list[str]:
     page = await browser.get(f"/palette?q={query}")
     assert browser.status == 200
     return [html.unescape(path) for path in re.findall(r'role="option"[^>]* href="([^"]+)"', page)]
 
 
 async def test_a_page_is_found_by_chinese_pinyin_and_english(site: Site) -> None:
-    async with entered(site, "boss") as browser:
+    async with signed_in(site, "boss") as browser:
         for query in ("发送记录", "fsjl", "fasongjilu", "fa song ji", "sent mes", "FSJL"):
             assert (await found(browser, query))[0] == "/records", query
         assert "/me/security" in await found(browser, "zhaq")
@@ -178,7 +179,7 @@ async def test_things_are_found_by_number_within_scope(site: Site) -> None:
     await site.add_staff("other", "operator", "clinic")
     await site.add_staff("reviewer", "reviewer")
     id_ = await send(site)
-    async with entered(site, "clerk") as browser:
+    async with signed_in(site, "clerk") as browser:
         assert f"/records/{id_}" in await found(browser, str(id_))
         assert await found(browser, "13800138000") == ["/records?time=30d&phone=%2B8613800138000"]
         assert "13800138000" not in re.sub("href=\"[^\"]+\"", "", await browser.get("/palette?q=13800138000"))
@@ -186,22 +187,22 @@ async def test_things_are_found_by_number_within_scope(site: Site) -> None:
         assert await found(browser, "hall") == [f"/records?time=7d&account={site.accounts['hall']}"]
         assert await found(browser, "clinic") == []
         assert not [path for path in await found(browser, "reviewer") if path.startswith("/staff")]
-    async with entered(site, "other") as browser:
+    async with signed_in(site, "other") as browser:
         assert await found(browser, str(id_)) == []
-    async with entered(site, "reviewer") as browser:
+    async with signed_in(site, "reviewer") as browser:
         assert await found(browser, "13800138000") == []
         assert await found(browser, "hall") == []
 
 
 async def test_people_are_found_by_who_may_see_them(site: Site) -> None:
     id_ = await site.add_staff("zhangsan", "operator")
-    async with entered(site, "boss") as browser:
+    async with signed_in(site, "boss") as browser:
         assert f"/staff/{id_}" in await found(browser, "zhangs")
 
 
 async def test_a_star_puts_a_page_on_top_of_the_menu(site: Site) -> None:
     await site.add_staff("else", "super")
-    async with entered(site, "boss") as browser:
+    async with signed_in(site, "boss") as browser:
         assert "side-favourites" not in await browser.get("/records")
         page = await browser.post("/favourites", {"key": "records.sent", "on": "1", "next": "/records"})
         assert browser.path == "/records"
@@ -214,7 +215,7 @@ async def test_a_star_puts_a_page_on_top_of_the_menu(site: Site) -> None:
         assert await browser.status_of("/favourites", {"key": "no.such", "on": "1", "next": "/"}) == 404
         page = await browser.post("/favourites", {"key": "records.sent", "on": "1", "next": "//evil.example"})
         assert browser.path == "/"
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         assert "side-favourites" not in await browser.login("else")
 
 
@@ -224,7 +225,7 @@ async def test_a_star_without_its_right_is_not_shown_and_there_is_an_end_to_them
     await site.db.execute(
         "INSERT INTO staff_preference VALUES ($1, 'favourites', jsonb_build_object('keys', $2::text[]))", staff, keys
     )
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         page = await browser.login("clerk")
         top = page[page.index("side-favourites"):][:800]
         shows(top, "/records", no="/audit")

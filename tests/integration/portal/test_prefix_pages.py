@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import pytest_asyncio
-from browsing import send
+from browsing import Browser, send, shows
 from portal_site import Site, by_test
-from visiting import Visitor, actions, add_role, all_entered, entered, shows
+from visits import actions, add_role, all_signed_in, signed_in
 
 from smsgw.core.permissions import Permission
 from smsgw.platform.routing import prefixes
@@ -24,7 +24,7 @@ async def site(site: Site) -> Site:
 async def test_one_is_set_with_its_effect_found_and_removed(site: Site) -> None:
     await send(site, to="13800138000")
     await send(site, to="13900139000")
-    async with all_entered(site, "boss", "clinic-op") as (boss, narrow):
+    async with all_signed_in(site, "boss", "clinic-op") as (boss, narrow):
         assert "还没有更准的依据" in await boss.get("/prefixes")
         for path in ("/prefixes", "/prefixes/imports"):
             page = await narrow.get(path)
@@ -46,14 +46,14 @@ async def test_one_is_set_with_its_effect_found_and_removed(site: Site) -> None:
         id_ = await site.db.fetchval("SELECT id FROM number_override")
         await boss.post("/prefixes/-/do/remove", {"id": str(id_)})
         assert await site.db.fetchval("SELECT count(*) FROM number_override") == 0
-    assert await actions(site, "number.%") == ["number.set", "number.set", "number.remove"]
+    assert await actions(site, "number.") == ["number.set", "number.set", "number.remove"]
 
 
 async def test_a_number_says_by_which_rule_it_is_whose(site: Site) -> None:
     await prefixes.put(by_test(site.db), "1391", "CTCC", "北京")
     async with site.db.transaction() as connection:
         await numbers.learn(connection, "13800138000", "CUCC", "NP:1243")
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         assert "13800138000" not in await boss.get("/prefixes"), "masked in the list"
         for beginning, found in (("138", True), ("1380013", False), ("13800138000", False)):
             page = await boss.get(f"/prefixes?beginning={beginning}")
@@ -73,9 +73,9 @@ async def test_a_number_says_by_which_rule_it_is_whose(site: Site) -> None:
 TABLE = "手机号段,携入运营商,省份\n1380013,联通,北京\n13900139000,CTCC,\n1380013,移动,天津\n"
 
 
-async def brought(browser: Visitor, octets: bytes) -> str:
+async def brought(browser: Browser, octets: bytes) -> str:
     """The page of the columns of an uploaded table, as they are guessed: what would change, or what is wrong."""
-    page = await browser.brings("/prefixes/-/import", octets, "ported.csv")
+    page = await browser.send_file("/prefixes/-/import", octets, "ported.csv")
     if browser.status != 200:
         return page
     return await browser.post(browser.path, GUESSED)
@@ -88,7 +88,7 @@ GUESSED = {"column_prefix": "0", "column_carrier": "1", "column_province": "2"}
 async def test_a_file_is_brought_in_with_its_difference_and_taken_back(site: Site, encoding: str) -> None:
     await send(site, to="13800138000")
     await prefixes.put(by_test(site.db), "1380013", "CTCC", "上海")
-    async with Visitor(site) as boss, Visitor(site) as narrow:
+    async with Browser(site) as boss, Browser(site) as narrow:
         await narrow.login("clinic-op")
         assert await narrow.status_of("/prefixes/-/import") == 403, "they are everybody's"
         await boss.login("boss")
@@ -118,7 +118,7 @@ async def test_a_file_is_brought_in_with_its_difference_and_taken_back(site: Sit
 
 
 async def test_a_file_with_other_lines_changes_nothing_and_names_them(site: Site) -> None:
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         lines = ("号段,运营商,省", "1380013,联通,北京", "联通,1380014,", "12,移动,", "13800138000,某某,")
         page = await brought(boss, "\n".join(lines).encode())
         assert boss.status == 422

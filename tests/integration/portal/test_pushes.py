@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from browsing import shows
 from databases import change
 from portal_site import Site
 from test_reports import send
-from visiting import add_role, entered, shows
+from visits import add_role, signed_in
 
 from smsgw.core.ids import first_id
 from smsgw.core.permissions import Permission
@@ -65,7 +66,7 @@ async def test_they_are_found_and_delivered_again_with_the_effect_in_numbers(sit
     await site.db.execute(DEAD, [*hall[:2], clinic[0]], now)
     await site.db.execute(LATER, hall[2], now + timedelta(minutes=7))
     await site.db.execute(DONE, hall[3], now)
-    async with entered(site, "dev2-hall") as browser:
+    async with signed_in(site, "dev2-hall") as browser:
         page = await browser.get("/pushes")
         assert len(shown(page)) == 5
         shows(page, "HTTP 503", no="clinic")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import pytest_asyncio
-from browsing import send
+from browsing import Browser, send, shows
 from portal_site import Site, by_test
 from test_operations_pages import status
-from visiting import Visitor, add_role, entered, shows, table_rows
+from visits import add_role, signed_in, table_rows
 
 from smsgw.core.actor import ScopeKind
 from smsgw.core.permissions import Permission
@@ -29,7 +29,7 @@ async def test_what_waits_is_told_by_pool_lane_and_account_with_its_time_to_drai
         await send(site, to=f"1380013800{n}")
     await send(site, "clinic", to="13000130000")  # of another carrier, which no channel serves here
     site.channels.append(status(site, rate_now=2.0, pools=("CMCC",)))
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         found = table_rows(await boss.get("/queues"))
         assert [row[:3] for row in found] == [["移动", "通知", "6"], ["联通", "通知", "1"]]
         assert found[0][5] == "3.0 秒", "six at two a second"
@@ -45,7 +45,7 @@ async def test_what_waits_is_told_by_pool_lane_and_account_with_its_time_to_drai
 async def test_it_is_said_what_stands_still_and_why(site: Site) -> None:
     await send(site)
     site.channels.append(status(site, rate_now=0.0, pools=("CMCC",)))
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         assert table_rows(await boss.get("/queues"))[0][5] == "没有发送"
         site.channels[0] = status(site, rate_now=0.0, state="connecting", pools=("CMCC",))
         assert table_rows(await boss.get("/queues"))[0][5] == "通道都未连接"
@@ -64,7 +64,7 @@ async def test_of_much_so_much_is_counted_as_goes_next(site: Site, monkeypatch: 
 
 async def test_whoever_sees_less_than_all_sees_no_queues(site: Site) -> None:
     await send(site, "clinic")
-    async with Visitor(site) as narrow, Visitor(site) as duty:
+    async with Browser(site) as narrow, Browser(site) as duty:
         await narrow.login("narrow-1")
         shows(await narrow.get("/queues"), "全部数据", no="社区医院")
         assert "社区医院" not in await narrow.get("/queues/-/live", headers={"HX-Request": "true"})

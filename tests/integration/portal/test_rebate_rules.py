@@ -10,11 +10,11 @@ from datetime import date, datetime, timedelta
 import asyncpg
 import pytest
 import pytest_asyncio
-from browsing import send
+from browsing import send, shows
 from databases import change
 from days import this_month
 from portal_site import Site, by_test
-from visiting import entered, shows
+from visits import signed_in
 
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
@@ -84,7 +84,7 @@ async def test_a_month_is_settled_once_by_the_rule_of_its_time(site: Site) -> No
     assert [row["object"] for row in given] == [f"account/{site.accounts['hall']}"]
     assert json.loads(given[0]["after"])["paid"] == 4
     assert [line.problems for line in await reconciliation.check_ledger(site.db)] == [[]] * len(site.accounts)
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         shows(await boss.get("/rebates"), f"/rebates/rules/{rule}", f"{before + 2:,}")
         assert re.findall(r'href="/rebates/rules/\d+"', await boss.get("/rebates?rebate_kind=refund")) == []
         only = await boss.get("/rebates?rebate_kind=rebate")
@@ -103,7 +103,7 @@ async def test_a_rule_holds_from_its_month_until_a_newer_ones(site: Site) -> Non
     rules = {"old": old, "now": await ruled(site, "hall", 20)}
     rules |= {name: await ruled(site, "hall", n, month=next_month()) for name, n in (("next", 30), ("instead", 40))}
     states = {"old": "已被取代", "now": "有效", "next": "已被取代", "instead": "待生效"}
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         for name, id_ in rules.items():
             page = await boss.get(f"/rebates/rules/{id_}")
             assert [word for word in ("待生效", "已被取代", "有效") if f">{word}<" in page] == [states[name]], name
@@ -137,7 +137,7 @@ async def test_an_account_that_fails_keeps_no_other_waiting_and_is_settled_month
 
 
 async def test_a_rule_is_made_on_its_page_and_a_newer_one_takes_its_place(site: Site) -> None:
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         form = {"account": str(site.accounts["hall"]), "from_month": f"{this_month():%Y-%m}", "per_thousand": "50",
                 "from_units": "1000", "reason": "补充协议"}  # fmt: skip
         await boss.refused("/rebates/rules/-/new", form | {"per_thousand": "1001"})

@@ -6,9 +6,9 @@ import re
 
 import pytest
 import pytest_asyncio
-from browsing import send
+from browsing import Browser, send
 from portal_site import Site, by_test
-from visiting import Visitor, taken_away
+from visits import taken_away
 
 from smsgw.core.states import PartState
 from smsgw.platform.accounts import service as accounts
@@ -52,7 +52,7 @@ async def test_what_went_back_is_found_by_account_and_message_and_taken_away(sit
     balances = {name: await site.db.fetchval("SELECT balance FROM account WHERE id = $1", id_)
                 for name, id_ in site.accounts.items()}  # fmt: skip
     assert balances == {"hall": 100_000 - 1, "clinic": 100_000}, "what failed was given back"
-    async with Visitor(site) as boss:
+    async with Browser(site) as boss:
         await boss.login("boss")
 
         async def shown(query: str) -> set[int]:

@@ -8,8 +8,9 @@ from html import unescape
 from urllib.parse import urlencode
 
 import pytest
+from browsing import Browser, shows
 from portal_site import Site
-from visiting import Visitor, acting, entered, shows
+from visits import acting, signed_in
 
 from smsgw.admin.pages.records.sent import FILTER
 from smsgw.admin.pages.records.trace import _facts
@@ -42,7 +43,7 @@ async def test_every_field_narrows_the_list(site: Site) -> None:
     await site.carrier_reports((await site.carrier_takes())[:2], PartState.UNDELIVERABLE, "MK:0001", "EMPTY_NUMBER")
     assert len(FILTER.fields) >= 10
     batch = mine[0]
-    async with entered(site, "admin") as browser:
+    async with signed_in(site, "admin") as browser:
         for query, found in {
             f"account={site.accounts['hall']}": mine, "phone=13800138000": mine, "status=failed": mine,
             "type=notice": mine + others, "carrier=CMCC": mine + others, "carrier=CUCC": [], "code=MK:0001": mine,
@@ -70,7 +71,7 @@ async def test_what_was_answered_is_told_from_what_was_not(site: Site) -> None:
              "VALUES ($1, $2, $3, '8613800138000', '1069', '收到', $4, now())")  # fmt: skip
     for _ in range(2):
         await site.db.execute(reply, site.ids.next(), site.accounts["hall"], site.channel_id, int(answered))
-    async with entered(site, "admin") as browser:
+    async with signed_in(site, "admin") as browser:
         for query, found in {"replied=true": {answered}, "replied=false": {silent},
                              "replied=true&phone=13900139000": set(), "replied=true&time=30d": {answered},
                              "replied=false&time=yesterday": set()}.items():  # fmt: skip
@@ -91,7 +92,7 @@ async def test_departments_templates_and_last_digits_narrow_it(site: Site) -> No
     other = await send(site, "clinic", "13700137000")
     await site.db.execute("UPDATE message SET template_id = 7 WHERE id = $1", int(other[0]))
     everything = keyed + person + other
-    async with entered(site, "admin") as browser:
+    async with signed_in(site, "admin") as browser:
         for query, found in {
             f"department={north}": keyed, f"department={south}": person, f"department={empty}": [],
             f"department={north}&tail=8001": keyed[1:], "tail=8000": [keyed[0], *person], "tail=0000": [],
@@ -111,13 +112,13 @@ async def test_what_is_found_is_summed_and_can_be_taken_away_with_the_right(site
     await send(site, "hall", "13800138000", content="好" * 100)
     await send(site, "hall", "13800138001")
     await site.add_staff("money", "finance")
-    async with entered(site, "admin") as browser:
+    async with signed_in(site, "admin") as browser:
         shows(await browser.get("/records/-/total"), "共 2 条", "条数 3", "计费条数 3")
         assert "/records/-/export" in await browser.get("/records")
         await browser.post("/records/-/export", {"q": "", "reason": "核对", "format": "csv"})
         assert browser.path.startswith("/jobs/")
         assert "没有这个选项" in await browser.get("/records?account=x")
-    async with entered(site, "money") as other:
+    async with signed_in(site, "money") as other:
         assert "/records/-/export" not in await other.get("/records")
         assert await other.status_of("/records/-/export") == 403
 
@@ -139,7 +140,7 @@ async def test_the_audit_log_is_asked_by_what_pages_show(site: Site) -> None:
     await site.add_staff("boss", "super")
     by_test = acting(site)
     await accounts.top_up(by_test, site.accounts["hall"], 5, "test")
-    async with Visitor(site) as browser, Visitor(site) as clerk:
+    async with Browser(site) as browser, Browser(site) as clerk:
         await browser.login("boss")
         page = await browser.get(f"/records/{id_}")
         (seen,) = re.findall(r'href="(/audit\?[^"]+)">谁看过这条短信', page)

@@ -7,9 +7,10 @@ from html import unescape
 
 import pytest
 import pytest_asyncio
+from browsing import shows
 from portal_site import Site
 from test_inbound import send
-from visiting import acting, add_role, entered, shows
+from visits import acting, add_role, signed_in
 
 from smsgw.core.permissions import Permission
 from smsgw.platform.audience import book
@@ -34,7 +35,7 @@ def of(ids: Sequence[str], **more: str) -> list[tuple[str, str]]:
 async def test_numbers_are_blocked_for_the_account_that_sent_to_them(site: Site) -> None:
     ids = [await send(site, "hall", number) for number in (ONE, ONE, OTHER)]
     foreign = await send(site, "clinic", ONE)
-    async with entered(site, "keeps-hall") as browser:
+    async with signed_in(site, "keeps-hall") as browser:
         asked = unescape(await browser.post("/records/-/effect/block", of([*ids, foreign])))
         shows(asked, "将 2 个号码加入 1 个账号各自的黑名单", "其中 0 个已在名单中")
         assert await browser.status_of("/records/-/do/block", of(ids)) == 422, "why is asked for"
@@ -51,7 +52,7 @@ async def test_numbers_become_contacts_of_a_group_and_a_colleagues_stay_out(site
     group = await book.add_group(acting(site), hall, "失败回访", Sharing())
     foreign = await book.add_group(acting(site), clinic, "别家分组", Sharing())
     ids = [await send(site, "hall", number) for number in (ONE, OTHER, ONE)]
-    async with entered(site, "keeps-hall") as browser:
+    async with signed_in(site, "keeps-hall") as browser:
         asked = unescape(await browser.post("/records/-/effect/group", of(ids)))
         shows(asked, "3 条短信的 2 个号码", "失败回访（hall）", no="别家分组")
         for pick in ("", str(foreign), "0"):

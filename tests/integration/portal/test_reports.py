@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
+from browsing import Browser, shows
 from days import this_month, today
 from portal_site import SEALER, Site
-from visiting import Visitor, acting, add_role, entered, shows, submitted
+from visits import acting, add_role, signed_in, submitted
 
 from smsgw.admin.pages.records import reports as page
 from smsgw.api.statistics import _line
@@ -120,7 +121,7 @@ async def test_beside_our_figure_of_an_interface_stands_what_the_customer_has_ac
     (ours,) = (await reports.search(site.db, person(site), wanted, WINDOW)).rows
     assert page._acknowledged({}, ours) == Acknowledged(), "nothing was acknowledged"
     assert page._acknowledged({}, replace(ours, value="portal")) is None, "there is nobody to acknowledge"
-    async with Visitor(site) as boss, Visitor(site) as scoped:
+    async with Browser(site) as boss, Browser(site) as scoped:
         await boss.login("boss")
         table = await boss.get("/reports/daily?group=origin&time=today")
         assert "接口以客户系统已确认的回执为准" in table
@@ -206,7 +207,7 @@ async def test_who_has_sent_is_told_with_portal_and_interfaces_apart(site: Site)
     assert [row.value for row in (await reports.search(site.db, who, of_hall, SENT)).rows] == ["ak_one"]
     narrow = (await reports.search(site.db, person(site, "hall"), wanted, SENT)).rows
     assert {row.value: row.submitted for row in narrow} == {"boss": 2, "ak_one": 9}, "in scope"
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         seen = 0
         for query in ("", "&by=account", "&by=origin", f"&account={site.accounts['hall']}", "&origin=portal"):
             shown = await boss.get(f"/reports/people?time=today{query}")
@@ -240,7 +241,7 @@ async def test_pages_of_a_report_have_each_row_once(site: Site) -> None:
 
 async def test_a_figure_leads_to_exactly_the_records_it_counts(site: Site) -> None:
     """Also where parts of a message have ended in different ways."""
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         seen = 0
         for group in ("", "account", "type", "carrier", "origin", "sign", "channel", "province"):
             shown = await boss.get(f"/reports/daily?time=today&group={group}")
@@ -264,7 +265,7 @@ async def test_results_of_records_are_those_of_whole_messages(site: Site) -> Non
 
 
 async def test_a_report_shows_its_totals_and_can_be_taken_away(site: Site) -> None:
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         shown = await boss.get("/reports/daily?time=today&group=carrier")
         foot = shown.partition("<tfoot>")[2].partition("</tfoot>")[0]
         assert re.findall(r'<td class="num">\s*([^<]*?)\s*</td>', foot)[:3] == ["15", "6", "2"]
@@ -286,13 +287,13 @@ def test_months_of_a_report() -> None:
 async def test_a_statement_has_the_roots_of_its_days(site: Site) -> None:
     made = await evidence.make_root(site.db, SEALER, datetime.now(UTC) + timedelta(days=1, hours=2))
     assert made.leaves == 10
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         page = await boss.get("/statements")
         assert page.count(made.root.hex()) == 2  # a row an account
         assert page.count("全平台当日") >= 2, "of the platform, and of what came that day"
         shows(page, "与同行的短信数不相等", f"{today():%Y-%m-%d}")
         before = (this_month() - timedelta(days=1)).replace(day=1)
         assert made.root.hex() not in await boss.get(f"/statements?month={before:%Y-%m}")
-    async with entered(site, "hall-op") as clerk:
+    async with signed_in(site, "hall-op") as clerk:
         assert made.root.hex() in await clerk.get("/statements")
         assert "clinic" not in await clerk.get("/statements")

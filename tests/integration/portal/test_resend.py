@@ -8,8 +8,9 @@ from collections import Counter
 from datetime import timedelta
 
 import pytest
+from browsing import Browser, shows
 from portal_site import Site
-from visiting import Visitor, entered, shows, submitted
+from visits import signed_in, submitted
 
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.policy import RELAXED, PolicySet, parse
@@ -70,7 +71,7 @@ async def many(site: Site) -> dict[int, tuple[str, str]]:
     return {id_: (item.to.strip("+"), reason) for id_, item, reason in zip(ids, items, reasons, strict=True)}
 
 
-async def everything(browser: Visitor) -> str:
+async def everything(browser: Browser) -> str:
     """All that is found today, as the page selects it."""
     found = re.search(r'data-pick-found="([^"]+)"', await browser.get("/records/-/total?time=today&origin=api"))
     return found[1]
@@ -81,7 +82,7 @@ async def test_exactly_the_definite_failures_go_out_once(site: Site) -> None:
     wanted = sorted(f"86{number}" for number, why in all_.values() if not why)
     refused = Counter(why for _, why in all_.values() if why)
     assert len(wanted) >= 100
-    async with Visitor(site) as admin, Visitor(site) as other:
+    async with Browser(site) as admin, Browser(site) as other:
         for browser in (admin, other):
             await browser.login("admin")
             await browser.get("/records?time=today")
@@ -91,7 +92,7 @@ async def test_exactly_the_definite_failures_go_out_once(site: Site) -> None:
         for why, n in refused.items():
             assert f"{why} {n}" in said, why
 
-        async def press(browser: Visitor) -> str:
+        async def press(browser: Browser) -> str:
             return await browser.post("/records/-/do/resend", chosen[browser])
 
         # Pressed twice at the same time in two windows, and once more later.
@@ -115,13 +116,13 @@ async def test_exactly_the_definite_failures_go_out_once(site: Site) -> None:
 async def test_a_week_later_it_is_still_refused_and_others_cannot(site: Site) -> None:
     all_ = dict(list((await many(site)).items())[:5])
     (id_, _), *_ = [(id_, fate) for id_, fate in all_.items() if not fate[1]]
-    async with entered(site, "admin") as admin:
+    async with signed_in(site, "admin") as admin:
         assert "已处理 1 条" in await admin.post("/records/-/do/resend", {"id": str(id_)})
         await site.db.execute("DELETE FROM request_key")  # as the sweep does it after seven days
         assert "已重发过" in await admin.post("/records/-/do/resend", {"id": str(id_)})
         assert "已重发过" in await admin.post("/records/-/effect/resend", {"id": str(id_)})
     assert await site.db.fetchval("SELECT count(*) FROM message") == MESSAGES + 1
-    async with entered(site, "clerk") as clerk:
+    async with signed_in(site, "clerk") as clerk:
         await clerk.refused("/records/-/do/resend", {"id": str(list(all_)[1])})
     assert await site.db.fetchval("SELECT count(*) FROM message") == MESSAGES + 1
 
@@ -130,7 +131,7 @@ async def test_what_the_door_refuses_now_leaves_nothing_behind(site: Site) -> No
     all_ = await many(site)
     id_ = next(id_ for id_, (_, why) in all_.items() if not why)
     site.unavailable.add("CMCC")
-    async with entered(site, "admin") as admin:
+    async with signed_in(site, "admin") as admin:
         assert "1 条未处理" in await admin.post("/records/-/do/resend", {"id": str(id_)})
         assert await site.db.fetchval("SELECT count(*) FROM message") == MESSAGES
         site.unavailable.clear()
@@ -144,7 +145,7 @@ async def test_what_no_reviewer_has_passed_is_not_sent_alone(site: Site, end: st
     site.snapshots.change(policies=PolicySet({(0, ""): fields}))
     ids = await submitted(site, "hall", "13800130000", "13800130001", content="停水通知")
     assert await site.db.fetchval("SELECT count(*) FROM part WHERE state = $1", int(S.HELD)) == 2
-    async with entered(site, "admin") as admin:
+    async with signed_in(site, "admin") as admin:
         if end == "rejected":
             await admin.post("/review/-/do/reject", {"id": str(ids[0]), "reason": "不得群发"})
         else:
@@ -161,7 +162,7 @@ async def test_what_no_reviewer_has_passed_is_not_sent_alone(site: Site, end: st
         await refused(site, admin, ids)
 
 
-async def refused(site: Site, admin: Visitor, ids: list[int]) -> None:
+async def refused(site: Site, admin: Browser, ids: list[int]) -> None:
     """Neither of the two messages can be sent again."""
     assert "未经审批通过 1" in await admin.post("/records/-/effect/resend", {"id": str(ids[0])})
     for id_ in ids:
@@ -175,7 +176,7 @@ async def test_what_failed_for_good_is_sent_again_only_when_that_is_asked_for(si
                           ["EMPTY_NUMBER", "POWERED_OFF", "BLACKLIST_CARRIER"], [False] * 3, [0] * 3,
                           site.channel_id)  # fmt: skip
     chosen = [("id", str(id_)) for id_ in ids]
-    async with entered(site, "admin") as admin:
+    async with signed_in(site, "admin") as admin:
         said = await admin.post("/records/-/effect/resend", chosen)
         shows(said, "将重发 1 条失败的短信", f"另外 2 条不重发：{DEAD} 2", "仍重发 2 条")
         only = await admin.post("/records/-/effect/resend", chosen[:1])

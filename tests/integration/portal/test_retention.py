@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 import pytest_asyncio
-from browsing import send
+from browsing import send, shows
 from changes import by_test
 from portal_site import SEALER, Site
-from visiting import actions, add_role, all_entered, entered, shows
+from visits import actions, add_role, all_signed_in, signed_in
 
 from smsgw.core.actor import ScopeKind
 from smsgw.core.errors import Invalid, Refused
@@ -41,7 +41,7 @@ def form(messages: int, inbound: int, pdus: int, **more: str) -> dict[str, str]:
 
 
 async def test_a_rule_holds_when_a_second_person_has_passed_it(site: Site) -> None:
-    async with all_entered(site, "boss", "chief", "reader") as (boss, chief, reader):
+    async with all_signed_in(site, "boss", "chief", "reader") as (boss, chief, reader):
         shows(await reader.get("/retention"), "未启用号码脱敏", no="/retention/rules/-/new")
         assert await reader.status_of("/retention/rules/-/new") == 403
 
@@ -58,7 +58,7 @@ async def test_a_rule_holds_when_a_second_person_has_passed_it(site: Site) -> No
         await chief.post("/retention/rules/-/do/pass", {"id": str(rule.id), "reason": "同意"})
         assert await queries.in_force(site.db) == Ages(60, 30, 60)
         assert "60 天后" in await reader.get("/retention")
-        assert await actions(site, "retention.%") == ["retention.ask", "retention.decide"]
+        assert await actions(site, "retention.") == ["retention.ask", "retention.decide"]
 
 
 async def test_one_waits_at_a_time_and_who_asked_may_take_it_back(site: Site) -> None:
@@ -86,7 +86,7 @@ async def test_what_is_left_of_a_number(site: Site) -> None:
     found = await messages.search(site.db, accounts=None, number=NUMBER, from_time=now - timedelta(days=1), limit=10,
                                   now=now)  # fmt: skip
     assert [one.id for one in found] == [id_]
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         today = f"{now.astimezone(CHINA):%Y-%m-%d}"
         for path in (f"/records?time=range&from={today}&to={today}&phone=13800138000", f"/records/{id_}",
                      f"/records/{id_}/wire", "/"):  # fmt: skip

@@ -10,9 +10,10 @@ from html import unescape
 
 import pytest
 import pytest_asyncio
+from browsing import Browser, shows
 from portal_site import SEALER, Site, by_test
 from test_route_pages import OTHER, drafted, revision
-from visiting import Visitor, all_entered, entered, shows
+from visits import all_signed_in, signed_in
 
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Refused, SmsgwError
@@ -43,7 +44,7 @@ async def in_force(site: Site) -> int:
     return 0 if newest is None else newest.version
 
 
-async def submitted(site: Site, boss: Visitor) -> int:
+async def submitted(site: Site, boss: Browser) -> int:
     await drafted(boss, site)
     given = {"reason": "验证码单独走", "revision": await revision(site), "confirmed": "1"}
     page = await boss.post("/routes/draft/publish", given)
@@ -53,7 +54,7 @@ async def submitted(site: Site, boss: Visitor) -> int:
 
 
 async def test_a_draft_waits_for_a_second_person_who_sees_what_is_approved(site: Site) -> None:
-    async with all_entered(site, "boss", "second") as (boss, second):
+    async with all_signed_in(site, "boss", "second") as (boss, second):
         id_ = await submitted(site, boss)
         assert await in_force(site) == 0
         assert await site.db.fetchval("SELECT count(*) FROM route_draft") == 1, "what is refused is not typed anew"
@@ -91,7 +92,7 @@ async def test_what_was_submitted_over_another_version_is_not_approved(site: Sit
     await settings.put(by(site, "a"), "route_approval", 1)
     with pytest.raises(Refused, match="提交时生效的是版本 0"):
         await approvals.approve(by(site, "b"), made.waits)
-    async with entered(site, "second") as second:
+    async with signed_in(site, "second") as second:
         shows(await second.get(f"/routes/submitted/{made.waits}"), "不能再批准", no="/approve")
         await second.post(f"/routes/submitted/{made.waits}/reject", {"reason": "已过时", "confirmed": "1"})
         assert "已驳回" in await second.get(f"/routes/submitted/{made.waits}")

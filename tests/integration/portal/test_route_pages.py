@@ -12,9 +12,9 @@ from time import thread_time
 
 import pytest
 import pytest_asyncio
-from browsing import send
+from browsing import Browser, send, shows
 from portal_site import SEALER, Site, by_test
-from visiting import Visitor, add_role, all_entered, entered, shows
+from visits import add_role, all_signed_in, signed_in
 
 from smsgw.admin.pages.routing import route_table
 from smsgw.core import routes
@@ -40,8 +40,8 @@ async def site(site: Site) -> Site:
 
 
 @pytest_asyncio.fixture
-async def boss(site: Site) -> AsyncIterator[Visitor]:
-    async with entered(site, "boss") as person:
+async def boss(site: Site) -> AsyncIterator[Browser]:
+    async with signed_in(site, "boss") as person:
         yield person
 
 
@@ -57,7 +57,7 @@ def pool(data: dict[str, str], page: str, **roles: str) -> dict[str, str]:
     return data
 
 
-async def drafted(boss: Visitor, site: Site, login: str = "boss") -> None:
+async def drafted(boss: Browser, site: Site, login: str = "boss") -> None:
     """A draft with a pool of mobile-b, and a rule of the account hall that leads there."""
     await boss.post("/routes/draft/begin", {})
     page = await boss.get("/routes/draft/pools/new")
@@ -67,7 +67,7 @@ async def drafted(boss: Visitor, site: Site, login: str = "boss") -> None:
     assert boss.path == "/routes/draft"
 
 
-async def test_a_draft_is_tried_published_and_rolled_back(site: Site, boss: Visitor) -> None:
+async def test_a_draft_is_tried_published_and_rolled_back(site: Site, boss: Browser) -> None:
     for number in ("13800138000", "13800138001", "13300138000"):
         await send(site, to=number)
     await send(site, "clinic", to="13800138000")
@@ -113,7 +113,7 @@ async def test_a_draft_is_tried_published_and_rolled_back(site: Site, boss: Visi
 
 
 async def test_two_people_edit_and_nothing_is_lost(site: Site) -> None:
-    async with all_entered(site, "boss", "second") as (boss, second):
+    async with all_signed_in(site, "boss", "second") as (boss, second):
         await drafted(boss, site)
         await second.post("/routes/draft/begin", {})
         assert "同时在编辑：boss" in await second.get("/routes/draft")
@@ -131,14 +131,14 @@ async def test_two_people_edit_and_nothing_is_lost(site: Site) -> None:
         assert {rule["name"] for rule in newest.document["rule"]} == {"电信夜间", "大厅验证码"}
 
 
-async def test_a_draft_that_is_gone_leads_to_the_table(site: Site, boss: Visitor) -> None:
+async def test_a_draft_that_is_gone_leads_to_the_table(site: Site, boss: Browser) -> None:
     for page in ("/routes/draft", "/routes/draft/trial", "/routes/draft/rules/new", "/routes/draft/publish"):
         shown = await boss.get(page)
         assert (boss.status, boss.path) == (200, "/routes"), page
         assert "编辑路由" in shown
 
 
-async def test_an_older_window_changes_nothing_and_keeps_what_was_typed(site: Site, boss: Visitor) -> None:
+async def test_an_older_window_changes_nothing_and_keeps_what_was_typed(site: Site, boss: Browser) -> None:
     await drafted(boss, site)
     stale = {"name": "第二条", "pool": "CMCC", "place": "1", "keyword": "优惠", "revision": "1"}
     await boss.refused("/routes/draft/rules/new", stale, "已在其他窗口修改", "优惠")
@@ -146,7 +146,7 @@ async def test_an_older_window_changes_nothing_and_keeps_what_was_typed(site: Si
     assert [rule["name"] for rule in document["rule"]] == ["大厅验证码"]
 
 
-async def test_what_cannot_be_is_told_at_its_field(site: Site, boss: Visitor) -> None:
+async def test_what_cannot_be_is_told_at_its_field(site: Site, boss: Browser) -> None:
     await drafted(boss, site)
     now = {"revision": await revision(site)}
     for wrong, said in (
@@ -194,7 +194,7 @@ async def test_a_part_of_the_accounts_sees_its_rules_and_changes_none(site: Site
         ],
     }
     await service.publish(by_test(site.db), document, "给大厅的说明")
-    async with entered(site, "clinic-op") as some:
+    async with signed_in(site, "clinic-op") as some:
         shows(await some.get("/routes"), "大家的", "两家的", no=["别人的", "外签", "给大厅的说明", "hall"])
         for path in ("/routes/draft", "/routes/draft/trial", "/routes/draft/publish", "/routes/draft/rules/new"):
             assert await some.status_of(path) == 403, path
@@ -265,7 +265,7 @@ async def test_a_trial_leaves_the_node_time_for_others(monkeypatch: pytest.Monke
 
 
 async def test_what_cannot_be_tried_is_published_and_rolled_back_all_the_same(
-    site: Site, boss: Visitor, monkeypatch: pytest.MonkeyPatch
+    site: Site, boss: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def late(*_: object) -> None:
         raise Temporary("STORAGE_UNAVAILABLE", retry_after=2, reason="x")
@@ -287,7 +287,7 @@ async def test_what_cannot_be_tried_is_published_and_rolled_back_all_the_same(
     assert (boss.status, "无法试算" in page, "确认回退到此版本" in page) == (200, True, True)
 
 
-async def test_a_rule_that_switches_an_account_changes_its_place_only(site: Site, boss: Visitor) -> None:
+async def test_a_rule_that_switches_an_account_changes_its_place_only(site: Site, boss: Browser) -> None:
     """The account page knows it by its name: renamed, nothing would follow it any more."""
     await service.publish(by_test(site.db), {"rule": [{"name": "先", "pool": "CMCC"}]}, "")
     await service.move(by_test(site.db), "account", "hall", "mobile-b", "")
@@ -305,7 +305,7 @@ async def test_a_rule_that_switches_an_account_changes_its_place_only(site: Site
     assert "留给切换账号" in await boss.post("/routes/draft/pools/0", form)
 
 
-async def test_a_version_after_a_gap_in_the_numbers_has_a_page(site: Site, boss: Visitor) -> None:
+async def test_a_version_after_a_gap_in_the_numbers_has_a_page(site: Site, boss: Browser) -> None:
     await service.publish(by_test(site.db), {"rule": [{"name": "旧", "pool": "CMCC"}]}, "旧")
     with contextlib.suppress(ZeroDivisionError):
         async with site.db.transaction() as connection:
@@ -315,7 +315,7 @@ async def test_a_version_after_a_gap_in_the_numbers_has_a_page(site: Site, boss:
     assert "旧" in await boss.get(f"/routes/versions/{version}")
 
 
-async def test_a_message_is_explained(site: Site, boss: Visitor) -> None:
+async def test_a_message_is_explained(site: Site, boss: Browser) -> None:
     document = {
         "pool": [{"name": "own", "channels": ["mobile-b"]}],
         "rule": [
@@ -334,7 +334,7 @@ async def test_a_message_is_explained(site: Site, boss: Visitor) -> None:
     assert await site.db.fetchval("SELECT count(*) FROM message") == 0
 
 
-async def test_a_retry_rule_is_changed_and_restored(site: Site, boss: Visitor) -> None:
+async def test_a_retry_rule_is_changed_and_restored(site: Site, boss: Browser) -> None:
     assert "换通道重试，最多 2 次" in await boss.get("/routes/retries")
     form = {"how": "other", "tries": "3", "first": "2", "most": "1", "deadline": "60"}
     await boss.refused("/routes/retries/channel/otp", form, "不能小于首次等待")

@@ -9,8 +9,9 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
+from browsing import shows
 from portal_site import Site
-from visiting import acting, actions, all_entered, entered, shows
+from visits import acting, actions, all_signed_in, signed_in
 from wizard_steps import draft_in, fields, looked_at, submitted
 
 from smsgw.core.ids import CHINA
@@ -36,7 +37,7 @@ async def template(site: Site) -> int:
 
 async def test_a_scenario_is_made_changed_copied_and_stopped(site: Site) -> None:
     id_ = await template(site)
-    async with all_entered(site, "boss", "clerk") as (boss, clerk):
+    async with all_signed_in(site, "boss", "clerk") as (boss, clerk):
         form = {"account": str(site.accounts["hall"]), "name": "登录验证", "type": "otp", "template": str(id_)}
         wrong = await boss.post("/scenarios/-/new", form | {"windows1_from": "8", "windows1_days": "1"})
         assert (boss.status, "每个时段须有开始和结束时刻" in wrong, 'value="8"' in wrong) == (422, True, True)
@@ -60,14 +61,14 @@ async def test_a_scenario_is_made_changed_copied_and_stopped(site: Site) -> None
         stop = {"id": place.rpartition("/")[2], "confirmed": "1"}
         await boss.post("/scenarios/-/do/stop", stop)
         assert "已停用" in await boss.get(place)
-    assert await actions(site, "scenario.%") == ["scenario.add", "scenario.set", "scenario.stop"]
+    assert await actions(site, "scenario.") == ["scenario.add", "scenario.set", "scenario.stop"]
 
 
 async def test_what_a_scenario_has_is_what_is_sent(site: Site) -> None:
     id_ = await template(site)
     terms = Terms("登录验证", MessageType.OTP, "", id_, "7", 30, note="登录用")
     scenario = await service.add(acting(site), site.accounts["hall"], terms)
-    async with entered(site, "clerk") as clerk:
+    async with signed_in(site, "clerk") as clerk:
         page = html.unescape(await clerk.get(f"/send?scenario={scenario}"))
         shows(page, "登录用", f"#{id_} {TEXT}")
         made = fields(site, page, scenario=str(scenario), type="marketing", content="别的内容", template="")
@@ -86,7 +87,7 @@ async def test_what_a_scenario_has_is_what_is_sent(site: Site) -> None:
 
 
 async def test_a_chain_is_part_of_a_scenario_and_of_what_is_sent(site: Site) -> None:
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         form = {"account": str(site.accounts["hall"]), "name": "通知", "type": "notice", "hop2_content": "第二次",
                 "hop2_when": "failed", "fallback_minutes": "90"}  # fmt: skip
         wrong = await boss.post("/scenarios/-/new", form | {"hop2_content": "{姓名}您好"})
@@ -113,7 +114,7 @@ async def test_a_chain_is_part_of_a_scenario_and_of_what_is_sent(site: Site) -> 
 
 async def test_a_draft_whose_scenario_was_stopped_is_not_sent(site: Site) -> None:
     scenario = await service.add(acting(site), site.accounts["hall"], Terms("通知", MessageType.NOTICE))
-    async with entered(site, "clerk") as clerk:
+    async with signed_in(site, "clerk") as clerk:
         page = await clerk.get(f"/send?scenario={scenario}")
         await clerk.post("/send", fields(site, page, scenario=str(scenario)))
         draft = draft_in(clerk.path)
@@ -131,7 +132,7 @@ async def test_picking_one_fills_the_form_and_another_departments_is_none(site: 
     terms = Terms("通知", MessageType.MARKETING, "测试")
     own = await service.add(acting(site), site.accounts["hall"], terms)
     foreign = await service.add(acting(site), site.accounts["clinic"], Terms("诊所", MessageType.NOTICE))
-    async with entered(site, "clerk") as clerk:
+    async with signed_in(site, "clerk") as clerk:
         page = await clerk.get("/send")
         assert "诊所" not in page
         picked = html.unescape(await clerk.post("/send", fields(site, page, scenario=str(own)) | {"pick": "1"}))
@@ -143,7 +144,7 @@ async def test_picking_one_fills_the_form_and_another_departments_is_none(site: 
 
 async def test_a_draft_and_a_task_become_a_scenario_for_who_may_make_one(site: Site) -> None:
     assert await service.add(acting(site), site.accounts["clinic"], Terms("诊所", MessageType.NOTICE))
-    async with all_entered(site, "boss", "clerk") as (boss, clerk):
+    async with all_signed_in(site, "boss", "clerk") as (boss, clerk):
         page = await boss.get("/send")
         await boss.post("/send", fields(site, page, subject="窗口提醒", sign="测试"))
         draft = draft_in(boss.path)

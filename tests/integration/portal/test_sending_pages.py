@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
+from browsing import Browser, shows
 from portal_site import Site
-from visiting import Visitor, acting, add_role, entered, shows, submitted
+from visits import acting, add_role, signed_in, submitted
 
 from smsgw.core.actor import ActorLabel, ScopeKind
 from smsgw.core.ids import CHINA, first_id
@@ -43,8 +44,8 @@ async def site(site: Site) -> Site:
 
 
 @pytest_asyncio.fixture
-async def boss(site: Site) -> AsyncIterator[Visitor]:
-    async with entered(site, "boss") as person:
+async def boss(site: Site) -> AsyncIterator[Browser]:
+    async with signed_in(site, "boss") as person:
         yield person
 
 
@@ -73,7 +74,7 @@ async def actions(site: Site, prefix: str) -> list[tuple[str, str, str]]:
     return [(row["actor"], row["action"], row["object"]) for row in found]
 
 
-async def test_what_is_passed_is_sent_and_what_is_rejected_never_leaves(site: Site, boss: Visitor) -> None:
+async def test_what_is_passed_is_sent_and_what_is_rejected_never_leaves(site: Site, boss: Browser) -> None:
     first, second, third = [await held(site, "hall") for _ in range(3)]
     before = await site.db.fetchval("SELECT balance FROM account WHERE id = $1", site.accounts["hall"])
     page = await boss.get("/review")
@@ -109,7 +110,7 @@ async def test_what_is_passed_is_sent_and_what_is_rejected_never_leaves(site: Si
 
 async def test_nobody_decides_about_what_is_their_own(site: Site) -> None:
     own, other = await held(site, "hall", "hall-op"), await held(site, "hall")
-    async with entered(site, "hall-op") as clerk:
+    async with signed_in(site, "hall-op") as clerk:
         page = await clerk.get("/review")
         assert shown(page, "/review") == [own, other]
         assert f'value="{own}"' not in page, "it has neither box nor buttons"
@@ -124,7 +125,7 @@ async def test_nobody_decides_about_what_is_their_own(site: Site) -> None:
         assert await states(site, own) == {PartState.HELD}
 
 
-async def test_sensitive_words_are_marked_where_they_stand(site: Site, boss: Visitor) -> None:
+async def test_sensitive_words_are_marked_where_they_stand(site: Site, boss: Browser) -> None:
     now = site.snapshots.current.policies
     words = WordFilter([Word("贷款", "金融", Action.REVIEW)])
     site.snapshots.change(policies=replace(now, words=words, _known={}))
@@ -138,7 +139,7 @@ async def test_sensitive_words_are_marked_where_they_stand(site: Site, boss: Vis
         assert "敏感词" not in page
 
 
-async def test_an_unchanged_queue_is_no_news(site: Site, boss: Visitor) -> None:
+async def test_an_unchanged_queue_is_no_news(site: Site, boss: Browser) -> None:
     await held(site, "hall")
     await boss.get("/review/-/rows", headers={"HX-Request": "true"})
     have = boss.headers["X-Piece"]
@@ -165,7 +166,7 @@ async def test_rows_without_a_message_are_listed_for_who_may_see_their_task(site
     async with site.db.transaction() as connection:
         rows = [(id_, 0, at, None, "1390013", "NUMBER_INVALID", "", None) for id_ in (mine, foreign) for at in (7, 8)]
         await tasks.add_rows(connection, (), rows)
-    async with entered(site, "hall-op") as clerk:
+    async with signed_in(site, "hall-op") as clerk:
         page = await clerk.get(f"/tasks/problems?task={mine}")
         assert page.count(CODE) == 2
         assert '<a href="/tasks">发送任务</a>' in page, "the way back from a list below a menu entry"
@@ -181,7 +182,7 @@ async def test_a_month_whose_last_week_shows_a_task_is_not_called_empty(site: Si
     while after.weekday() == 0:  # its first day stands in the calendar of the month before only within a week
         first, after = after, (after + timedelta(days=32)).replace(day=1)
     task = await planned(site, "hall")
-    async with entered(site, "hall-op") as clerk:
+    async with signed_in(site, "hall-op") as clerk:
         await site.db.execute("UPDATE task SET send_at = $2, next_at = $2 WHERE id = $1", task, after)
         page = await clerk.get(f"/scheduled/calendar?month={first:%Y-%m}")
         shows(page, f'href="/scheduled/{task}"', no="本月没有定时发送")
@@ -195,7 +196,7 @@ async def state(site: Site, task: int) -> str:
     return str(await site.db.fetchval("SELECT state FROM task WHERE id = $1", task))
 
 
-async def test_a_task_is_paused_resumed_moved_and_cancelled_from_its_page(site: Site, boss: Visitor) -> None:
+async def test_a_task_is_paused_resumed_moved_and_cancelled_from_its_page(site: Site, boss: Browser) -> None:
     task = await planned(site, "hall")
     assert shown(await boss.get("/tasks"), "/tasks") == [task]
     assert shown(await boss.get("/scheduled"), "/scheduled") == [task]
@@ -227,7 +228,7 @@ async def test_a_task_is_paused_resumed_moved_and_cancelled_from_its_page(site: 
     assert ("boss", "tasks.open", f"tasks/{task}") in await actions(site, "tasks.")
 
 
-async def test_what_comes_round_stays_in_the_list_after_its_first_run(site: Site, boss: Visitor) -> None:
+async def test_what_comes_round_stays_in_the_list_after_its_first_run(site: Site, boss: Browser) -> None:
     task = await planned(site, "hall")
     again = {"every": "week", "at": ["09:30"], "on": [1, 4], "until": "2027-03-01T23:59:00+08:00"}
     await site.db.execute("UPDATE task SET recurring = $2, run = 1, state = 'sent', send_at = NULL WHERE id = $1",
@@ -244,7 +245,7 @@ async def test_what_comes_round_stays_in_the_list_after_its_first_run(site: Site
     assert not shown(await boss.get("/scheduled"), "/scheduled")
 
 
-async def test_a_scheduled_one_begins_now_when_somebody_says_so(site: Site, boss: Visitor) -> None:
+async def test_a_scheduled_one_begins_now_when_somebody_says_so(site: Site, boss: Browser) -> None:
     task = await planned(site, "hall")
     assert "立即开始" in await boss.get(f"/scheduled/{task}")
     assert "1 个任务立即开始，共有 3 个号码" in await boss.post("/scheduled/-/effect/now", {"id": str(task)})
@@ -265,7 +266,7 @@ async def test_who_may_send_begins_where_there_is_nothing_yet(site: Site) -> Non
         ("maker", [_P.MESSAGE_SEND, _P.ACCOUNT_VIEW, _P.ACCOUNT_EDIT], {"/send": [], "/custom": []}),
     ):
         await add_role(site, role, [_P.TASK_VIEW, *more], people=[f"new-{role}"])
-        async with entered(site, f"new-{role}") as person:
+        async with signed_in(site, f"new-{role}") as person:
             assert {path: button.findall(await person.get(path)) for path in wanted} == wanted, role
             if role == "maker":
                 page = await person.get("/accounts")
@@ -278,7 +279,7 @@ async def test_tasks_of_others_are_not_there(site: Site) -> None:
     await add_role(site, "writer", [_P.TASK_VIEW, _P.TASK_EDIT], ScopeKind.OWN, people={"hall-own": "hall"})
     own = await planned(site, "hall", "hall-own")
     for login, seen in (("hall-op", {mine, own}), ("hall-own", {own})):
-        async with entered(site, login) as person:
+        async with signed_in(site, login) as person:
             for path in ("/tasks", "/scheduled"):
                 assert set(shown(await person.get(path), path)) == seen, login
                 for id_ in {mine, foreign, own} - seen:
@@ -287,7 +288,7 @@ async def test_tasks_of_others_are_not_there(site: Site) -> None:
             for id_ in {mine, foreign, own} - seen:
                 assert await person.status_of(f"/scheduled/{id_}/time") == 404
     assert {await state(site, id_) for id_ in (mine, foreign, own)} == {"scheduled"}
-    async with entered(site, "hall-own") as person:
+    async with signed_in(site, "hall-own") as person:
         await person.post("/tasks/-/do/cancel", {"id": str(own)})
     assert await state(site, own) == "cancelled"
 
@@ -315,7 +316,7 @@ async def test_rules_say_what_they_would_have_held_and_then_hold_it(site: Site) 
     found = await rules.outcome(site.db, site.snapshots.current, rules.Place(0, ""), over, tomorrow)
     assert (found.messages, found.held) == (6, 2)
 
-    async with Visitor(site) as boss, Visitor(site) as clerk:
+    async with Browser(site) as boss, Browser(site) as clerk:
         await boss.login("boss")
         assert 'href="/review/rules"' in await boss.get("/review")
         assert f'href="/review/rules/{hall}/notice"' in html.unescape(await boss.get("/review/rules"))
@@ -351,7 +352,7 @@ async def test_a_kind_is_sent_in_several_spans_of_its_days(site: Site) -> None:
     spans = [("windows1_from", "09:00"), ("windows1_to", "11:30"), ("windows2_from", "14:00"), ("windows2_to", "17:00"),
              *((f"windows{n}_days", str(day)) for n in (1, 2) for day in range(1, 6))]  # fmt: skip
 
-    async def sent(browser: Visitor, **more: str) -> str:
+    async def sent(browser: Browser, **more: str) -> str:
         return html.unescape(await browser.post(path, [*spans, *more.items()]))
 
     async def put() -> dict[str, str]:
@@ -364,7 +365,7 @@ async def test_a_kind_is_sent_in_several_spans_of_its_days(site: Site) -> None:
     of_batch = "SELECT id FROM message WHERE batch_id = $2"
     await site.db.execute(f"UPDATE part SET id = id - $1 WHERE id IN ({of_batch})", by, batch)  # noqa: S608
     await site.db.execute("UPDATE message SET id = id - $1 WHERE batch_id = $2", by, batch)
-    async with Visitor(site) as boss, Visitor(site) as clerk:
+    async with Browser(site) as boss, Browser(site) as clerk:
         await boss.login("boss")
         await boss.get(path)
         asked = await sent(boss)
@@ -386,7 +387,7 @@ async def test_a_kind_is_sent_in_several_spans_of_its_days(site: Site) -> None:
         assert await clerk.status_of(path) == 403
 
 
-async def test_how_long_somebody_waits_is_told_and_red_when_it_is_too_long(site: Site, boss: Visitor) -> None:
+async def test_how_long_somebody_waits_is_told_and_red_when_it_is_too_long(site: Site, boss: Browser) -> None:
     new, old = await held(site, "hall"), await held(site, "hall")
     await site.db.execute("UPDATE review SET created_at = now() - interval '31 minutes' WHERE batch_id = $1", old)
     page = await boss.get("/review")
@@ -398,7 +399,7 @@ async def test_how_long_somebody_waits_is_told_and_red_when_it_is_too_long(site:
     assert new
 
 
-async def test_a_reviewer_sees_the_nearest_template_and_the_risks(site: Site, boss: Visitor) -> None:
+async def test_a_reviewer_sees_the_nearest_template_and_the_risks(site: Site, boss: Browser) -> None:
     text = "关于{事项}的通知，请到{地点}窗口办理"
     forms = {"事项": Variable(), "地点": Variable()}
     template = Template(7, site.accounts["hall"], "notice", text, forms, state=Review.APPROVED)

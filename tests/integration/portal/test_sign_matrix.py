@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from browsing import Browser, shows
 from changes import by_test
 from databases import change
 from portal_site import Site, with_keeper
-from visiting import Visitor, actions, entered, shows
+from visits import actions, signed_in
 
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
@@ -47,7 +48,7 @@ async def test_each_answer_of_a_carrier_has_its_number_and_its_end(site: Site) -
     id_ = await signed(site, "hall", "政务大厅")
     form = {"carriers": ["CMCC", "CUCC"], "registration": "registered", "code": "YD-2026-7", "note": "",
             "answered_on": "2099-01-01", "until_day": "2020-01-01"}  # fmt: skip
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         await boss.refused(f"/signs/{id_}/register", form, "不能晚于今天", "须为今天或以后的日期")
         form |= {"answered_on": "2026-03-04", "until_day": "2099-12-31"}
         await boss.post(f"/signs/{id_}/register", form | {"confirmed": "1"})
@@ -94,14 +95,14 @@ async def test_cells_are_found_by_state_and_by_their_end(site: Site) -> None:
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 
 
-async def bring(browser: Visitor, sign: int, name: str, content: bytes, **fields: str) -> str:
+async def bring(browser: Browser, sign: int, name: str, content: bytes, **fields: str) -> str:
     said = {"kind": "license", "carrier": ""} | fields
-    return html.unescape(await browser.brings(f"/signs/{sign}/proofs", content, name, **said))
+    return html.unescape(await browser.send_file(f"/signs/{sign}/proofs", content, name, **said))
 
 
 async def test_documents_are_brought_looked_at_and_taken_away(site: Site) -> None:
     id_, _other = await signed(site, "hall", "政务大厅"), await signed(site, "clinic", "门诊部")
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         assert "还没有材料" in await boss.get(f"/signs/{id_}/proofs")
         page = await bring(boss, id_, "../../执照<b>.png", PNG)
         assert (boss.status, "执照<b>.png" in page, "营业执照" in page) == (200, True, True)
@@ -127,7 +128,7 @@ async def test_documents_are_brought_looked_at_and_taken_away(site: Site) -> Non
         await boss.post(f"/signs/proofs/{brought[0].id}/remove", {"confirmed": "1"})
         assert boss.path == f"/signs/{id_}/proofs"
     assert [one.id for one in await proofs.DOCUMENTS.of(site.db, id_, accounts=None)] == [brought[1].id]
-    assert await actions(site, "sign.proof%") == ["sign.proof", "sign.proof", "sign.proof_read", "sign.proof_read",
+    assert await actions(site, "sign.proof") == ["sign.proof", "sign.proof", "sign.proof_read", "sign.proof_read",
                                                   "sign.proof_remove"]  # fmt: skip
 
 
@@ -155,7 +156,7 @@ async def test_what_cannot_have_a_document_stores_none(site: Site) -> None:
 
 async def test_a_document_outlives_the_sweep_as_long_as_it_is_meant(site: Site) -> None:
     id_ = await signed(site, "hall", "政务大厅")
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         for name in ("甲.png", "乙.png"):
             await bring(boss, id_, name, PNG + name.encode())
         kept, gone = await proofs.DOCUMENTS.of(site.db, id_, accounts=None)
@@ -194,7 +195,7 @@ async def test_people_are_reminded_once_at_each_distance(site: Site) -> None:
     (finding,) = await Reminders(site.db).findings()
     assert (finding.kind, finding.object) == ("sign_over", "account/hall")
     assert "政务大厅" in str(finding.detail)
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         shows(html.unescape(await boss.get("/notices")), "签名或其报备已过期", "【政务大厅】在中国移动、中国联通的报备")
         await service.stop(by_test(site.db), SIGN, id_, stopped=True)
     assert not await Reminders(site.db).findings()

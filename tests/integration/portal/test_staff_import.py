@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 import xlsxwriter
+from browsing import Browser
 from portal_site import Site
-from visiting import Visitor, acting, cells, entered
+from visits import acting, signed_in
 
 from smsgw.core.actor import ScopeKind
 from smsgw.core.permissions import Permission
@@ -26,13 +27,13 @@ pytestmark = pytest.mark.staff(boss="super")
 
 
 @pytest_asyncio.fixture
-async def boss(site: Site) -> AsyncIterator[Visitor]:
-    async with entered(site, "boss") as browser:
+async def boss(site: Site) -> AsyncIterator[Browser]:
+    async with signed_in(site, "boss") as browser:
         yield browser
 
 
-async def upload(browser: Visitor, octets: bytes, name: str = "staff.csv") -> str:
-    return await browser.brings("/staff/-/import", octets, name)
+async def upload(browser: Browser, octets: bytes, name: str = "staff.csv") -> str:
+    return await browser.send_file("/staff/-/import", octets, name)
 
 
 def chosen(page: str) -> dict[str, str]:
@@ -41,7 +42,7 @@ def chosen(page: str) -> dict[str, str]:
     return {key: m[1] for key, body in selects if (m := re.search(r'value="(\d+)" selected', body))}
 
 
-async def bring(browser: Visitor, octets: bytes, **fields: str) -> str:
+async def bring(browser: Browser, octets: bytes, **fields: str) -> str:
     """Upload, take the columns as guessed, wait for the job; its page."""
     page = await upload(browser, octets)
     assert browser.status == 200, page
@@ -49,8 +50,8 @@ async def bring(browser: Visitor, octets: bytes, **fields: str) -> str:
     return await browser.job_done(browser.path)
 
 
-async def results(browser: Visitor) -> list[list[str]]:
-    rows = cells(await browser.octets(f"/staff/-/import/{browser.path.rpartition('/')[2]}/result"))[1:]
+async def results(browser: Browser) -> list[list[str]]:
+    rows = (await browser.table_at(f"/staff/-/import/{browser.path.rpartition('/')[2]}/result"))[1:]
     assert browser.headers["Cache-Control"] == "no-store"
     return rows
 
@@ -59,7 +60,7 @@ def table(*rows: str) -> bytes:
     return (HEAD + "\n".join(rows) + "\n").encode("gb18030")
 
 
-async def test_people_come_in_once_with_departments_roles_and_first_passwords(site: Site, boss: Visitor) -> None:
+async def test_people_come_in_once_with_departments_roles_and_first_passwords(site: Site, boss: Browser) -> None:
     await org.add_department(acting(site), "市局")
     octets = table("王一,wang1,13800138001,市局/办公室,操作员", "李二,li2,,市局,operator",
                    '=cmd,"=cmd|x",138,市局,操作员', "赵三,zhao3,,,没有的角色", "钱四,,,市局,操作员")  # fmt: skip
@@ -84,9 +85,9 @@ async def test_people_come_in_once_with_departments_roles_and_first_passwords(si
 
     # The first passwords: told as a file, good once, not told for who has come in.
     assert "文件含 2 名" in await boss.get(f"/staff/-/import/{job.rpartition('/')[2]}/passwords")
-    passwords = {row[0]: row[2] for row in cells(await boss.octets(boss.path, {"confirmed": "1"}))[1:]}
+    passwords = {row[0]: row[2] for row in (await boss.table_at(boss.path, {"confirmed": "1"}))[1:]}
     assert sorted(passwords) == ["li2", "wang1"]
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         await browser.login("wang1", passwords["wang1"])
         assert browser.path.startswith("/password"), "to be changed first"
     assert "文件含 1 名" in await boss.get(f"/staff/-/import/{job.rpartition('/')[2]}/passwords")
@@ -112,7 +113,7 @@ async def test_nobody_gets_by_a_table_what_the_importer_could_not_give(site: Sit
     await org.add_role(change, "clerk", "科员", {P.HOME_VIEW, P.MESSAGE_VIEW}, ScopeKind.BELOW)
     await site.add_staff("chief", "chief")
     await org.set_person(change, "chief", {"department_id": own})
-    async with entered(site, "chief") as browser:
+    async with signed_in(site, "chief") as browser:
         rows = ("甲,a1,,一科,科员", "乙,b1,,二科,科员", "丙,c1,,一科,平台超管", "丁,d1,,,科员")
         octets = table(*rows, "戊,e1,,一科/新科,科员")
         await bring(browser, octets, make_departments="1")
@@ -121,9 +122,9 @@ async def test_nobody_gets_by_a_table_what_the_importer_could_not_give(site: Sit
         assert await site.db.fetchval("SELECT count(*) FROM department") == 2
 
 
-async def first_passwords(browser: Visitor, job: str) -> list[str]:
+async def first_passwords(browser: Browser, job: str) -> list[str]:
     """The logins whose first passwords are told."""
-    rows = cells(await browser.octets(f"/staff/-/import/{job}/passwords", {"confirmed": "1"}))
+    rows = (await browser.table_at(f"/staff/-/import/{job}/passwords", {"confirmed": "1"}))
     assert browser.headers["Content-Type"].startswith("text/csv")
     return [row[0] for row in rows[1:]]
 
@@ -138,7 +139,7 @@ async def test_first_passwords_are_not_told_of_who_has_more_by_now(site: Site) -
     await org.add_role(change, "scribe", "书记", {P.HOME_VIEW, P.PERSON_EDIT}, ScopeKind.BELOW)
     await site.add_staff("chief", "chief")
     await org.set_person(change, "chief", {"department_id": own})
-    async with entered(site, "chief") as browser:
+    async with signed_in(site, "chief") as browser:
         rows = [f"某,u{n},,一科,{role}" for n, role in enumerate(("科员", "科员", "书记"))]
         await org.grant(change, "chief", ["chief", "scribe"])
         await bring(browser, table(*rows))
@@ -151,7 +152,7 @@ async def test_first_passwords_are_not_told_of_who_has_more_by_now(site: Site) -
         assert await first_passwords(browser, job) == ["u2"]
 
 
-async def test_cells_that_no_form_would_take_are_told_line_by_line(site: Site, boss: Visitor) -> None:
+async def test_cells_that_no_form_would_take_are_told_line_by_line(site: Site, boss: Browser) -> None:
     """A workbook can spell what neither the database nor a list has a place for."""
     file = io.BytesIO()
     with xlsxwriter.Workbook(file, {"in_memory": True}) as book:
@@ -174,7 +175,7 @@ async def test_cells_that_no_form_would_take_are_told_line_by_line(site: Site, b
 
 
 async def test_one_person_does_not_fill_the_room_for_files(
-    site: Site, boss: Visitor, monkeypatch: pytest.MonkeyPatch
+    site: Site, boss: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sheets, "MOST_KEPT", 1)
     await site.add_staff("other", "super")
@@ -184,12 +185,12 @@ async def test_one_person_does_not_fill_the_room_for_files(
     assert boss.status == 422
     assert "尚未到期" in page
     assert await site.db.fetchval("SELECT count(*) FROM file") == 1
-    async with entered(site, "other") as browser:
+    async with signed_in(site, "other") as browser:
         await upload(browser, table("王一,wang1,,,"))
         assert browser.status == 200
 
 
-async def test_what_cannot_be_used_is_said_at_once(site: Site, boss: Visitor) -> None:
+async def test_what_cannot_be_used_is_said_at_once(site: Site, boss: Browser) -> None:
     page = await upload(boss, b"")
     assert boss.status == 422
     assert "文件为空" in page
@@ -206,7 +207,7 @@ async def test_what_cannot_be_used_is_said_at_once(site: Site, boss: Visitor) ->
     assert await site.db.fetchval("SELECT count(*) FROM file") == 1, "only what can be used is kept"
 
 
-async def test_an_import_that_is_cut_off_goes_on_where_it_was(site: Site, boss: Visitor) -> None:
+async def test_an_import_that_is_cut_off_goes_on_where_it_was(site: Site, boss: Browser) -> None:
     """A line that was written down is not done again, whatever the job's run."""
     page = await upload(boss, table("王一,wang1,,,操作员", "李二,li2,,,操作员"))
     fields = chosen(page)

@@ -18,13 +18,13 @@ import pypdfium2
 import pytest
 import pytest_asyncio
 from aiosmtpd.smtp import AuthResult
-from browsing import send
+from browsing import Browser, lacks, send, shows
 from certificates import HERE, Authority
 from days import this_month, today
 from following import follow
 from portal_site import Site, by_test
 from post import Post, serving
-from visiting import Visitor, add_role, entered, lacks, page_for, shows
+from visits import add_role, page_for, signed_in
 
 from smsgw.admin import statement_pdf
 from smsgw.admin.i18n import teller
@@ -77,8 +77,8 @@ async def site(site: Site) -> Site:
 
 
 @pytest_asyncio.fixture
-async def boss(site: Site) -> AsyncIterator[Visitor]:
-    async with entered(site, "boss") as person:
+async def boss(site: Site) -> AsyncIterator[Browser]:
+    async with signed_in(site, "boss") as person:
         yield person
 
 
@@ -94,7 +94,7 @@ def holds_all(text: str) -> None:
           "是全平台所有账号当天收到的回执")  # fmt: skip
 
 
-async def test_it_is_taken_away_by_right_with_all_that_it_says_and_entered(site: Site, boss: Visitor) -> None:
+async def test_it_is_taken_away_by_right_with_all_that_it_says_and_entered(site: Site, boss: Browser) -> None:
     form = {"month": f"{this_month():%Y-%m}", "account": str(site.accounts["hall"]), "reason": "季度核对"}
     assert "下载 PDF" in await boss.get("/statements")
     await boss.refused("/statements/-/pdf", form | {"reason": ""})
@@ -106,14 +106,14 @@ async def test_it_is_taken_away_by_right_with_all_that_it_says_and_entered(site:
     entry = await site.db.fetchrow(taken)
     assert (entry["actor"], entry["object"]) == ("boss", f"account/{site.accounts['hall']}")
     assert "季度核对" in entry["after"]
-    async with entered(site, "clinic-op") as other:
+    async with signed_in(site, "clinic-op") as other:
         assert await other.status_of("/statements/-/pdf", form) == 422, "not the person's account"
-    async with entered(site, "hall-op") as looker:
+    async with signed_in(site, "hall-op") as looker:
         assert "下载 PDF" not in await looker.get("/statements")
         assert await looker.status_of("/statements/-/pdf") == 403
 
 
-async def test_the_ledger_comes_to_the_bill_to_the_fen(site: Site, boss: Visitor) -> None:
+async def test_the_ledger_comes_to_the_bill_to_the_fen(site: Site, boss: Browser) -> None:
     """Of what failed the price was promised back, of what never went out it is; a message of another account is not in
     it, and who may not see balances sees no money."""
     hall = site.accounts["hall"]
@@ -153,7 +153,7 @@ async def test_who_may_not_see_balances_takes_a_statement_without_money(site: Si
     form = {"month": f"{this_month():%Y-%m}", "account": str(site.accounts["clinic"]), "reason": "季度核对"}
     texts = []
     for name in ("clinic-op", "boss"):
-        async with entered(site, name) as one:
+        async with signed_in(site, name) as one:
             texts.append(re.sub(r"\s+", "", read(await one.octets("/statements/-/pdf", form))))
     without, with_money = texts
     shows(without, "净计费", "条数按账本入账日期统计", no=["0.0385", "单价", "金额", "元"])
@@ -201,7 +201,7 @@ async def states(site: Site) -> dict[str, tuple[str, int]]:
     return {row["receiver"]: (row["state"], row["tries"]) for row in rows}
 
 
-async def test_each_receiver_gets_a_months_statement_once(site: Site, boss: Visitor, post: Post) -> None:
+async def test_each_receiver_gets_a_months_statement_once(site: Site, boss: Browser, post: Post) -> None:
     await named(site, "a@buyer.example.org", "b@buyer.example.org")
     clock = Clock(due() - timedelta(days=1))
     nodes = [mailing(site, post.config, clock) for _ in range(3)]
@@ -228,7 +228,7 @@ async def test_each_receiver_gets_a_months_statement_once(site: Site, boss: Visi
 
 
 async def test_what_was_not_taken_is_sent_again_and_what_is_refused_says_why(
-    site: Site, boss: Visitor, post: Post
+    site: Site, boss: Browser, post: Post
 ) -> None:
     await named(site, "late@buyer.example.org", "gone@buyer.example.org")
     post.answers = {"rcpt late@buyer.example.org": ["451 4.7.1 come later"] * 2,
@@ -311,7 +311,7 @@ async def test_who_is_named_later_gets_no_month_that_was_over_by_then(
     assert [receiver for receiver, _ in post.got] == ["a@buyer.example.org"], "the other was away in between"
 
 
-async def test_a_receiver_who_was_removed_gets_nothing_that_waits(site: Site, boss: Visitor, post: Post) -> None:
+async def test_a_receiver_who_was_removed_gets_nothing_that_waits(site: Site, boss: Browser, post: Post) -> None:
     stays, gone, late = (f"{name}@buyer.example.org" for name in ("stays", "gone", "late"))
     await named(site, stays, gone, late)
     post.answers = {f"rcpt {one}": ["451 4.7.1 come later"] for one in (stays, gone, late)}
@@ -409,7 +409,7 @@ async def test_a_server_is_known_by_its_certificate_and_knows_who_sends(
 
 
 async def test_sending_again_says_how_many_it_will_send_and_how_many_it_will_not(
-    site: Site, boss: Visitor, post: Post
+    site: Site, boss: Browser, post: Post
 ) -> None:
     await named(site, "a@buyer.example.org", "gone@buyer.example.org", "bad@buyer.example.org")
     post.answers = {"rcpt bad@buyer.example.org": ["550 5.1.1 no such person"]}
@@ -439,7 +439,7 @@ async def test_a_mail_shows_the_platforms_name_and_whose_it_is(site: Site, post:
 
 
 async def test_receivers_are_named_on_their_page_and_a_month_that_was_over_is_not_theirs(
-    site: Site, boss: Visitor, post: Post
+    site: Site, boss: Browser, post: Post
 ) -> None:
     hall = site.accounts["hall"]
     form = {"account": str(hall), "language": "en", "reason": "合同约定"}
@@ -471,7 +471,7 @@ async def test_who_may_not_take_a_statement_away_names_nobody_who_gets_it(site: 
     await site.add_staff("machine", "sysadmin")
     form = {"emails": "mine@example.net", "language": "zh", "reason": "自用"}
     for n, login in enumerate(("machine", "lacks-0", "lacks-1", "lacks-2")):
-        async with entered(site, login) as one:
+        async with signed_in(site, login) as one:
             for path in (f"/statements/receivers/{hall}/edit", "/statements/receivers/-/new"):
                 assert await one.status_of(path) == 403, (login, path)
                 assert await one.status_of(path, form | {"account": str(hall)}) == 403, (login, path)
@@ -481,6 +481,6 @@ async def test_who_may_not_take_a_statement_away_names_nobody_who_gets_it(site: 
     assert await site.db.fetchval("SELECT emails FROM statement_receiver") == ["own@buyer.example.org"]
     await site.db.execute("DELETE FROM statement_receiver")
     for login, times in (("lacks-0", 0), ("boss", 2)):  # in the head, and where there are no rows
-        async with entered(site, login) as one:
+        async with signed_in(site, login) as one:
             page = await one.get("/statements/receivers")
             assert page.count('href="/statements/receivers/-/new"') == times, login

@@ -10,9 +10,10 @@ from collections.abc import AsyncIterator, Mapping
 import aiohttp
 import pytest
 import pytest_asyncio
+from browsing import Browser, shows
 from portal_site import PASSWORD, Site
 from portal_walk import an_address, shape
-from visiting import Visitor, entered, shows, submitted
+from visits import signed_in, submitted
 
 from smsgw.admin import app, rights
 from smsgw.admin.proving import ASKS
@@ -43,8 +44,8 @@ pytestmark = [pytest.mark.site(proven=False), pytest.mark.staff(boss="super")]
 
 
 @pytest_asyncio.fixture
-async def boss(site: Site) -> AsyncIterator[Visitor]:
-    async with entered(site, "boss") as person:
+async def boss(site: Site) -> AsyncIterator[Browser]:
+    async with signed_in(site, "boss") as person:
         yield person
 
 
@@ -54,7 +55,7 @@ async def grown_old(site: Site) -> None:
                           "factor_at = factor_at - interval '11 minutes'")  # fmt: skip
 
 
-async def bound(site: Site, browser: Visitor) -> bytes:
+async def bound(site: Site, browser: Browser) -> bytes:
     """An app is bound; its secret."""
     page = await browser.post("/me/app", {})
     found = re.search(r'<code class="secret">([A-Z2-7 ]+)</code>', page)
@@ -94,7 +95,7 @@ def test_no_page_can_forget_it() -> None:
             assert not route.passive, route
 
 
-async def test_every_dangerous_address_asks_and_does_nothing_before(site: Site, boss: Visitor) -> None:
+async def test_every_dangerous_address_asks_and_does_nothing_before(site: Site, boss: Browser) -> None:
     await boss.get("/me")
     await grown_old(site)
     before = await site.db.fetchval("SELECT count(*) FROM audit")
@@ -115,7 +116,7 @@ async def test_every_dangerous_address_asks_and_does_nothing_before(site: Site, 
     assert await site.db.fetchval("SELECT count(*) FROM audit") == before
 
 
-async def test_a_form_goes_on_after_the_proof_with_all_its_fields(site: Site, boss: Visitor) -> None:
+async def test_a_form_goes_on_after_the_proof_with_all_its_fields(site: Site, boss: Browser) -> None:
     page = await boss.get("/roles/-/new")
     assert boss.path.startswith("/proof")
     assert "您尚未绑定" in page
@@ -141,7 +142,7 @@ async def test_a_form_goes_on_after_the_proof_with_all_its_fields(site: Site, bo
     assert (row["name"], sorted(row["permissions"])) == ("窗口 <1>", ["home.view", "message.view"])
 
 
-async def test_a_download_leads_back_to_its_page(site: Site, boss: Visitor) -> None:
+async def test_a_download_leads_back_to_its_page(site: Site, boss: Browser) -> None:
     secret = await bound(site, boss)
     page = await boss.get("/exported/abc", headers={"Referer": f"{site.url}/jobs?kind=export"})
     await boss.post("/proof", hidden(page) | {"proof-shown": await code(site, secret)})
@@ -149,7 +150,7 @@ async def test_a_download_leads_back_to_its_page(site: Site, boss: Visitor) -> N
     assert await boss.status_of("/exported/abc") == 404, "there is no such file, and nothing is asked any more"
 
 
-async def test_a_dialog_asks_within_and_goes_on(site: Site, boss: Visitor) -> None:
+async def test_a_dialog_asks_within_and_goes_on(site: Site, boss: Browser) -> None:
     dialog = {"X-Dialog": "1"}
     secret = await bound(site, boss)
     page = await boss.get("/audit/-/export?time=7d", headers=dialog)
@@ -167,7 +168,7 @@ async def test_a_dialog_asks_within_and_goes_on(site: Site, boss: Visitor) -> No
     assert await site.db.fetchval("SELECT count(*) FROM job WHERE kind = 'export'") == 1
 
 
-async def test_what_the_first_run_makes_easy_is_so_until_something_is_delivered(site: Site, boss: Visitor) -> None:
+async def test_what_the_first_run_makes_easy_is_so_until_something_is_delivered(site: Site, boss: Browser) -> None:
     """Else a password would be enough for ever to point a channel elsewhere, or to give an account money."""
     easy = ("/setup/channel/new/cmpp30", f"/setup/channel/{site.channel_id}", "/setup/sign")
     for path in easy:
@@ -185,7 +186,7 @@ async def test_what_the_first_run_makes_easy_is_so_until_something_is_delivered(
         assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action LIKE 'channel.%'") == before
 
 
-async def test_the_address_to_go_on_to_is_ours(site: Site, boss: Visitor) -> None:
+async def test_the_address_to_go_on_to_is_ours(site: Site, boss: Browser) -> None:
     await grown_old(site)
     for elsewhere in ("//evil.example/x", "https://evil.example/", "/\\evil.example"):
         for kept in ({}, {"proof-kept": "1", "name": "x"}):
@@ -196,7 +197,7 @@ async def test_the_address_to_go_on_to_is_ours(site: Site, boss: Visitor) -> Non
                 assert response.headers["Location"] == "/"
 
 
-async def test_a_piece_and_a_field_do_not_become_the_page_that_asks(site: Site, boss: Visitor) -> None:
+async def test_a_piece_and_a_field_do_not_become_the_page_that_asks(site: Site, boss: Browser) -> None:
     page = {"HX-Request": "true", "HX-Current-URL": f"{site.url}/roles?name=x"}
     assert await boss.status_of("/roles/-/new", headers=page) == 401
     assert boss.headers["HX-Redirect"] == "/proof?next=%2Froles%3Fname%3Dx&strong=1"

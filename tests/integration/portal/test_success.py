@@ -12,11 +12,11 @@ from urllib.parse import urlencode
 import asyncpg
 import pytest
 import pytest_asyncio
-from browsing import send
+from browsing import lacks, send, shows
 from databases import owner
 from days import today
 from portal_site import SEALER, Site, by_test
-from visiting import add_role, entered, lacks, page_for, shows
+from visits import add_role, page_for, signed_in
 
 from smsgw.core.alarm_rules import Rules, Stored
 from smsgw.core.errors import Invalid
@@ -54,13 +54,13 @@ async def ended(site: Site) -> dict[str, int]:
     taken = await site.carrier_takes()
     await site.carrier_reports([one for one in taken if one[0] in {ids[key] for key in ("a", "b", "c", "clinic")}])
 
-    async def fails(code: str, cls: str, *parts: tuple[str, int]) -> None:
+    async def raises_code(code: str, cls: str, *parts: tuple[str, int]) -> None:
         chosen = [one for one in taken if one in [(ids[name], part) for name, part in parts]]
         await site.carrier_reports(chosen, PartState.UNDELIVERABLE, code, cls)
 
-    await fails("MK:0001", "EMPTY_NUMBER", ("gone", 1), ("both", 1), ("both", 2), ("mixed", 1))
-    await fails("DB:0106", "CHANNEL", ("down", 1), ("mixed", 2))
-    await fails("XX:0077/5", "UNKNOWN", ("coded", 1))
+    await raises_code("MK:0001", "EMPTY_NUMBER", ("gone", 1), ("both", 1), ("both", 2), ("mixed", 1))
+    await raises_code("DB:0106", "CHANNEL", ("down", 1), ("mixed", 2))
+    await raises_code("XX:0077/5", "UNKNOWN", ("coded", 1))
     return ids
 
 
@@ -78,7 +78,7 @@ RULES = {"EMPTY_NUMBER": "handset"}, {"XX:0077": "network"}
 async def test_both_figures_stand_with_their_version_and_lead_to_the_rows_left_out(site: Site) -> None:
     ids = await ended(site)
     await counted(site)
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         page = await boss.get("/reports/success?time=today")
         assert "44.44%" in page, "four of nine"
         assert "V1" not in page
@@ -104,7 +104,7 @@ async def test_both_figures_stand_with_their_version_and_lead_to_the_rows_left_o
             shows(await boss.get(f"/reports/success?time=today&group={group}"), "66.67%", "left_out=any")
         clinic = await boss.get(f"/reports/success?{urlencode({'time': 'today', 'account': site.accounts['clinic']})}")
         shows(clinic, "100.00%", no="44.44%")
-    async with entered(site, "hall-op") as counter:
+    async with signed_in(site, "hall-op") as counter:
         page = await counter.get("/reports/success?time=today")
         assert "37.50%" in page, "three of eight: the other account's is not the person's"
         lacks(page, "/records?", "/drain")
@@ -141,7 +141,7 @@ async def test_a_new_version_leaves_days_that_are_over_as_they_were(site: Site) 
 
 
 async def test_a_version_is_made_on_its_page_from_the_one_before(site: Site) -> None:
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         page = await boss.get("/reports/exclusions/-/new")
         assert re.search(r'name="class_EMPTY_NUMBER".*?value="handset" selected', page, re.DOTALL), "what is proposed"
         form = {"from_day": f"{today() + timedelta(days=1)}", "reason": "招标文件", "class_NETWORK": "network"}
@@ -252,7 +252,7 @@ async def test_traffic_moves_to_a_channel_of_the_pool_that_delivers_and_its_page
     await shifting.decide()
     await shifting.follow()
     assert (told.pop(), await shifting.findings()) == ({}, []), "it is off by default"
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         path = f"/channels/{site.channel_id}"
         assert "自动分流" not in await boss.get(path)
         site.snapshots.change(settings=Settings(success_shift=80))

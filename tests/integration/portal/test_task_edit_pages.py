@@ -10,8 +10,9 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from browsing import Browser
 from portal_site import Site
-from visiting import Visitor, entered
+from visits import signed_in
 from wizard_steps import begun, looked_at, submitted
 
 from smsgw.core.ids import CHINA
@@ -20,7 +21,7 @@ from smsgw.runtime import clock
 pytestmark = pytest.mark.staff(boss="super")
 
 
-async def planned(site: Site, browser: Visitor, **time: str) -> int:
+async def planned(site: Site, browser: Browser, **time: str) -> int:
     """A task to one number that waits for its time."""
     draft = await begun(site, browser)
     await browser.post(f"/send/{draft}/audience", {"source": "typed", "to": "13800138000"})
@@ -69,7 +70,7 @@ def shown(page: str) -> dict[str, str]:
 
 async def test_the_chain_of_a_task_is_edited_on_its_page(site: Site) -> None:
     at = clock.now().astimezone(CHINA) + timedelta(days=2)
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         task = await planned(site, boss, when="at", at=f"{at:%Y-%m-%dT%H:%M}")
         path = f"/scheduled/{task}/edit"
 
@@ -101,7 +102,7 @@ async def test_the_chain_of_a_task_is_edited_on_its_page(site: Site) -> None:
 
 
 async def test_a_task_that_comes_round_is_edited_and_its_next_runs_are_told(site: Site) -> None:
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         task = await planned(site, boss, when="again", every="day", every_at="09:00")
         await site.db.execute(
             "INSERT INTO task_run (task_id, run, due_at, rows, started_at, missed, fed, finished_at, content, sign) "
@@ -142,7 +143,7 @@ async def test_a_task_that_comes_round_is_edited_and_its_next_runs_are_told(site
 
 async def test_what_the_page_has_no_room_for_is_kept(site: Site) -> None:
     at = clock.now().astimezone(CHINA) + timedelta(days=2)
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         task = await planned(site, boss, when="at", at=f"{at:%Y-%m-%dT%H:%M}")
         spans = [{"from": "09:00:30", "to": "18:00:15"}]
         form = shown(await boss.get(f"/scheduled/{task}/edit"))

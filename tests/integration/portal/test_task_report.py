@@ -9,7 +9,7 @@ from html import unescape
 
 import pytest
 from portal_site import Site
-from visiting import entered, submitted, table_rows, taken_away
+from visits import signed_in, submitted, table_rows, taken_away
 
 from smsgw.core.actor import ActorLabel
 from smsgw.core.model import Origin
@@ -54,7 +54,7 @@ def table(page: str) -> dict[str, list[str]]:
 
 async def test_what_has_become_of_a_task_is_told_by_carrier_and_reason(site: Site) -> None:
     id_ = await sent(site)
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         assert f"/tasks/report?task={id_}" in await boss.get(f"/tasks/{id_}")
         page = await boss.get(f"/tasks/report?task={id_}")
         found = table(page)

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import pytest_asyncio
 from alarm_desk import PHONE, Desk
+from browsing import shows
 from portal_site import by_test
 from robots import HOOK_SECRET
 from test_inbound import send
-from visiting import acting_as, all_entered, page_for, shows
+from visits import acting_as, all_signed_in, page_for
 
 from smsgw.core.alarm_notes import Way
 from smsgw.core.errors import SmsgwError
@@ -41,7 +42,7 @@ async def one(desk: Desk, id_: int) -> Ticket:
 async def test_a_clerk_reports_a_message_and_is_answered(desk: Desk) -> None:
     site = desk.site
     message = await send(site, "hall", PHONE)
-    async with all_entered(site, "clerk", "ops") as (clerk, ops):
+    async with all_signed_in(site, "clerk", "ops") as (clerk, ops):
         assert f"/tickets/-/of/{message}" in await clerk.get(f"/records/{message}/problem")
         form = {"title": "群众没有收到", "said": f"号码 {PHONE} 没有收到，请查"}
         page = await clerk.post(f"/tickets/-/of/{message}", form)

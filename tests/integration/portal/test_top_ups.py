@@ -6,7 +6,7 @@ import re
 
 import pytest
 from portal_site import Site, by_test
-from visiting import entered, table_rows
+from visits import signed_in, table_rows
 
 from smsgw.platform.accounts import service as accounts
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.staff(boss="super")
 async def test_units_are_put_in_with_their_effect_told_and_stand_in_the_book(site: Site) -> None:
     hall, clinic = str(site.accounts["hall"]), str(site.accounts["clinic"])
     await accounts.edit(by_test(site.db), site.accounts["hall"], {"unit_price": "0.0385"})
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         form = {"account": hall, "units_change": "2,500", "note_why": "合同 2026-17"}
         assert "请填写不为 0 的条数" in await boss.post("/top-ups/-/new", form | {"units_change": "0"})
         told = await boss.post("/top-ups/-/new", form)

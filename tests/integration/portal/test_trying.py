@@ -15,9 +15,9 @@ import aiohttp
 import pytest
 import pytest_asyncio
 from aiohttp import web
+from browsing import Browser, shows
 from certificates import certified
 from demo_site import PASSWORD, DemoSite, empty_site
-from visiting import Visitor, shows
 from yarl import URL
 
 from smsgw.admin.hashing import hash_password
@@ -53,7 +53,7 @@ def fields(account: str, body: str, **more: str) -> dict[str, str]:
             **more}  # fmt: skip
 
 
-async def followed(browser: Visitor, account: str) -> None:
+async def followed(browser: Browser, account: str) -> None:
     """Until the node knows the account."""
     for _ in range(600):
         if f'<option value="{account}"' in await browser.get("/debug"):
@@ -64,7 +64,7 @@ async def followed(browser: Visitor, account: str) -> None:
 
 async def test_a_call_runs_in_test_mode_and_shows_how_it_was_signed(site: DemoSite) -> None:
     account = await account_of(site)
-    async with Visitor(site) as boss:
+    async with Browser(site) as boss:
         await boss.login("demo-super", PASSWORD)
         await followed(boss, account)
         body = '{"to": ["13800138000"], "content": "您好", "type": "notice"}'
@@ -98,7 +98,7 @@ async def test_a_refused_call_is_filled_run_and_shown_beside_the_former(site: De
                       '{"to": ["139****0002"], "content": "<12>", "type": "no such"}')  # fmt: skip
     await calls.write(site.database, {}, [refusal])
     id_ = await site.database.fetchval("SELECT id FROM api_refused")
-    async with Visitor(site) as boss:
+    async with Browser(site) as boss:
         await boss.login("demo-super", PASSWORD)
         await followed(boss, account)
         assert f"/debug?refused={id_}" in await boss.get(f"/calls/refused/{id_}")
@@ -116,7 +116,7 @@ async def test_what_would_change_more_is_signed_alone_and_another_scope_is_out_o
 
     await org.add_person(change, "dev", "开发", ["dev"], hash_password(PASSWORD), accounts=[int(account)],
                          must_change=False)  # fmt: skip
-    async with Visitor(site) as dev:
+    async with Browser(site) as dev:
         await dev.login("dev", PASSWORD)
         await followed(dev, account)
         blocking = {"account": account, "operation": "POST /blocklist", "path": "/api/v1/blocklist", "query": "",

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 import pytest
 import pytest_asyncio
+from browsing import Browser, shows
 from portal_site import Site
-from visiting import Visitor, acting, add_role, all_entered, fails, shows
+from visits import acting, add_role, all_signed_in, raises_code
 
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.permissions import Permission
@@ -32,19 +33,19 @@ async def site(site: Site) -> Site:
     return site
 
 
-async def ask(site: Site, browser: Visitor, reason: str, octets: bytes = PNG) -> str:
+async def ask(site: Site, browser: Browser, reason: str, octets: bytes = PNG) -> str:
     """Ask with a file; the page that comes of it."""
     entry = await site.db.fetchval("SELECT version FROM block_list")
-    return await browser.brings(f"/optouts/{entry}/undo", octets, "申请表.png", reason=reason)
+    return await browser.send_file(f"/optouts/{entry}/undo", octets, "申请表.png", reason=reason)
 
 
-async def decides(browser: Visitor, id_: int, key: str) -> str:
+async def decides(browser: Browser, id_: int, key: str) -> str:
     return await browser.post(f"/optouts/undos/-/do/{key}", {"id": str(id_), "reason": "凭证齐全"})
 
 
 async def test_an_opt_out_goes_with_a_proof_and_a_second_person_alone(site: Site) -> None:
     entry = await site.db.fetchval("SELECT version FROM block_list")
-    async with all_entered(site, "boss", "chief", "clinic-op") as (boss, chief, stranger):
+    async with all_signed_in(site, "boss", "chief", "clinic-op") as (boss, chief, stranger):
         page = await boss.get(f"/blocked/why?number=13800138000&account={site.accounts['hall']}")
         shows(page, f'href="/optouts/{entry}/undo"', no=f'href="/blocked/{entry}/lift"')
         assert await boss.status_of(f"/blocked/{entry}/lift", {"reason": "本人来函", "confirmed": "1"}) == 404
@@ -86,7 +87,7 @@ async def test_an_opt_out_goes_with_a_proof_and_a_second_person_alone(site: Site
 
 async def test_who_has_opted_out_again_since_then_stays_opted_out(site: Site) -> None:
     scope = Scope(site.accounts["hall"], "marketing")
-    async with all_entered(site, "boss", "chief") as (boss, chief):
+    async with all_signed_in(site, "boss", "chief") as (boss, chief):
         await ask(site, boss, "本人书面申请")
         id_ = await site.db.fetchval("SELECT id FROM optout_undo")
         await service.block(acting(site), [NUMBER], scope, OPT_OUT, "TD")
@@ -101,7 +102,7 @@ async def test_who_has_opted_out_again_since_then_stays_opted_out(site: Site) ->
 async def test_an_opt_out_from_everybody_is_undone_as_any(site: Site) -> None:
     await site.db.execute("DELETE FROM block_list")
     await service.block(acting(site), [NUMBER], Scope(), OPT_OUT, "R")
-    async with all_entered(site, "boss", "chief") as (boss, chief):
+    async with all_signed_in(site, "boss", "chief") as (boss, chief):
         await ask(site, boss, "本人书面申请")
         assert re.fullmatch(r"/optouts/undos/\d+", boss.path)
         await decides(chief, await site.db.fetchval("SELECT id FROM optout_undo"), "pass")
@@ -113,7 +114,7 @@ async def test_a_person_has_no_other_way_round_an_opt_out(site: Site) -> None:
     boss = await people.person(site.db, "boss")
     change = Change(site.db, boss.actor(), ids=site.ids)
     for which in (scope, None):
-        with fails("STATE_CONFLICT"):
+        with raises_code("STATE_CONFLICT"):
             await service.unblock(change, NUMBER, which, reason="本人来函")
     assert await service.block(change, [NUMBER], scope, MANUAL, "暂停一天") == 0, "it does not become a block by hand"
     assert await site.db.fetchval(HOLDS) == 1

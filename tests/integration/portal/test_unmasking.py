@@ -8,9 +8,10 @@ import json
 
 import pytest
 import pytest_asyncio
+from browsing import shows
 from portal_site import Site
 from test_inbound import reply, send
-from visiting import acting_as, add_role, entered, fails, shows, submitted, taken_away
+from visits import acting_as, add_role, raises_code, signed_in, submitted, taken_away
 
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.model import MessageType
@@ -36,7 +37,7 @@ async def site(site: Site) -> Site:
 
 async def test_a_number_is_shown_for_a_reason_and_written_down_without_it(site: Site) -> None:
     id_ = await send(site, "hall", NUMBER)
-    async with entered(site, "seer-hall") as browser:
+    async with signed_in(site, "seer-hall") as browser:
         for path in ("/records", f"/records/{id_}"):
             shows(await browser.get(path), f'href="/records/{id_}/number"', no=NUMBER)
         address = f"/records/{id_}/number"
@@ -62,7 +63,7 @@ async def coded(site: Site) -> int:
 
 async def test_who_may_read_texts_reads_no_verification_codes(site: Site) -> None:
     id_ = await coded(site)
-    async with entered(site, "reader-hall") as browser:
+    async with signed_in(site, "reader-hall") as browser:
         for path in ("/records", f"/records/{id_}", f"/records/{id_}/live", f"/records/{id_}/wire", "/"):
             assert await browser.status_of(path) == 200
             assert "739155" not in await browser.get(path), path
@@ -76,11 +77,11 @@ async def test_who_may_read_texts_reads_no_verification_codes(site: Site) -> Non
 
 async def test_a_text_with_its_code_is_shown_for_a_reason_and_written_down_without_it(site: Site) -> None:
     id_ = await coded(site)
-    async with entered(site, "seer-texts-hall") as browser:
+    async with signed_in(site, "seer-texts-hall") as browser:
         assert f'href="/records/{id_}/number"' in await browser.get(f"/records/{id_}")
         page = await browser.post(f"/records/{id_}/number", {"purpose": "customer", "note": ""})
         assert ("739155" in page, browser.status) == (True, 200)
-    async with entered(site, "seer-hall") as browser:
+    async with signed_in(site, "seer-hall") as browser:
         page = await browser.post(f"/records/{id_}/number", {"purpose": "customer", "note": ""})
         assert ("739155" in page, browser.status) == (False, 200), "who may not read texts"
     rows = await site.db.fetch("SELECT after FROM audit WHERE action = 'numbers.unmask' ORDER BY id")
@@ -92,7 +93,7 @@ async def test_a_text_with_its_code_is_shown_for_a_reason_and_written_down_witho
 
 async def test_lists_of_every_kind_have_it(site: Site) -> None:
     answer = await reply(site, "hall", f"86{NUMBER}", "在吗")
-    async with entered(site, "seer-hall") as browser:
+    async with signed_in(site, "seer-hall") as browser:
         for path in ("/inbound", f"/inbound/{answer}"):
             assert f'href="/inbound/{answer}/number"' in await browser.get(path)
         page = await browser.post(f"/inbound/{answer}/number", {"purpose": "customer", "note": ""})
@@ -105,7 +106,7 @@ async def test_who_has_no_right_or_does_not_see_the_row_learns_nothing(site: Sit
     for login, code in (("clerk-hall", "PERMISSION_DENIED"), ("seer-clinic", "NOT_FOUND")):
         change = await acting_as(site, login)
         for kind, row in (("message", id_), ("inbound", answer)):
-            with fails(code):
+            with raises_code(code):
                 await service.whole(change, kind, int(row), "check", "", most=9, now=clock.now())
         with pytest.raises(Refused):
             await service.whole(change, "block", 1, "check", "", most=9, now=clock.now())
@@ -128,7 +129,7 @@ async def test_so_many_a_day_and_not_one_more_however_fast(site: Site) -> None:
 
     assert sorted(await asyncio.gather(*(one() for _ in range(12)))) == ["UNMASK_LIMIT"] * 7 + ["shown"] * 5
     assert await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'numbers.unmask'") == 5
-    async with entered(site, "seer-hall") as browser:
+    async with signed_in(site, "seer-hall") as browser:
         page = await browser.refused(f"/records/{id_}/number", {"purpose": "check", "note": ""}, no=NUMBER)
         assert "今天已查看 5 个完整号码" in page
     await site.db.execute("UPDATE unmask_day SET day = day - 1")  # the next day

@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 import pytest_asyncio
-from browsing import send
+from browsing import Browser, send, shows
 from portal_site import SEALER, Site, by_test
-from visiting import Visitor, add_role, entered, shows
+from visits import add_role, signed_in
 
 from smsgw.core.actor import ScopeKind
 from smsgw.core.permissions import Permission
@@ -67,7 +67,7 @@ async def test_each_says_why_it_is_there_and_its_octets_are_masked(site: Site) -
     await sent(site, "4d2")
     one = await reported(site, "1234", pdu=b"DELIVRD " + NUMBER.encode())
     await reported(site, "99887766", number="8613900139000")
-    async with Visitor(site) as boss, Visitor(site) as watch, Visitor(site) as narrow:
+    async with Browser(site) as boss, Browser(site) as watch, Browser(site) as narrow:
         for browser, login in ((boss, "boss"), (watch, "watch"), (narrow, "clinic-op")):
             await browser.login(login)
         page = await boss.get("/unmatched")
@@ -89,7 +89,7 @@ async def test_reports_that_fit_one_message_are_put_to_it_and_others_stay(site: 
     await reported(site, "1234")
     await reported(site, "5678", number="8613800138001")
     await reported(site, "aaaa1111", number="8613800138002")
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         rematch = "/unmatched/-/rematch"
         assert "没有可做的" in await boss.post(rematch, {"channel": "mobile-a", "rule": "dec-hex"})
         await boss.refused(rematch, {"channel": "mobile-a", "rule": "trimmed", "adopt": "1"}, "只有编号写法的规则")
@@ -111,7 +111,7 @@ async def test_reports_that_fit_one_message_are_put_to_it_and_others_stay(site: 
 async def test_a_message_of_the_carrier_s_other_channel_and_a_spelling_that_is_kept(site: Site) -> None:
     there = await sent(site, "zz998877", channel="mobile-b")
     await reported(site, "zz998877")
-    async with entered(site, "boss") as boss:
+    async with signed_in(site, "boss") as boss:
         rematch = "/unmatched/-/rematch"
         await boss.post(rematch, {"channel": "mobile-a", "rule": "other-channel", "confirmed": "1"})
         await boss.job_done(boss.path)

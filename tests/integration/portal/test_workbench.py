@@ -8,10 +8,10 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from browsing import send
+from browsing import Browser, send
 from page_costs import watched
 from portal_site import Site, running
-from visiting import Visitor, entered
+from visits import signed_in
 
 from smsgw.admin.pages.home import workbench
 from smsgw.core.ids import CHINA
@@ -44,7 +44,7 @@ async def test_every_number_is_that_of_its_rows(site: Site) -> None:
     await site.add_staff("gone", "operator")
     await site.db.execute("UPDATE staff SET status = 'stopped' WHERE login = 'gone'")
     await traffic(site)
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         page = await browser.login("boss")
         numbers = told(page)
         for address, number in numbers:
@@ -68,7 +68,7 @@ async def test_every_number_is_that_of_its_rows(site: Site) -> None:
 )  # fmt: skip
 async def test_the_first_card_is_what_the_role_is_there_for(site: Site, role: str, first: str) -> None:
     await site.add_staff("one", role, "hall")
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         page = await browser.login("one")
         cards = re.findall(r'id="(\w+)-title"', page)
         assert cards[0] == first
@@ -78,7 +78,7 @@ async def test_the_first_card_is_what_the_role_is_there_for(site: Site, role: st
 async def test_nothing_new_is_nothing_sent_and_what_is_new_comes(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workbench, "EVERY", 0.0)
     await traffic(site)
-    async with entered(site, "boss") as browser:
+    async with signed_in(site, "boss") as browser:
         await browser.get("/home/live")
         for _ in range(3):
             known = {"X-Have": browser.headers["X-Piece"]}
@@ -102,7 +102,7 @@ async def test_it_is_found_out_once_for_all_who_see_the_same(
             await site.add_staff("hall", "operator", "hall")
             await site.add_staff("clinic", "operator", "clinic")
             await traffic(site)
-            async with Visitor(site) as one, Visitor(site) as two, Visitor(site) as hall, Visitor(site) as clinic:
+            async with Browser(site) as one, Browser(site) as two, Browser(site) as hall, Browser(site) as clinic:
                 for browser, login in ((one, "one"), (two, "two"), (hall, "hall"), (clinic, "clinic")):
                     await browser.login(login)
                 first = await one.get("/home/live")
@@ -115,7 +115,7 @@ async def test_it_is_found_out_once_for_all_who_see_the_same(
 
 
 async def test_what_could_not_be_found_out_anew_is_called_old(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with entered(site, "boss") as browser:
+    async with signed_in(site, "boss") as browser:
         assert "数据库应答慢" not in await browser.get("/home/live")
         now = clock.now() + timedelta(seconds=workbench.OLD + 1)
         monkeypatch.setattr(clock, "now", lambda: now)
@@ -126,7 +126,7 @@ async def test_the_piece_does_not_change_by_the_clock(site: Site, monkeypatch: p
     """An hour that goes by with nothing in it changes what is compared, not a minute that goes by."""
     await traffic(site)
     start = clock.now().astimezone(CHINA).replace(minute=10, second=0)
-    async with entered(site, "boss") as browser:
+    async with signed_in(site, "boss") as browser:
         monkeypatch.setattr(clock, "now", lambda: start)
         monkeypatch.setattr(workbench, "EVERY", 0.0)
         first = await browser.get("/home/live")
@@ -153,13 +153,13 @@ async def test_a_balance_lasts_as_long_as_it_was_used_lately(site: Site) -> None
     seen = await accounts.runways(site.db, seen=(clinic,), today=today)
     assert [one.id for one in seen] == [clinic]
     await site.add_staff("money", "finance")
-    async with Visitor(site) as browser:
+    async with Browser(site) as browser:
         assert "无法估计" in await browser.login("money")
 
 
 async def test_a_reason_is_a_filter_of_the_records(site: Site) -> None:
     await traffic(site)
-    async with entered(site, "boss") as browser:
+    async with signed_in(site, "boss") as browser:
         for query, n in (("reason=EMPTY_NUMBER", 2), ("reason=EMPTY_NUMBER&status=delivered", 0), ("reason=x", 0),
                          ("reason=TIMEOUT", 0)):  # fmt: skip
             assert (await browser.get(f"/records?{query}")).count('<tr data-href="/records/') == n, query

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import csv
-import html
-import io
 import re
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Iterator
+from typing import Any
 
-import aiohttp
 import pytest
 import pytest_asyncio
 from browsing import Browser
 from portal_site import Site
 from wizard_steps import begun, draft_in, fields, upload
 
+from smsgw.core.actor import Actor, ActorLabel, ScopeKind
 from smsgw.core.errors import SmsgwError
-
-Form = dict[str, str] | Sequence[tuple[str, str]]
+from smsgw.core.model import MessageType, Origin
+from smsgw.core.permissions import Permission
+from smsgw.pipeline.accept.requests import SendItem, SendRequest
+from smsgw.platform.change import Change
+from smsgw.platform.org import queries
+from smsgw.platform.org import service as org
 
 
 @contextlib.asynccontextmanager
@@ -31,10 +33,25 @@ async def signed_in(site: Site, login: str, role: str = "") -> AsyncIterator[Bro
         yield browser
 
 
-async def status_of(browser: Browser, path: str, form: Form | None = None) -> int:
-    """The status of a page, or of the answer to a form."""
-    await (browser.get(path) if form is None else browser.post(path, form))
-    return browser.status
+@contextlib.asynccontextmanager
+async def all_signed_in(site: Site, *logins: str) -> AsyncIterator[list[Browser]]:
+    """The browsers of people who have logged in, in this order."""
+    async with contextlib.AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(signed_in(site, login)) for login in logins]
+
+
+async def page_for(site: Site, login: str, path: str) -> str:
+    """A page as this person is shown it."""
+    async with signed_in(site, login) as person:
+        return await person.get(path)
+
+
+@contextlib.contextmanager
+def raises_code(code: str) -> Iterator[None]:
+    """What is done within is refused with this code."""
+    with pytest.raises(SmsgwError) as refused:
+        yield
+    assert refused.value.code == code
 
 
 async def fails(error: type[SmsgwError], doing: Awaitable[object], match: str = "", code: str = "") -> None:
@@ -42,13 +59,6 @@ async def fails(error: type[SmsgwError], doing: Awaitable[object], match: str = 
     with pytest.raises(error, match=match or None) as refused:
         await doing
     assert code in ("", refused.value.code)
-
-
-async def refusal(browser: Browser, path: str, form: Form) -> str:
-    """The page that says why a form is not taken."""
-    page = await browser.post(path, form)
-    assert browser.status == 422, (path, browser.status)
-    return html.unescape(page)
 
 
 def lacking(page: str, *words: str) -> list[str]:
@@ -61,32 +71,67 @@ def having(page: str, *words: str) -> list[str]:
     return [word for word in words if word in page]
 
 
-async def send_file(browser: Browser, path: str, octets: bytes, name: str = "list.csv", **fields: str) -> str:
-    """A file is sent by its form; the page that follows."""
-    form = aiohttp.FormData({"csrf": browser.csrf} | fields)
-    form.add_field("file", octets, filename=name)
-    async with browser.session.post(path, data=form) as response:
-        return await browser._read(response)
-
-
 def guessed(page: str) -> dict[str, str]:
     """The columns of a table that the page of its import has chosen by itself."""
     selects = re.findall(r'<select [^>]*name="(column_\w+)"[^>]*>(.*?)</select>', page, re.S)
     return {key: m[1] for key, body in selects if (m := re.search(r'value="(\d+)" selected', body))}
 
 
-async def table_at(browser: Browser, path: str) -> list[list[str]]:
-    """The rows of a table that is taken away, its head among them."""
-    async with browser.session.get(path) as response:
-        assert response.status == 200, path
-        browser.headers = response.headers
-        return list(csv.reader(io.StringIO(await response.text("utf-8-sig"))))
+def table_rows(page: str) -> list[list[str]]:
+    """The texts of the cells of a list, row by row, and of those at its foot."""
+    listed = page.partition('id="list-rows"')[2] or page  # behind the pictures, which have tables too
+    table = listed.partition("<tbody")[2].partition("</table>")[0]
+    rows = [re.findall(r"<t[dh][ >].*?</t[dh]>", row, re.DOTALL)
+            for row in re.findall(r"<tr[ >].*?</tr>", table, re.DOTALL)]  # fmt: skip
+    plain = [[" ".join(re.sub(r"<[^>]+>", " ", cell).split()) for cell in row] for row in rows]
+    return [row for row in plain if row]
 
 
-async def entered(site: Site, beginning: str) -> list[str]:
+def acting(site: Site) -> Change:
+    """What the test itself changes."""
+    return Change(site.db, Actor.system("test"), ids=site.ids.next)
+
+
+async def acting_as(site: Site, login: str) -> Change:
+    """What this person changes."""
+    person = await queries.person(site.db, login)
+    assert person is not None
+    return Change(site.db, person.actor(), ids=site.ids.next)
+
+
+async def actions(site: Site, prefix: str) -> list[str]:
     """What the audit log has of actions that begin so, in their order."""
-    rows = await site.db.fetch("SELECT action FROM audit WHERE starts_with(action, $1) ORDER BY id", beginning)
+    rows = await site.db.fetch("SELECT action FROM audit WHERE starts_with(action, $1) ORDER BY id", prefix)
     return [row["action"] for row in rows]
+
+
+async def add_role(site: Site, code: str, rights: Iterable[Permission], scope: ScopeKind = ScopeKind.ACCOUNTS,
+                   people: Collection[str] | dict[str, str] = ()) -> None:  # fmt: skip
+    """A role of these rights, and people who have it: with the account that is named beside them."""
+    change = acting(site)
+    await org.add_role(change, code, code, [Permission.HOME_VIEW, *rights], scope)
+    for login in people:
+        await site.add_staff(login, code, *([people[login]] if isinstance(people, dict) else []))
+
+
+async def submitted(
+    site: Site, account: str, *numbers: str, content: str = "您好", kind: MessageType = MessageType.NOTICE,
+    origin: Origin = Origin.API, by: str = "key-1", **more: Any,
+) -> list[int]:  # fmt: skip
+    """Messages in one call, with what is said of it besides; their ids."""
+    chosen = site.snapshots.current.account(site.accounts[account])
+    assert chosen is not None
+    items = tuple(SendItem(to=number, content=content) for number in numbers)
+    result = await site.acceptor.send(SendRequest(chosen, items, kind, origin, ActorLabel(by), **more))
+    return [int(item.message_id or 0) for item in result.items]
+
+
+async def taken_away(browser: Browser, list_: str, query: str) -> list[list[str]]:
+    """The rows of the file of a list, as its export makes it."""
+    await browser.post(f"{list_}/-/export", {"q": query, "reason": "核对", "format": "csv"})
+    job = browser.path
+    await browser.job_done(job)
+    return await browser.table_at(f"{job}/link", {})
 
 
 @pytest_asyncio.fixture
