@@ -10,7 +10,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-import hostile
+import bad_texts
 import msgspec
 import pytest
 from adversarial import SIZE, TEXTS, dear
@@ -55,14 +55,14 @@ from smsgw.web.envelope import failure, prefers_english
 pytestmark = pytest.mark.shard("attacks")
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
-REFUSALS = (*hostile.REFUSALS, Malformed, Unfit, NotText, msgspec.DecodeError)
+REFUSALS = (*bad_texts.REFUSALS, Malformed, Unfit, NotText, msgspec.DecodeError)
 HEADER = 8190
 """Octets that aiohttp takes of a header or a request line."""
 HEADERS = {
     name: text.encode("utf-8", "surrogatepass")[:HEADER].decode("utf-8", "ignore") for name, text in TEXTS.items()
 }
 def over(work: Work, texts: Mapping[str, str] = TEXTS) -> dict[str, Any]:
-    return hostile.over(work, texts, REFUSALS)
+    return bad_texts.over(work, texts, REFUSALS)
 
 
 def octets(text: str) -> bytes:
