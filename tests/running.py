@@ -221,7 +221,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def _whole(config: pytest.Config) -> bool:
     """Whether no argument has left tests out."""
     option = config.option
-    chosen = option.keyword or option.markexpr or option.deselect or getattr(option, "lf", False)
+    chosen = option.keyword or option.markexpr or option.deselect or option.collectonly or getattr(option, "lf", False)
     return config.args_source is pytest.Config.ArgsSource.TESTPATHS and not chosen
 
 

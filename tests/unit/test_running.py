@@ -64,6 +64,7 @@ def test_a_test_is_of_the_shard_of_its_mark_or_of_its_folder(
 def test_a_whole_run_of_a_shard_is_recorded(tmp_path: Path) -> None:
     (tmp_path / "test_a.py").write_text("def test_one(): pass\ndef test_other(): assert False\n")
     run(tmp_path, "--shard", "core", "-k", "one")
+    run(tmp_path, "--shard", "core", "--collect-only")
     run(tmp_path, "--shard", "core")
     record = json.loads((tmp_path / "build" / "shards.jsonl").read_text())
     assert (record["shard"], record["passed"], record["failed"], record["status"]) == ("core", 1, 1, 1)
