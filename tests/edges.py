@@ -17,7 +17,10 @@ WHOLE = (
 )  # fmt: skip
 FRACTIONS = (0.5, -0.0, 1e308, -1e308, 5e-324, float("nan"), float("inf"), float("-inf"))
 TEXTS = ("", " ", "\0", "x\0y", "\n", "\ufffe", "\U0001f600", "\u202e", "x" * 70_000)
-SPELLED = ("NaN", "Infinity", "-Infinity", "1e400", str(2**63 - 1), str(2**63), str(10**30), "-1", "٣", "null")
+SPELLED = (
+    "NaN", "Infinity", "-Infinity", "1e400", str(2**63 - 1), str(2**63), str(10**30), "9" * 5000, "-1", "٣", "²²²²",
+    "null",
+)  # fmt: skip
 """Numbers where a text is wanted, and in a form, which has nothing else."""
 OTHERS: tuple[Any, ...] = (None, [], {}, True)
 """Of another type than any of these."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Iterator
@@ -57,7 +58,7 @@ def _carriers(text: str) -> list[str]:
 
 def _rate(text: str) -> int:
     value = text.removesuffix("/s")
-    if not value.isdigit():
+    if not re.fullmatch("[0-9]{1,9}", value):
         raise click.BadParameter(
             f"{text}: give a number of submits per second, such as 400 or 400/s", param_hint="--rate"
         )

@@ -109,7 +109,7 @@ async def number_take_back(ctx: Context, id_: int) -> None:
 @run_async
 async def number_find(ctx: Context, prefix: str, as_json: bool) -> None:
     """Overrides that begin with these national digits."""
-    if not prefix.isdigit():
+    if not (prefix.isascii() and prefix.isdigit()):
         raise click.BadParameter("digits only", param_hint="PREFIX")
     async with ctx.database() as database:
         lines = [dict(row) for row in await queries.overrides(database, prefix)]

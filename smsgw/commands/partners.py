@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -92,7 +93,7 @@ def _fields(given: dict[str, Any]) -> dict[str, Any]:
     fields = {key: value for key, value in given.items() if value is not None and value != ()}
     if "rate" in fields:
         digits = fields["rate"].removesuffix("/s")
-        if not digits.isdigit():
+        if not re.fullmatch("[0-9]{1,9}", digits):
             raise click.BadParameter(
                 f"{fields['rate']}: give a number such as 100 or 100/s", param_hint="--rate"
             )

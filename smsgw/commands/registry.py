@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -83,7 +84,7 @@ async def template_add(
     given = {}
     for text in variables:
         called, form, most, *_ = [*text.split(":"), "", ""]
-        if form not in list(Form) or not (most.isdigit() or not most):
+        if form not in list(Form) or not re.fullmatch("[0-9]{0,9}", most):
             raise Failed(f"--variable {text}: NAME:FORM[:MOST], FORM one of {', '.join(Form)}")
         given[called] = Variable(Form(form), int(most or DEFAULT_LENGTH[Form(form)]))
     async with ctx.database() as database:

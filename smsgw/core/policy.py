@@ -181,7 +181,7 @@ def _rates(text: str) -> tuple[Rate, ...]:
 def _whole(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         text = "0" if text == "off" else text
-        if not (text.isascii() and text.isdigit()) or not low <= int(text) <= high:
+        if not re.fullmatch("[0-9]{1,18}", text) or not low <= int(text) <= high:
             raise ValueError(phrase("policy.whole", low=low, high=high))
         return int(text)
 

@@ -582,7 +582,10 @@ def _section(
 
 def _from_text(text: str, hint: Any) -> Any:
     if hint is int:
-        return int(text) if text.strip().lstrip("-").isdigit() else text
+        try:
+            return int(text)
+        except ValueError:
+            return text
     if hint is bool:
         return {"true": True, "1": True, "false": False, "0": False}.get(text.strip().lower(), text)
     if hint not in (str, Path):
@@ -612,7 +615,7 @@ def _convert(value: Any, hint: Any) -> tuple[str | None, Any]:
 
 def _is_address(text: str) -> bool:
     host, _, port = text.rpartition(":")
-    return bool(host) and port.isdigit() and 0 <= int(port) <= 65535
+    return bool(host) and re.fullmatch("[0-9]{1,5}", port) is not None and int(port) <= 65535
 
 
 def redis_server(url: str) -> str:

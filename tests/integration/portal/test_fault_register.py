@@ -274,6 +274,7 @@ async def test_a_fault_is_registered_handled_closed_and_printed_on_its_pages(des
         assert "光缆被挖断" in await boss.post(f"/faults/{id_}/close", form | {"confirmed": "1"})
         page = await boss.get(f"/faults/{id_}/report")
         assert not lacking(page, "光缆被挖断", "切换备用通道", "运营商确认光缆中断", "data-print", "boss")
+        assert await boss.status_of("/faults/year?year=²²²²") == 200
         assert not lacking(await boss.get("/faults/year"), "/ 4", "可用率 = 1 −")
         assert "演练" in await boss.post(f"/faults/{id_}/count", {"reason": "演练", "confirmed": "1"})
         assert await site.db.fetchval("SELECT NOT counts FROM fault")

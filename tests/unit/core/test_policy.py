@@ -36,7 +36,8 @@ def test_forms(name: str, text: str, shown: str) -> None:
     [("frequency", "1/"), ("frequency", "0/1m"), ("hours", "8-21"), ("hours", "09:00-09:00"), ("hours", "08:00-24:01"),
      ("hours", "mon-fri"), ("hours", "fri-mon 09:00-10:00"), ("hours", "; 09:00-10:00"),
      ("hours", " ".join(f"{h:02}:00-{h:02}:30" for h in range(8))),
-     ("optout", "maybe"), ("identical_seconds", "-1"), ("nothing", "1"), ("frequency", "")],
+     ("optout", "maybe"), ("identical_seconds", "-1"), ("identical_seconds", "²"),
+     ("identical_seconds", "9" * 5000), ("nothing", "1"), ("frequency", "")],
 )  # fmt: skip
 def test_what_cannot_be(name: str, text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):

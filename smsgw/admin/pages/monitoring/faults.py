@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -385,7 +386,7 @@ async def year(call: Call) -> web.StreamResponse:
     """What the faults of a year come to, and by which rule; nothing for who sees some accounts alone."""
     this = clock.now().astimezone(CHINA).year
     given = call.request.query.get("year", "")
-    wanted = int(given) if given.isdigit() and len(given) == 4 else this
+    wanted = int(given) if re.fullmatch("[0-9]{4}", given) else this
     wanted = min(max(wanted, queries.FIRST_YEAR), this)
     found = await queries.year(call.db, call.actor, wanted)
     times = {"since": _typed(found.since), "until": _typed(found.until)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -94,7 +95,7 @@ async def save(call: Call) -> web.StreamResponse:
     form = await call.request.post()
     typed: dict[str, Any] = {name: str(form.get(name, ""))[:6] for name in service.RANGES}
     accounts = [str(form.get(name, "")) for name in ("sms_first", "sms_spare")]
-    typed["sms_accounts"] = [int(text) for text in accounts if text.isascii() and text.isdigit()]
+    typed["sms_accounts"] = [int(text) for text in accounts if re.fullmatch("[0-9]{1,18}", text)]
     typed["sms_text"] = str(form.get("sms_text", "")).strip()[:1000]
     typed["enrol_reset"] = form.get("enrol_reset") == "1"
     demand = _demanded(form, form.getall("factors", []))
