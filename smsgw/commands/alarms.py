@@ -47,7 +47,7 @@ def alarm() -> None:
 async def alarm_list(ctx: Context, everything: bool, limit: int, as_json: bool) -> None:
     """Open alarms, the gravest first."""
     async with ctx.database() as database:
-        alarms = await queries.page(database, accounts=None, everything=everything, limit=limit)
+        alarms = await queries.page(database, everything=everything, limit=limit)
     lines = [asdict(a) | {"detail": a.detail.english, "detail_zh": str(a.detail)} for a in alarms]
     if as_json:
         print_json(lines)

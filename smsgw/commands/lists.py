@@ -213,7 +213,7 @@ async def block_find(ctx: Context, number: str, as_json: bool) -> None:
 async def block_list(ctx: Context, source: str | None, limit: int, unmask: bool, as_json: bool) -> None:
     """The newest entries, and how many there are."""
     async with ctx.database() as database:
-        counts = await queries.count(database, accounts=None)
+        counts = await queries.count(database)
         newest = await queries.page(database, accounts=None, source=source, limit=limit)
     lines = [_line(entry, whole=unmask) for entry in newest]
     if as_json:

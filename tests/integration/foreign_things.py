@@ -291,7 +291,7 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
             by, Sealer(b"k" * 32), account, "smpp", MARK, "secret12", {}),
         "webhook": await one("SELECT id FROM webhook WHERE account_id = $1", account),
         "api_key": await one("SELECT id FROM api_key WHERE account_id = $1", account),
-        "consent": await one("SELECT id FROM consent"),
+        "consent": await one("SELECT id FROM consent WHERE account_id = $1", account),
         "allowed": await one("SELECT id FROM allow_list WHERE account_id = $1", account),
         "blocked": await one(entry, account, MANUAL), "optout": await one(entry, account, OPT_OUT),
         "undo": await _undo(site, by, await one(entry, account, OPT_OUT), account),

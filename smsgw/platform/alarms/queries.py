@@ -31,16 +31,13 @@ class Wanted:
 
 _PAGE = f"""
 SELECT {alarms.COLUMNS} FROM alarm
-WHERE ($1 OR cleared_at IS NULL) AND ($2::bigint[] IS NULL OR account_id = ANY($2))
-ORDER BY cleared_at IS NOT NULL, severity = 'warning', since DESC LIMIT $3
+WHERE $1 OR cleared_at IS NULL ORDER BY cleared_at IS NOT NULL, severity = 'warning', since DESC LIMIT $2
 """  # noqa: S608 - a constant
 
 
-async def page(
-    database: Database, *, accounts: Sequence[int] | None, everything: bool = False, limit: int = 200
-) -> list[Alarm]:
-    """Open alarms, the gravest first; with ``everything`` the cleared ones after them."""
-    return [_alarm(row) for row in await database.fetch(_PAGE, everything, _whose(accounts), limit)]
+async def page(database: Database, *, everything: bool = False, limit: int = 200) -> list[Alarm]:
+    """Open alarms of all accounts, the gravest first; with ``everything`` the cleared ones after them."""
+    return [_alarm(row) for row in await database.fetch(_PAGE, everything, limit)]
 
 
 @dataclass(slots=True)

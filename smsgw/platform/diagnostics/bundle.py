@@ -153,7 +153,7 @@ async def _channels(of: Bundles) -> Any:
 
 
 async def _alarms(of: Bundles) -> Any:
-    return list(await alarms.page(of.database, accounts=None, everything=True))
+    return list(await alarms.page(of.database, everything=True))
 
 
 async def _timeline(of: Bundles) -> Any:

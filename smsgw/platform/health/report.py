@@ -127,7 +127,7 @@ async def _alarms(asked: _Asked) -> list[Item]:
 
     n = await alarms.count(asked.database, wanted(""), MOST_COUNTED, accounts=None)
     grave = await alarms.count(asked.database, wanted("critical"), MOST_COUNTED, accounts=None)
-    standing = await alarms.page(asked.database, accounts=None, limit=alarms.MOST_OPEN)
+    standing = await alarms.page(asked.database, limit=alarms.MOST_OPEN)
     bad = sum(one.severity == "critical" for one in standing)
     facts = {"raised": n, "critical": grave, "open": len(standing), "open_critical": bad}
     items = [Item("alarms", "bad" if bad else "warning" if standing else "good", facts, "/alarms?state=open")]

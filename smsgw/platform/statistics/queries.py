@@ -10,7 +10,6 @@ from smsgw.core.ids import time_of
 from smsgw.core.words import phrase
 from smsgw.platform.statistics.model import DIMENSIONS, STATUSES, Line
 from smsgw.store.engine.database import Database
-from smsgw.store.messages.counters import METRICS
 
 MAX_ROWS = 10_000
 MAX_DAYS = 366
@@ -89,40 +88,17 @@ async def counted_to(database: Database) -> datetime:
     return time_of(await database.fetchval(_UP_TO))
 
 
-_PER_MINUTE = """
-SELECT minute, metric, sum(n)::bigint AS n
-FROM stat_minute
-WHERE minute >= date_trunc('minute', now()) - ($1 - 1) * interval '1 minute'
-  AND ($2::bigint[] IS NULL OR account_id = ANY($2)) AND ($3::int IS NULL OR channel_id = $3)
-GROUP BY minute, metric ORDER BY minute
-"""
-
-
-async def per_minute(
-    database: Database,
-    *,
-    minutes: int = 60,
-    accounts: Sequence[int] | None,
-    channel_id: int | None = None,
-) -> list[tuple[datetime, str, int]]:
-    """(minute, metric, parts) of the last ``minutes`` minutes; minutes without traffic are absent."""
-    accounts = None if accounts is None else list(accounts)
-    rows = await database.fetch(_PER_MINUTE, minutes, accounts, channel_id)
-    return [(row["minute"], row["metric"], row["n"]) for row in rows]
-
-
 _MINUTES = """
 SELECT minute, metric, sum(n)::bigint AS n FROM stat_minute
-WHERE minute >= $1 AND minute < $2 AND ($3::bigint[] IS NULL OR account_id = ANY($3))
-GROUP BY minute, metric ORDER BY minute
+WHERE minute >= $1 AND minute < $2 GROUP BY minute, metric ORDER BY minute
 """
 
 
 async def minutes_between(
-    database: Database, *, from_time: datetime, to_time: datetime, accounts: Sequence[int] | None
+    database: Database, *, from_time: datetime, to_time: datetime
 ) -> list[tuple[datetime, str, int]]:
-    """(minute, metric, parts) of that time; minutes without traffic are absent."""
-    rows = await database.fetch(_MINUTES, from_time, to_time, None if accounts is None else list(accounts))
+    """(minute, metric, parts of all accounts) of that time; minutes without traffic are absent."""
+    rows = await database.fetch(_MINUTES, from_time, to_time)
     return [(row["minute"], row["metric"], row["n"]) for row in rows]
 
 
@@ -140,17 +116,3 @@ async def per_hour(
     """(hour, metric, parts) of that time; hours without traffic are absent."""
     rows = await database.fetch(_PER_HOUR, from_time, to_time, None if accounts is None else list(accounts))
     return [(row["hour"], row["metric"], row["n"]) for row in rows]
-
-
-_TODAY = """
-SELECT metric, sum(n)::bigint AS n
-FROM stat_minute
-WHERE minute >= date_trunc('day', now(), 'Asia/Shanghai') AND ($1::bigint[] IS NULL OR account_id = ANY($1))
-GROUP BY metric
-"""
-
-
-async def today(database: Database, *, accounts: Sequence[int] | None) -> dict[str, int]:
-    """Metric -> parts since midnight in China; every metric is present."""
-    rows = await database.fetch(_TODAY, None if accounts is None else list(accounts))
-    return dict.fromkeys(METRICS, 0) | {row["metric"]: row["n"] for row in rows}

@@ -135,7 +135,7 @@ async def test_an_opt_out_says_since_when_and_yields_to_a_block(database: Databa
     await list_service.block(by_test(database), [PHONE], ALL, MANUAL, "")
     await node.follow()
     assert node.refusal(PHONE, 7, MARKETING, "店") == ("NUMBER_BLACKLISTED", {"list": label("blocked_by", MANUAL)})
-    assert await list_queries.count(database, accounts=None) == {MANUAL: 1, OPT_OUT: 1}
+    assert await list_queries.count(database) == {MANUAL: 1, OPT_OUT: 1}
 
 
 async def test_who_opted_out_again_after_being_taken_off_is_on_the_list_again(database: Database) -> None:

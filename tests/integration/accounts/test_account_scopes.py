@@ -12,7 +12,6 @@ from portal_site import Site
 
 from smsgw.core.states import PartState
 from smsgw.platform.messages import queries
-from smsgw.platform.statistics import queries as statistics
 
 FIGURES = re.compile(r'data-metric="(\w+)">(\d+)<')
 
@@ -31,9 +30,6 @@ async def test_home_counts_the_accounts_of_the_one_who_looks(site: Site, role: s
         found = dict(FIGURES.findall(page))
         told = tuple(int(found.get(m, 0)) for m in ("accepted", "submitted", "delivered", "failed"))
         assert told == figures, accounts
-    chart = await statistics.per_minute(site.db, accounts=(site.accounts["clinic"],))
-    assert sum(n for _, metric, n in chart if metric == "accepted") == 2
-    assert await statistics.per_minute(site.db, accounts=()) == []
 
 
 async def _traffic(site: Site) -> None:

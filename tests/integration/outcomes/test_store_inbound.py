@@ -342,10 +342,10 @@ async def test_an_opt_out_that_answers_nothing_is_for_all_marketing_of_the_owner
 async def test_other_words_and_edited_words(ledger: Ledger) -> None:
     owned(ledger)
     await reply(ledger, "10690001", "T恤多少钱")
-    assert await list_queries.count(ledger.database, accounts=None) == {}
+    assert await list_queries.count(ledger.database) == {}
     ledger.snapshots.change(settings=Settings(optout_words=("不要",)))
     await reply(ledger, "10690001", "R")
-    assert await list_queries.count(ledger.database, accounts=None) == {}
+    assert await list_queries.count(ledger.database) == {}
     await reply(ledger, "10690001", "不要!")
     await reply(ledger, "10690001", "不要")
-    assert await list_queries.count(ledger.database, accounts=None) == {"opt_out": 1}
+    assert await list_queries.count(ledger.database) == {"opt_out": 1}

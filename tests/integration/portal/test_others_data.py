@@ -15,7 +15,8 @@ from api_server import Api
 from api_server import running as api_running
 from browsing import Browser
 from databases import admin
-from portal_site import PASSWORD_HASH, SEALER, running
+from foreign_things import furnish
+from portal_site import PASSWORD_HASH, SEALER, by_test, running
 from reaching import ROUTES, Page, operation, route_of
 
 from smsgw.api.routes import ROUTES as OPERATIONS
@@ -93,6 +94,7 @@ async def test_pages_and_answers_do_not_depend_on_others_data(dsn: str, tmp_path
         staff = await site.add_staff("walker", "operator")
         await site.db.execute("UPDATE staff SET department_id = $2 WHERE id = $1", staff, department)
         await site.db.execute(_ROLE, sorted(ALL - {Permission.SELF_EDIT}), staff)
+        await furnish(site, by_test(site.db))
         await browser.login("walker")
         others = await site.db.fetch("SELECT name, login FROM staff WHERE department_id <> ALL($1)", departments)
         names = re.compile("|".join(sorted({re.escape(name) for row in others for name in row}, reverse=True)))

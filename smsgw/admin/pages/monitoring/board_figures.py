@@ -202,7 +202,7 @@ async def _find(call: Call) -> Figures:
     context, asked, db, now = call.portal.context, call.portal.remembered, call.db, clock.now()
     flow = await _flow(call, now)
     today = midnight(now)
-    standing = await alarms.page(db, accounts=None, limit=alarms.MOST_OPEN)
+    standing = await alarms.page(db, limit=alarms.MOST_OPEN)
     measured, spooling = context.measures, context.acceptor.spooling
     missing = measured.missing.last
     disks = await asked.get(("sizes",), SIZES_SECONDS, lambda: sizes.sizes(db))
@@ -252,9 +252,9 @@ async def _flow(call: Call, now: datetime) -> Flow:
     settled, first = minute - UNSETTLED, minute - MINUTES * MINUTE
     over = await asked.get(
         ("board minutes", settled), 3600.0,
-        lambda: statistics.minutes_between(db, from_time=min(first, hour), to_time=settled, accounts=None),
+        lambda: statistics.minutes_between(db, from_time=min(first, hour), to_time=settled),
     )  # fmt: skip
-    rest = await statistics.minutes_between(db, from_time=settled, to_time=minute + MINUTE, accounts=None)
+    rest = await statistics.minutes_between(db, from_time=settled, to_time=minute + MINUTE)
     hours = await asked.get(
         ("board hours", hour), figures.SETTLED_SECONDS,
         lambda: statistics.per_hour(db, from_time=hour - (HOURS - 1) * HOUR, to_time=hour, accounts=None),
