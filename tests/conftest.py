@@ -166,6 +166,13 @@ def _sign_audit() -> None:
     audit.use(lambda: sealer)
 
 
+@pytest.fixture(autouse=True)
+def _time_of_the_machine() -> None:
+    """What a node in an earlier test has heard of a database's time is forgotten: where a virtual machine was stopped
+    meanwhile, it is behind by as much for long (``Clock.hear``)."""
+    clock.current.get()._base = None
+
+
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is wrong over and over is told so soon: for tests that are so and are about something else."""
