@@ -406,12 +406,16 @@ def fuzz(origin: str, tokens: dict[str, str]) -> dict[str, int]:
     return tried
 
 
+@pytest.fixture
+def many_failures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every operation is tried with wrong credentials, too: the API, which is made after this, takes so many."""
+    monkeypatch.setattr(auth, "FAILURES", Rate(100_000, 1.0))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.usefixtures("hurried")
-async def test_the_api_is_as_documented(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    # every operation is tried with wrong credentials, too
-    monkeypatch.setattr(auth, "FAILURES", Rate(100_000, 1.0))
+@pytest.mark.usefixtures("hurried", "many_failures")
+async def test_the_api_is_as_documented(api: Api) -> None:
     labels = {f"{route.method} {BASE}{route.path}" for route in ROUTES}
     tokens = {
         label: (await api.add_key(scopes=SCOPES)).bearer for label in labels
