@@ -11,7 +11,9 @@ import os
 import random
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partialmethod
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
 
@@ -140,11 +142,11 @@ class World:
         return address(route, thing, self.things)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world(postgres: Any, tmp_path_factory: pytest.TempPathFactory, listening: None) -> AsyncIterator[World]:
-    dsn = await postgres.make("hostile", postgres.template)
+@asynccontextmanager
+async def made_world(postgres: Any, folder: Path, name: str) -> AsyncIterator[World]:
+    """A portal over a database of this name, with one of everything."""
+    dsn = await postgres.make(name, postgres.template)
     try:
-        folder = tmp_path_factory.mktemp("hostile")
         async with running(dsn, folder) as site, Visitor(site.url) as visitor:
             print(f"SMSGW_SEED={SEED}")
             by = Change(site.db, Actor.system("test"), ids=site.ids.next)
@@ -156,14 +158,20 @@ async def world(postgres: Any, tmp_path_factory: pytest.TempPathFactory, listeni
             things["channel"] = str(site.channel_id)
             things["month"] = f"{clock.now().astimezone(CHINA):%Y-%m}"
             things["staff"] = things["keeper"]  # nobody is asked about oneself
-            for name in ("department", "account"):
-                things[f"own_{name}"] = things[name]
+            for kind in ("department", "account"):
+                things[f"own_{kind}"] = things[kind]
             things |= {"mate": things["staff"], "mate_login": f"{MARK}-keeper"}
             made = World(site, things, visitor)
             await made.enter()
             yield made
     finally:
-        await postgres.drop("hostile")
+        await postgres.drop(name)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(postgres: Any, tmp_path_factory: pytest.TempPathFactory, listening: None) -> AsyncIterator[World]:
+    async with made_world(postgres, tmp_path_factory.mktemp("hostile"), "hostile") as made:
+        yield made
 
 
 def given(kind: str) -> str:
