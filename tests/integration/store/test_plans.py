@@ -622,13 +622,13 @@ async def test_who_has_clicked_is_found_by_the_codes_that_messages_carry(databas
 _LINKS = """
 INSERT INTO short_link (account_id, name, kind, origin, domain, serial, codes, target, state, passed, made_at, made_by)
 SELECT id, kind, kind, 'api', 's.example.cn', serial, serial, 'https://www.example.cn/', 'active', 1,
-       now() - interval '1 hour', 'x'
+       $1, 'x'
 FROM account, (VALUES ('shared', 1), ('personal', 1000)) AS k(kind, serial) RETURNING id
 """
 
 
 async def test_clicks_of_a_link_that_all_share_look_at_none_of_its_messages(database: Database) -> None:
-    shared, personal = [row["id"] for row in await database.fetch(_LINKS)]
+    shared, personal = [row["id"] for row in await database.fetch(_LINKS, noon() - timedelta(hours=1))]
     await database.execute(
         "INSERT INTO message_link SELECT id, CASE WHEN n < 500 THEN $2 ELSE $1::bigint END, CASE WHEN n < 500 THEN n "
         "ELSE 0 END, CASE WHEN n < 500 THEN false END FROM (SELECT id, row_number() OVER (ORDER BY id)::int AS n "
@@ -646,7 +646,8 @@ async def test_clicks_of_a_link_that_all_share_look_at_none_of_its_messages(data
 @pytest.mark.parametrize("kind", [SegmentKind.NOT_CLICKED, SegmentKind.SILENT])
 async def test_who_of_a_task_has_not_clicked_is_found_chunk_by_chunk(database: Database, kind: SegmentKind) -> None:
     """Half of the messages are the task's, in chunks of a hundred; of twenty of these one was clicked."""
-    (_, link), low = [row["id"] for row in await database.fetch(_LINKS)], first_id(noon() - timedelta(minutes=1))
+    low = first_id(noon() - timedelta(minutes=1))
+    _, link = [row["id"] for row in await database.fetch(_LINKS, noon() - timedelta(hours=1))]
     await database.execute(
         "INSERT INTO message_link SELECT id, $2, (id - $1::bigint)::int, (id - $1) % 20 = 0 FROM message", low, link
     )
