@@ -370,25 +370,29 @@ def run_templates(data: bytes) -> None:
     template = Template(1, 1, "notice", content, variables_of(content, forms))
     made = template.made(text)
     if len(content) < 60 and len(text) < 25 and len(PLACE.findall(content)) < 6:
-        assert made == (_meaning(template).fullmatch(text) is not None), "not what the template means"
+        assert made == (meaning(template).fullmatch(text) is not None), "not what the template means"
     sample = {Form.TEXT: "文", Form.DIGITS: "1", Form.ALNUM: "a", Form.AMOUNT: ".", Form.DATE: "年"}
     filled = template.fill({name: sample[v.form] for name, v in template.variables.items()})
     assert template.made(filled), "made, and yet not of it"
 
 
-def _meaning(template: Template) -> re.Pattern[str]:
-    kinds = {
-        Form.TEXT: r"[^\r\n【】]", Form.DIGITS: "[0-9]", Form.ALNUM: "[A-Za-z0-9]", Form.AMOUNT: r"[0-9.,+\-]",
-        Form.DATE: r"[0-9年月日时分秒号点星期周上下午一二三四五六天 :/.\-]",
-    }  # fmt: skip
+KINDS = {
+    Form.TEXT: r"[^\r\n【】]", Form.DIGITS: "[0-9]", Form.ALNUM: "[A-Za-z0-9]", Form.AMOUNT: r"[0-9.,+\-]",
+    Form.DATE: r"[0-9年月日时分秒号点星期周上下午一二三四五六天 :/.\-]",
+}  # fmt: skip
+
+
+def meaning(template: Template) -> re.Pattern[str]:
+    """What a template means, as an expression that takes its time."""
     pieces = PLACE.split(template.content)
     pattern, groups = re.escape(pieces[0]), list[str]()
     for name, rest in zip(pieces[1::2], pieces[2::2], strict=True):
         v = template.variables[name]
-        pattern += (
-            f"(?P=g{groups.index(name)})" if name in groups else (f"(?P<g{len(groups)}>{kinds[v.form]}{{1,{v.most}}})")
-        )
-        groups += [] if name in groups else [name]
+        if name in groups:
+            pattern += f"(?P=g{groups.index(name)})"
+        else:
+            pattern += f"(?P<g{len(groups)}>{KINDS[v.form]}{{1,{v.most}}})"
+            groups.append(name)
         pattern += re.escape(rest)
     return re.compile(pattern)
 
@@ -425,17 +429,10 @@ def run_api(data: bytes) -> None:
     if route.path not in ("/messages", "/messages/batch", "/messages/explain"):
         return
     key = SimpleNamespace(key_id="k", scopes=frozenset({"send"}), test=True)
-    call = cast(
-        Call,
-        SimpleNamespace(
-            key=key,
-            account=ACCOUNT,
-            request=SimpleNamespace(headers={}),
-            request_sha256=b"",
-            nonce="",
-            ctx=SimpleNamespace(snapshots=SimpleNamespace(current=checks().snapshot)),
-        ),
-    )
+    context = SimpleNamespace(snapshots=SimpleNamespace(current=checks().snapshot))
+    request = SimpleNamespace(headers={})
+    made = SimpleNamespace(key=key, account=ACCOUNT, request=request, request_sha256=b"", nonce="", ctx=context)
+    call = cast(Call, made)
     make = sending._from_batch if route.path == "/messages/batch" else sending._from_send
     try:
         request = make(call, body)  # type: ignore[arg-type]
@@ -530,48 +527,22 @@ def _words(*words: str) -> tuple[bytes, ...]:
 TARGETS = {
     target.name: target
     for target in (
-        Target(
-            "pdus", run_pdus, seeds_pdus, (b"\0\0\0\x10", b"\x04\x24\xff\xff", b"\x80\0\0\x04", b"\0" * 8, b"\xff" * 8)
-        ),
-        Target(
-            "receipts",
-            run_receipts,
-            seeds_receipts,
-            _words("id:", " sub:", " dlvrd:", " submit date:", " done_date:", " stat:", "DELIVRD", " err:", " txt:"),
-        ),
-        Target(
-            "partners",
-            run_partners,
-            seeds_partners,
-            (b"\x04\x24", b"\x02\x0c\0\2", b"\x02\x0e\0\1", b"\x05\0\3\1\2\1", b"\0"),
-        ),
-        Target(
-            "texts",
-            run_texts,
-            seeds_texts,
-            _words("{", "}", "【", "】", "http://", ".cn", "回T退订", "\u0301", "\u0323", "\ufdfa"),
-        ),
+        Target("pdus", run_pdus, seeds_pdus,
+               (b"\0\0\0\x10", b"\x04\x24\xff\xff", b"\x80\0\0\x04", b"\0" * 8, b"\xff" * 8)),
+        Target("receipts", run_receipts, seeds_receipts,
+               _words("id:", " sub:", " dlvrd:", " submit date:", " done_date:", " stat:", "DELIVRD", " err:",
+                      " txt:")),
+        Target("partners", run_partners, seeds_partners,
+               (b"\x04\x24", b"\x02\x0c\0\2", b"\x02\x0e\0\1", b"\x05\0\3\1\2\1", b"\0")),
+        Target("texts", run_texts, seeds_texts,
+               _words("{", "}", "【", "】", "http://", ".cn", "回T退订", "\u0301", "\u0323", "\ufdfa")),
         Target("templates", run_templates, seeds_templates, _words("{a}", "{b}", "{c}", ",", "的", "1", "\n", "ab")),
-        Target(
-            "api",
-            run_api,
-            seeds_api,
-            _words(
-                '"to":', '["13800138000"]', '"content":', '"items":[{', "\\u0000", "\\ud83d", "- at `", "[[[[", "1e999"
-            ),
-        ),
-        Target(
-            "multipart",
-            run_multipart,
-            seeds_multipart,
-            _words("--xyz", "\r\n\r\n", "name=", 'filename="', "filename*=utf-8''", ";", '\\"'),
-        ),
-        Target(
-            "sheets",
-            run_sheets,
-            seeds_sheets,
-            (b"PK\3\4", *_words('"', ",", "\r\n", "13800138000", "\ufeff")),
-            seconds=0.2,
-        ),
+        Target("api", run_api, seeds_api,
+               _words('"to":', '["13800138000"]', '"content":', '"items":[{', "\\u0000", "\\ud83d", "- at `", "[[[[",
+                      "1e999")),
+        Target("multipart", run_multipart, seeds_multipart,
+               _words("--xyz", "\r\n\r\n", "name=", 'filename="', "filename*=utf-8''", ";", '\\"')),
+        Target("sheets", run_sheets, seeds_sheets,
+               (b"PK\3\4", *_words('"', ",", "\r\n", "13800138000", "\ufeff")), seconds=0.2),
     )
-}
+}  # fmt: skip

@@ -58,11 +58,7 @@ class _Changed(importlib.abc.MetaPathFinder, SourceFileLoader):
         self._mutant = mutant
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        return (
-            importlib.util.spec_from_file_location(name, self.path, loader=self)
-            if name == self.name
-            else None
-        )
+        return importlib.util.spec_from_file_location(name, self.path, loader=self) if name == self.name else None
 
     def get_code(self, fullname: str):  # type: ignore[no-untyped-def]
         return compile(self._mutant.apply(Path(self.path).read_bytes()), self.path, "exec", dont_inherit=True)
@@ -166,9 +162,7 @@ def main() -> None:
         import rights  # which imports this module
 
         sys.exit(rights.main(sys.argv[2:]))
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("paths", nargs="*", default=SOURCES, metavar="PATH")
     parser.add_argument("--sample", type=int, default=100, help="mutants (100); 0: all")
     parser.add_argument("--seed", type=int, default=1)
@@ -177,9 +171,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="at once")
     options = parser.parse_args()
     every = [
-        mutant
-        for path in _files(options.paths)
-        for mutant in mutants(str(path.relative_to(ROOT)), path.read_bytes())
+        mutant for path in _files(options.paths) for mutant in mutants(str(path.relative_to(ROOT)), path.read_bytes())
     ]
     size = min(options.sample or len(every), len(every))
     drawn = random.Random(options.seed).sample(every, size)[options.skip :]  # noqa: S311 - no secret

@@ -188,25 +188,19 @@ def test_another_message_that_ends_alike_after_a_loss(total: int, answered: bool
     assert (len(table.sent), table.left) == (2, [])
 
 
-def test_what_was_answered_before_the_loss_is_another_message() -> None:
+def test_what_was_answered_or_lies_long_back_is_another_message() -> None:
     table, first, second = Table(2), Line(1), Line(2)
     before = [table.come(n, f"x{n}", first) for n in (1, 2)]
     first.read_until = table.now + TICK
     after = [table.come(n, f"x{n}", second) for n in (2, 1)]
     assert not set(before) & set(after)
     assert len(table.sent) == 2
-
-
-def test_an_answer_that_takes_too_long_is_not_waited_for() -> None:
-    table, line = Table(2), Line(1)
+    table, line = Table(2), Line(1)  # an answer that takes too long is not waited for
     first = table.come(1, "x1", line, answered=False)
     table.now += IMPATIENT_AFTER
     assert table.come(1, "x1", line) == first
     assert table.come(1, "x1", line) != first, "its sender has the answer"
-
-
-def test_half_a_message_of_long_ago_gives_way() -> None:
-    table, line = Table(2), Line(1)
+    table, line = Table(2), Line(1)  # half a message of long ago gives way
     half = table.come(1, "x1", line)
     table.now += timedelta(seconds=61)
     table.come(1, "y1", line)

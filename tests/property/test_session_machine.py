@@ -26,15 +26,9 @@ from smsgw.protocols.states import BOUND, OVER, State
 WINDOW = 4
 MAX_EXPIRED = 6
 CONFIG = SessionConfig(
-    window=WINDOW,
-    response_timeout=10.0,
-    keepalive_interval=7.0,
-    keepalive_timeout=3.0,
-    keepalive_attempts=3,
-    max_expired=MAX_EXPIRED,
-    max_violations_per_minute=1_000_000,
-    max_unanswered_in=3,
-)
+    window=WINDOW, response_timeout=10.0, keepalive_interval=7.0, keepalive_timeout=3.0, keepalive_attempts=3,
+    max_expired=MAX_EXPIRED, max_violations_per_minute=1_000_000, max_unanswered_in=3,
+)  # fmt: skip
 #: Hardly more numbers than can be in use at once, so that they collide.
 NUMBERS = (1, WINDOW + MAX_EXPIRED + 16 + 2)
 
@@ -95,8 +89,6 @@ class Conversation(RuleBasedStateMachine):
         (login,) = self.written()
         events = self.session.receive(self.octets(self.login_answer(login.sequence)), self.now)
         assert any(isinstance(event, Bound) for event in events)
-
-    # -- helpers ----------------------------------------------------------------------------------------------------
 
     def octets(self, pdu: Any) -> bytes:
         return self.session.dialect.encode(pdu)
@@ -173,8 +165,6 @@ class Conversation(RuleBasedStateMachine):
             else:
                 assert not isinstance(pdu, self.requests), "a request that nobody asked for"
 
-    # -- the owner --------------------------------------------------------------------------------------------------
-
     @rule(kinds=st.lists(st.integers(0, 9), min_size=1, max_size=WINDOW + 1))
     def ask(self, kinds: list[int]) -> None:
         for kind in kinds:
@@ -222,8 +212,6 @@ class Conversation(RuleBasedStateMachine):
     @rule()
     def leave(self) -> None:
         self.session.close(self.now)
-
-    # -- the peer ---------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.waiting)
     @rule(which=st.integers(0, 9), cut=st.integers(0, 99), twice=st.booleans())
@@ -292,8 +280,6 @@ class Conversation(RuleBasedStateMachine):
     def many_requests_later(self, counter: int) -> None:
         """The numbers have gone round, and may stand anywhere."""
         self.session._counter = counter
-
-    # -- the clock and the transport --------------------------------------------------------------------------------
 
     @rule(seconds=st.sampled_from([0.0, 0.1, 1.0, 3.0, 7.0, 12.0]), punctual=st.booleans())
     def time_passes(self, seconds: float, punctual: bool) -> None:
@@ -409,13 +395,9 @@ class SgipConversation(Conversation):
 
 
 MACHINES = {
-    "cmpp20": Cmpp20Conversation,
-    "cmpp30": CmppConversation,
-    "smpp34": SmppConversation,
-    "sgip12": SgipConversation,
-    "smgp13": Smgp13Conversation,
-    "smgp30": SmgpConversation,
-}
+    "cmpp20": Cmpp20Conversation, "cmpp30": CmppConversation, "smpp34": SmppConversation, "sgip12": SgipConversation,
+    "smgp13": Smgp13Conversation, "smgp30": SmgpConversation,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("protocol", MACHINES)

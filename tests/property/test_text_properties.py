@@ -1,11 +1,16 @@
+"""Texts, reassembly and rates, whatever comes."""
+
 from __future__ import annotations
 
 import re
 
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from smsgw.core import text, udh
+from smsgw.core.bucket import TokenBucket
+from smsgw.core.concat import Reassembly
 from smsgw.core.text import Coding
 from smsgw.core.variables import Template
 
@@ -99,3 +104,84 @@ def test_doubled_braces_are_braces() -> None:
     template = Template("{{订单}} {订单}{订单} {a b} {}")
     assert template.names == ("订单",)
     assert template.fill(["{x}"]) == "{订单} {x}{x} {a b} {}"
+
+
+LIFETIME = 100.0
+PLACES = st.integers(1, 4).flatmap(lambda total: st.tuples(st.integers(1, total), st.just(total)))
+
+
+class ReassemblyMachine(RuleBasedStateMachine):
+    """Against a model that holds the parts of every open message: nothing is lost, nothing is given twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.box: Reassembly[str] = Reassembly(lifetime=LIFETIME, max_parts=255, repeat_window=0)
+        self.now = 0.0
+        self.open: dict[int, dict[int, str]] = {}
+
+    @rule(seconds=st.floats(0, 60))
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(key=st.integers(0, 5), place=PLACES, part=st.sampled_from("ab"))
+    def add(self, key: int, place: tuple[int, int], part: str) -> None:
+        number, total = place
+        added = self.box.add(key, number, total, part, self.now)
+        for lost in added.abandoned:
+            assert self.open.pop(lost.key) == lost.parts  # type: ignore[call-overload]
+        held = self.open.get(key, {})
+        if added.repeated:
+            assert held[number] == part
+            return
+        assert number not in held or total == 1
+        if added.whole is None:
+            self.open.setdefault(key, {})[number] = part
+            return
+        if total > 1:
+            held = self.open.pop(key, {})
+            held[number] = part
+            assert added.whole == tuple(held[n] for n in range(1, total + 1))
+
+    @rule()
+    def expire(self) -> None:
+        for lost in self.box.expire(self.now):
+            assert self.open.pop(lost.key) == lost.parts  # type: ignore[call-overload]
+        deadline = self.box.deadline()
+        assert deadline is None or self.now < deadline <= self.now + LIFETIME
+
+    @invariant()
+    def counts(self) -> None:
+        assert len(self.box) == len(self.open)
+        assert self.box.parts_held == sum(map(len, self.open.values()))
+
+
+TestReassembly = ReassemblyMachine.TestCase
+steps = st.lists(st.tuples(st.floats(0, 3), st.integers(0, 50)), max_size=60)
+
+
+@given(rate=st.floats(0.1, 5000), burst=st.floats(1, 200), steps=steps, start=st.floats(0, 1e7))
+def test_no_span_of_time_gets_more_than_burst_and_rate(
+    rate: float, burst: float, steps: list[tuple[float, int]], start: float
+) -> None:
+    bucket = TokenBucket(rate, burst, now=start)
+    now = start
+    grants: list[tuple[float, int]] = []
+    for pause, wanted in steps:
+        now += pause
+        grants.append((now, bucket.take(now, wanted)))
+    for first in range(len(grants)):
+        total = 0
+        for at, granted in grants[first:]:
+            total += granted
+            assert total <= burst + rate * (at - grants[first][0]) + 1e-3
+
+
+@given(rate=st.floats(0.1, 5000), burst=st.floats(1, 200), pauses=st.lists(st.floats(0, 2), max_size=30))
+def test_waiting_until_next_at_is_enough(rate: float, burst: float, pauses: list[float]) -> None:
+    bucket = TokenBucket(rate, burst)
+    now = 0.0
+    for pause in pauses:
+        now += pause
+        bucket.take(now, 1000)
+        now = bucket.next_at(now)
+        assert bucket.take(now) == 1

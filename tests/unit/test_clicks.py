@@ -1,13 +1,20 @@
-"""Who opens short links: a log of 500 hits with what they were, judged; and what single rules must not do."""
+"""Short links: their codes, where they may lead, who opens them, and by which browser."""
 
 from __future__ import annotations
 
 import itertools
+import os
+import time
 from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from smsgw.core.clicks import BURST_CODES, MOST, Hit, Verdict, alone, judged
+from smsgw.core.link_targets import checked, host_of
+from smsgw.core.short_codes import ALPHABET, LENGTH, SERIALS, Permutation, is_chosen
+from smsgw.core.user_agent import Device, device_of
 
 ANDROID = "Mozilla/5.0 (Linux; Android {v}; {model} Build/{b}; wv) AppleWebKit/537.36 (KHTML, like Gecko) Version/4.0 "
 PEOPLE = (
@@ -102,18 +109,120 @@ def test_a_labelled_log_is_judged_right() -> None:
     right, missed, wrong = counts[True, True], counts[True, False], counts[False, True]
     assert right / (right + wrong) >= 0.95, "precision"
     assert right / (right + missed) >= 0.95, "recall"
-
-
-@pytest.mark.parametrize(("verdict", "agent"), [(v, a) for v, some in PROGRAMS.items() for a in some])
-def test_a_program_is_called_what_it_is(verdict: Verdict, agent: str) -> None:
-    assert alone(Hit("GET", agent, "", LANGUAGE, ACCEPT)) is verdict
-
-
-def test_a_long_name_costs_no_more() -> None:
-    """What comes behind the first characters is not looked at: neither of the program nor of its purpose."""
-    browser = "Mozilla/5.0 "
+    for verdict, agent in [(v, a) for v, some in PROGRAMS.items() for a in some]:  # a program is called what it is
+        assert alone(Hit("GET", agent, "", LANGUAGE, ACCEPT)) is verdict
+    # What comes behind the first characters is not looked at: neither of the program nor of its purpose.
+    browser = "Mozilla/5.0 "  # a long name costs no more
     for beyond in ("googlebot", "headlesschrome", "telegrambot"):
         assert alone(Hit("GET", browser.ljust(MOST, "(") + beyond, "", LANGUAGE, ACCEPT)) is Verdict.HUMAN
         assert alone(Hit("GET", browser.ljust(MOST - 20, "(") + beyond, "", LANGUAGE, ACCEPT)) is not Verdict.HUMAN
     assert alone(Hit("GET", browser, " " * MOST + "prefetch", LANGUAGE, ACCEPT)) is Verdict.HUMAN
     assert alone(Hit("GET", browser, " " * (MOST - 20) + "prefetch", LANGUAGE, ACCEPT)) is Verdict.PREFETCH
+
+
+CODES = Permutation(bytes(range(32)))
+
+
+@given(st.integers(0, SERIALS - 1))
+def test_a_code_leads_back_to_its_serial(serial: int) -> None:
+    code = CODES.code(serial)
+    assert len(code) == LENGTH
+    assert set(code) <= set(ALPHABET)
+    assert CODES.serial(code) == serial
+
+
+@given(st.text(max_size=12))
+def test_whatever_is_opened_has_one_serial_or_none(text: str) -> None:
+    serial = CODES.serial(text)
+    assert serial is None or CODES.code(serial) == text
+
+
+def test_codes_of_neighbours_and_of_other_keys_have_nothing_in_common() -> None:
+    """Codes of a link in order: no two the same, every character everywhere, and no step between them that repeats."""
+    codes = [CODES.code(serial) for serial in range(20_000)]
+    assert len(set(codes)) == len(codes)
+    for place in range(LENGTH):
+        counts = Counter(code[place] for code in codes)
+        assert set(counts) == set(ALPHABET)
+        assert max(counts.values()) < 1.35 * len(codes) / 58
+    values = [int.from_bytes(code.encode()) for code in codes]
+    steps = Counter(b - a for a, b in itertools.pairwise(values))
+    assert steps.most_common(1)[0][1] <= 2
+    other = Permutation(os.urandom(32))  # another key makes other codes
+    assert not {CODES.code(n) for n in range(500)} & {other.code(n) for n in range(500)}
+    assert CODES.code(0) == Permutation(bytes(range(32))).code(0) == "rzYTvw3m"
+    for serial in (-1, SERIALS):
+        with pytest.raises(ValueError, match="serial"):
+            CODES.code(serial)
+    for code in ("spring", "a-b2", "618sale", "double-eleven-2026", "a" * 20):  # what may be chosen as a code
+        assert is_chosen(code), code
+    for code in (
+        "", "abc", "abcd5678", "Spring", "-abcd", "abcd-", "春天快乐", "a/bc", "a" * 21, "ready", "health", "ab\n",
+    ):  # fmt: skip
+        assert not is_chosen(code), code
+
+
+def test_a_target_stays_as_it_was_given_or_is_written_in_ascii() -> None:
+    for target, written in (
+        ("https://www.example.cn/a?b=c#d", "https://www.example.cn/a?b=c#d"),
+        (" http://Example.CN ", "http://Example.CN"),
+        ("https://example.cn/~a%7eb?x=a+b&y=%2f&sign=%E4%bd", "https://example.cn/~a%7eb?x=a+b&y=%2f&sign=%E4%bd"),
+        ("https://example.cn?a=[1]", "https://example.cn?a=[1]"),
+        ("https://example.cn/?a=<i>", "https://example.cn/?a=%3Ci%3E"),
+        ("https://example.cn/100%", "https://example.cn/100%25"),
+        ("https://政务.中国/办事", "https://xn--zfr164b.xn--fiqs8s/%E5%8A%9E%E4%BA%8B"),
+        ("https://8.8.8.8:8443/x", "https://8.8.8.8:8443/x"),
+    ):  # fmt: skip
+        assert checked(target, ["s.example.cn"]) == written
+        assert host_of(written)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "", "www.example.cn", "javascript:alert(1)", "data:text/html,x", "//example.cn", "ftp://example.cn/", "https://",
+        "https://user@example.cn/", "https://user:pw@example.cn/", "https://:pw@example.cn/", "https://example.cn/a b",
+        "https://example.cn/\r\nSet-Cookie: a=b", "https://example.cn\\@evil.cn/", "https://s.example.cn/abc",
+        "https://S.EXAMPLE.CN./abc", "http://localhost/", "http://intranet/", "http://127.0.0.1/", "http://10.1.2.3/",
+        "http://[::1]/", "http://[fd00::1]/", "http://169.254.169.254/latest", "http://2130706433/", "http://0x7f.1/",
+        "http://127.1/", "http://db.internal/", "https://example.cn:99999/", "https://example.cn/" + "a" * 2000,
+        "http://[::ffff:127.0.0.1]/", "http://[::ffff:10.0.0.1]/", "https://example.cn/\u202egpj.exe",
+        "https://exam%70le.cn/", "http://%31%30.0.0.1/",
+        "http://１２７.0.0.1/", "http://127。0。0。1/",
+    ],
+)  # fmt: skip
+def test_a_target_is_refused(target: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        checked(target, ["s.example.cn"])
+
+
+_CHROME = "AppleWebKit/537.36 (KHTML, like Gecko) Chrome/108.0.5359.95 Safari/537.36"
+
+
+def test_what_a_browser_is() -> None:
+    for agent, device in (
+        (f"Mozilla/5.0 (Windows NT 6.1; Win64; x64) {_CHROME} QIHU 360SE", Device("360 SE", "", "Windows 7")),
+        (f"Mozilla/5.0 (Windows NT 10.0; WOW64) {_CHROME} QIHU 360EE", Device("360 EE", "", "Windows 10/11")),
+        (f"Mozilla/5.0 (Windows NT 10.0; Win64; x64) {_CHROME} Edg/120.0.2210.91",
+         Device("Edge", "120", "Windows 10/11")),
+        (f"Mozilla/5.0 (X11; Linux x86_64) {_CHROME}", Device("Chrome", "108", "Linux")),
+        (f"Mozilla/5.0 (X11; Linux x86_64) {_CHROME} UOS", Device("Chrome", "108", "UOS")),
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:102.0) Gecko/20100101 Firefox/102.0", Device("Firefox", "102", "Linux")),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.1 "
+         "Safari/605.1.15", Device("Safari", "17", "macOS")),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 17_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+         "Mobile/15E148 MicroMessenger/8.0.43(0x18002b2f) NetType/WIFI", Device("WeChat", "8", "iOS")),
+        (f"Mozilla/5.0 (Linux; Android 12; HarmonyOS; ELS-AN00) {_CHROME} HuaweiBrowser/14.0.2.300",
+         Device("Huawei", "14", "HarmonyOS")),
+        ("curl/8.5.0", Device("curl", "8", "")),
+        ("Python/3.11 aiohttp/3.9.1", Device("Python", "3", "")),
+        ("Mozilla/5.0", Device()),
+        ("", Device()),
+        ("/" * 300, Device()),
+    ):  # fmt: skip
+        assert device_of(agent) == device
+    agent = "Chrome/" * 1_000_000  # a long one costs no more
+    began = time.process_time()
+    for _ in range(100):
+        device_of(agent)
+    assert time.process_time() - began < 1.0

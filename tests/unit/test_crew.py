@@ -450,7 +450,6 @@ async def test_what_one_worker_has_the_others_show(tmp_path: Path) -> None:
         seen = WatchesOfAll(there)
         assert await seen.seen(3, "boss") == watch
         assert await seen.seen(3, "another") is None
-
         now = datetime.now(UTC)
         tried = Tried(2, now, 1, "k", "send", "POST", "/x", "", "{}", {"a": "b"}, Signing("", "", "", ""), 200)
         there.portal.trying = Trying(there.lend, lambda: Door("http://127.0.0.1:1"), tuple)
@@ -458,11 +457,9 @@ async def test_what_one_worker_has_the_others_show(tmp_path: Path) -> None:
         there.portal.trying.remember(boss.label, tried)
         mine = TryingOfAll(lend=there.lend, door=lambda: Door("http://127.0.0.1:1"), operations=tuple, siblings=there)
         assert await mine.tried(boss) == (tried,)
-
         key = ApiKey("k", 1, frozenset({"send"}), True, (), b"\0\1", None, ("s",), "active", now, 5, lent=True)
         await control_client.call(there.controls[0], "POST", "/worker/lend", msgspec.to_builtins(Lent.of(key)))
         assert there.lent == [key]
-
         anywhere = Anywhere(Nothing(), there)
         pieces = [piece async for piece in anywhere.channel("there").record(seconds=1, max_bytes=1)]
         assert b"".join(pieces).count(b"\n") == 2

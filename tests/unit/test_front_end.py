@@ -21,8 +21,7 @@ KNOWN = "TopLevelAwait,PrivateClassFields,ClassFields"
 """Of a later edition of the language than ES2021, and yet in Chromium 92 and Firefox 102."""
 
 pytestmark = pytest.mark.skipif(
-    not (PEERS / "node_modules").exists(),
-    reason="no packages from npm here: style sheets and scripts were not checked",
+    not (PEERS / "node_modules").exists(), reason="no packages from npm here: style sheets and scripts were not checked"
 )
 
 

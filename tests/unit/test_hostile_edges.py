@@ -53,7 +53,6 @@ from smsgw.web import uploads
 from smsgw.web.envelope import failure, prefers_english
 
 pytestmark = pytest.mark.shard("attacks")
-
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 REFUSALS = (*bad_texts.REFUSALS, Malformed, Unfit, NotText, msgspec.DecodeError)
 HEADER = 8190
@@ -92,7 +91,6 @@ def test_bodies(name: str) -> None:
 
 def test_a_body_of_many_texts() -> None:
     from targets import run_api
-
     route = [r.path for r in ROUTES if r.body is not None].index("/messages/batch")
 
     def work(text: str) -> None:
@@ -127,11 +125,21 @@ def test_queries_and_headers() -> None:
     assert not found
 
 
-def test_what_the_decoder_says_of_texts() -> None:
+def test_forms_and_decoders_take_any_text() -> None:
     for form in ("{}", "Expected `{}`, got `{}`", "Object contains unknown field `{}` - at `$.{}`", "{} - at `{}"):
         assert not dear(over(lambda t, form=form: explain(form.replace("{}", t))))
     # What was sent may look like the end of a message of the decoder.
     assert explain("Invalid enum value 'a - at `$.x`' - at `$.type`").detail["field"] == "type"
+    assert not dear(over(_form))  # forms of the portal
+    assert not dear(over(lambda t: recipients(t[:MOST_CHARACTERS])))
+    assert not dear(over(_filter, HEADERS))
+    def work(text: str) -> None:  # recordings and receipts
+        payload = Tlv(tlvs.MESSAGE_PAYLOAD, octets(text)[: SIZE - 1])
+        named = Tlv(tlvs.RECEIPTED_MESSAGE_ID, octets(text))
+        Masker(b"key").pdu(smpp.DeliverSm(esm_class=4, tlvs=(payload, named)))
+
+    assert not dear(over(work))
+    assert not dear(over(_receipt))
 
 
 def _form(text: str) -> None:
@@ -144,12 +152,6 @@ def _form(text: str) -> None:
 def _filter(text: str) -> None:
     FILTER.read(dict.fromkeys(FILTER.keys, text), NOW).query()
     FILTER.read({"time": "custom", "from": text, "to": text}, NOW)
-
-
-def test_forms_of_the_portal() -> None:
-    assert not dear(over(_form))
-    assert not dear(over(lambda t: recipients(t[:MOST_CHARACTERS])))
-    assert not dear(over(_filter, HEADERS))
 
 
 VALUES: dict[str, Work] = {
@@ -250,16 +252,6 @@ def test_every_optional_parameter(name: str, cls: type[Pdu]) -> None:
     assert not found
 
 
-def test_recordings_and_receipts() -> None:
-    def work(text: str) -> None:
-        payload = Tlv(tlvs.MESSAGE_PAYLOAD, octets(text)[: SIZE - 1])
-        named = Tlv(tlvs.RECEIPTED_MESSAGE_ID, octets(text))
-        Masker(b"key").pdu(smpp.DeliverSm(esm_class=4, tlvs=(payload, named)))
-
-    assert not dear(over(work))
-    assert not dear(over(_receipt))
-
-
 def _receipt(text: str) -> None:
     labels.parse(text)
     smpp_reports.parse(text)
@@ -329,7 +321,7 @@ def test_what_partners_submit(coding: int, encoding: str) -> None:
     assert not dear(over(work))
 
 
-def test_a_text_beyond_what_can_be_sent_is_refused_unread() -> None:
+def test_parts_and_texts_beyond_what_can_be_sent_are_refused() -> None:
     """SMPP's message_payload has room for 64 KiB; 3.4 calls it ESME_RINVMSGLEN when a message is too long."""
     _, face, partner = PARTNERS[0]
     for size, status in ((4000, 0), (4002, 1), (60_000, 1)):
@@ -341,10 +333,7 @@ def test_a_text_beyond_what_can_be_sent_is_refused_unread() -> None:
         except Unfit as exc:
             said = exc.status
         assert said == status
-
-
-def test_parts_said_beside_the_text_are_parts_of_something() -> None:
-    long = b"\xff" * 60_000
+    long = b"\xff" * 60_000  # parts said beside the text are parts of something
     _, face, partner = PARTNERS[0]
     submit = smpp.SubmitSm(destination_addr="13800138000", short_message=b"a", tlvs=sar_of(long, long, b"\1"))
     with pytest.raises(Unfit):

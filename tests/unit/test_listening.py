@@ -1,8 +1,9 @@
-"""HTTP connections: how many there may be, who makes room, and who waits."""
+"""Connections of HTTP and of partners: how many there may be, who makes room, and who waits."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 import ssl
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 import uvloop
 from aiohttp import web
 from aiohttp.http_parser import RawRequestMessage
@@ -19,8 +21,16 @@ from certificates import HERE, Authority
 
 from smsgw.api.app import runner_options
 from smsgw.core.guard import Rate
+from smsgw.net.connection import Connection
+from smsgw.partners.listener import MAX_STRANGERS, MAX_STRANGERS_OF_ONE, STRANGER
+from smsgw.partners.listener import Listener as PartnerListener
+from smsgw.partners.smpp import SmppServer
+from smsgw.protocols.dialects import SMPP34
+from smsgw.protocols.events import LoginRequest
+from smsgw.protocols.smpp import pdus
 from smsgw.public.app import SHARE
 from smsgw.runtime import aio, tarpit
+from smsgw.runtime.tarpit import Tarpit
 from smsgw.web import listening
 from smsgw.web.listening import IDLE_FOR, AtOnce, Connections, Listener, place_of
 
@@ -155,7 +165,7 @@ async def test_what_is_busy_is_left_alone_and_who_comes_waits() -> None:
             assert await asyncio.wait_for(pair[0].readuntil(b"good"), 30)
 
 
-async def test_one_address_has_its_share() -> None:
+async def test_one_address_has_its_share_and_a_trusted_proxy_many() -> None:
     async with stage(most=100, per_address=2) as here:
         here.go.clear()
         await here.connect(GET)
@@ -168,10 +178,7 @@ async def test_one_address_has_its_share() -> None:
         await asyncio.sleep(IDLE_FOR)  # the time is what it is about
         assert await answered(await here.connect()), "its own idle ones make room"
         assert here.connections.open <= 2
-
-
-async def test_a_trusted_proxy_speaks_for_many() -> None:
-    free = [ipaddress.ip_network("127.0.0.0/8")]
+    free = [ipaddress.ip_network("127.0.0.0/8")]  # a trusted proxy speaks for many
     async with stage(most=100, per_address=2, free=free) as here:
         for _ in range(10):
             assert await answered(await here.connect())
@@ -257,16 +264,13 @@ def test_over_tls(
         runner.run(check(tls))
 
 
-def test_whose_connections_count_together() -> None:
+def test_connections_count_by_place_and_have_half_of_the_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
     assert place_of("192.0.2.7") == place_of("::ffff:192.0.2.7") == "192.0.2.7"
     assert place_of("2001:db8::1") == place_of("2001:db8::ffff:1") != place_of("2001:db8:0:1::1")
     assert place_of("fe80::1%eth0") == "fe80::/64"
     proxy = Connections(1, 1, [ipaddress.ip_network("2001:db8::1"), ipaddress.ip_network("10.0.0.0/8")])
     found = [proxy._is_free(place_of(one)) for one in ("2001:db8::1", "10.1.2.3", "192.0.2.7")]
     assert found == [True, True, False]
-
-
-def test_what_listens_has_half_of_the_descriptors_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening.resource, "getrlimit", lambda _: (1024, 4096))
     assert listening.most_connections() == 512
     assert 500 < listening.most_connections(SHARE) + listening.most_connections(1 - SHARE) <= 512
@@ -397,3 +401,120 @@ async def test_who_is_answered_at_once_may_ask_again_for_a_while() -> None:
             assert await read_until(lively, b"quick")
         assert await closed(slow)
         assert await asyncio.wait_for(lively[0].read(), 30) == b"", "and then no longer"
+
+
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+class House:
+    """A listener that lets everybody in, and connections to it."""
+
+    def __init__(self) -> None:
+        self.listener = PartnerListener(SmppServer(), "127.0.0.1:0", (), self._login, shared=False)
+        self.port = 0
+        self._writers: list[asyncio.StreamWriter] = []
+
+    def _login(self, link: Connection, event: LoginRequest) -> None:
+        link.session.admit(event, now=0.0)
+        self.listener.dismiss(link)
+
+    async def knock(self, ip: str) -> Streams:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, local_addr=(ip, 0))
+        self._writers.append(writer)
+        return reader, writer
+
+    async def strangers(self, n: int) -> None:
+        async with asyncio.timeout(10):
+            while self.listener.strangers != n:  # noqa: ASYNC110
+                await asyncio.sleep(0.001)
+
+    async def close(self) -> None:
+        await self.listener.close()
+        for writer in self._writers:
+            writer.transport.abort()
+
+
+def bind(sequence: int) -> bytes:
+    return SMPP34.encode(pdus.BindTransmitter(sequence=sequence, system_id="shop", password="x"))
+
+
+async def is_closed(reader: asyncio.StreamReader, *, unanswered: bool = True) -> None:
+    with contextlib.suppress(ConnectionResetError):
+        said = await asyncio.wait_for(reader.read(), 10)
+        assert not (said and unanswered)
+
+
+async def frame(reader: asyncio.StreamReader) -> bytes:
+    size = await reader.readexactly(4)
+    return size + await reader.readexactly(int.from_bytes(size, "big") - 4)
+
+
+@pytest_asyncio.fixture
+async def house() -> AsyncIterator[House]:
+    made = House()
+    await made.listener.open()
+    made.port = int(made.listener.url.rpartition(":")[2])
+    yield made
+    await made.close()
+
+
+async def test_who_only_holds_a_place_loses_it_to_who_logs_in(house: House) -> None:
+    first, *_ = [await house.knock(f"127.0.5.{1 + n % 8}") for n in range(MAX_STRANGERS)]
+    await house.strangers(MAX_STRANGERS)
+    reader, writer = await house.knock("127.0.6.1")
+    await is_closed(first[0])  # the oldest makes room
+    await house.strangers(MAX_STRANGERS)
+    writer.write(bind(1))
+    answer = SMPP34.decode(await asyncio.wait_for(reader.read(1000), 10))
+    assert (type(answer), answer.command_status) == (pdus.BindTransmitterResp, 0)
+    await house.strangers(MAX_STRANGERS - 1)
+
+
+async def test_one_address_has_only_so_many_and_a_closed_listener_says_so(house: House) -> None:
+    for _ in range(MAX_STRANGERS_OF_ONE):
+        await house.knock("127.0.5.1")
+    await house.strangers(MAX_STRANGERS_OF_ONE)
+    reader, _ = await house.knock("127.0.5.1")
+    await is_closed(reader)
+    await house.knock("127.0.5.2")
+    await house.strangers(MAX_STRANGERS_OF_ONE + 1)
+    assert house.listener.listening
+    await house.listener.close()
+    assert not house.listener.listening
+    assert not PartnerListener(SmppServer(), "127.0.0.1:0", (), house._login, shared=False).listening
+
+
+async def test_who_has_not_logged_in_may_not_be_wrong_as_often_as_a_partner(house: House) -> None:
+    reader, writer = await house.knock("127.0.5.1")
+    writer.write(b"\0\0\0\x10" * 4000)  # a thousand PDUs of a command that there is not
+    await is_closed(reader, unanswered=False)
+    assert house.listener.violations["unknown-command"] == STRANGER.max_violations_per_minute + 1
+    reader, writer = await house.knock("127.0.5.1")
+    early = SMPP34.encode(pdus.EnquireLink(sequence=1))
+    writer.write(early * 3 + bind(4))
+    async with asyncio.timeout(10):
+        answers = [await frame(reader) for _ in range(4)]
+    answer = SMPP34.decode(answers[-1])
+    assert (type(answer), answer.command_status) == (pdus.BindTransmitterResp, 0), "a few are nobody's end"
+
+
+async def test_repeated_rubbish_ends_the_connection_later(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tarpit, "FREE", Rate(2, 0.001))
+    house.listener.tarpit = Tarpit()
+    readers: list[asyncio.StreamReader] = []
+    for _ in range(4):
+        reader, writer = await house.knock("127.0.5.1")
+        writer.write(b"\xff" * 64)
+        readers.append(reader)
+    for reader in readers[:2]:
+        await is_closed(reader, unanswered=False)
+    async with asyncio.timeout(5):
+        while house.listener.tarpit.held != 2:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    reader, writer = await house.knock("127.0.5.1")
+    writer.write(bind(1))
+    assert type(SMPP34.decode(await asyncio.wait_for(frame(reader), 30))) is pdus.BindTransmitterResp
+    assert house.listener.tarpit.held == 2, "who is right does not wait"
+    for reader in readers[2:]:
+        await is_closed(reader, unanswered=False)
+    await house.strangers(0)

@@ -1,7 +1,8 @@
-"""Log lines that cannot be written, and those in which others have a word."""
+"""Log lines that cannot be written, in which others have a word, or that are provoked."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -10,10 +11,12 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from smsgw.runtime.log import Output
+from smsgw.runtime.sparing import MAX_KINDS, Sparing
 
 
 @pytest.fixture
@@ -24,12 +27,17 @@ def pipe() -> Iterator[tuple[int, int]]:
         os.close(end)
 
 
-def test_a_full_disk_loses_lines_and_raises_nothing() -> None:
+def test_what_cannot_be_written_is_lost_in_time_and_said(pipe: tuple[int, int]) -> None:
     with open("/dev/full", "wb", buffering=0) as full:
         output = Output(full.fileno())
         for _ in range(3):
             output.write("a line\n")
         assert output.lost == 3
+    output = Output(pipe[1])  # a line longer than the pipe gives up in time
+    began = time.monotonic()
+    output.write("x" * 1_000_000 + "\n")
+    assert time.monotonic() - began < 10
+    assert output.lost == 1
 
 
 def test_a_pipe_that_nobody_reads_makes_nobody_wait_and_what_is_missing_is_said(pipe: tuple[int, int]) -> None:
@@ -62,14 +70,6 @@ def test_two_threads_write_whole_lines(pipe: tuple[int, int]) -> None:
     kept = os.read(reading, 1 << 20).decode().splitlines()
     assert set(kept) <= {"a" * 99, "b" * 99}
     assert len(kept) + output.lost == 600
-
-
-def test_a_line_longer_than_the_pipe_gives_up_in_time(pipe: tuple[int, int]) -> None:
-    output = Output(pipe[1])
-    began = time.monotonic()
-    output.write("x" * 1_000_000 + "\n")
-    assert time.monotonic() - began < 10
-    assert output.lost == 1
 
 
 EVIL = "x\n2026-01-01 [error] forged\r\x1b[2J\x9b2J\u202eabc\u2028\0\u4e2d"
@@ -141,3 +141,85 @@ def test_no_line_has_what_was_in_a_variable_or_in_a_row(form: str) -> None:
     assert "UniqueViolationError" in done.stderr
     assert "hunter2" not in done.stderr
     assert "13800138000" not in done.stderr
+
+
+class Log:
+    """A logger that keeps its lines."""
+
+    def __init__(self) -> None:
+        self.lines: list[tuple[str, str, dict[str, Any]]] = []
+
+    def __getattr__(self, level: str) -> Any:
+        return lambda event, **fields: self.lines.append((level, event, fields))
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+async def lines(log: Log, n: int) -> None:
+    async with asyncio.timeout(5):
+        while len(log.lines) < n:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+
+
+async def test_the_first_line_then_the_count(log: Log) -> None:
+    sparing = Sparing(log, every=0.5)
+    for n in range(1000):
+        sparing.warning("link.violation", ("a", "window"), channel="a", kind="window", detail=n)
+    first = ("warning", "link.violation", {"channel": "a", "kind": "window", "detail": 0})
+    assert log.lines == [first]
+    await lines(log, 2)
+    assert log.lines[1] == (
+        "warning", "link.violation", {"channel": "a", "kind": "window", "detail": 999, "times": 999},
+    )  # fmt: skip
+    sparing.warning("link.violation", ("a", "window"), detail="again")  # it has not been quiet
+    assert len(log.lines) == 2
+    await lines(log, 3)
+    assert log.lines[2][2] == {"detail": "again", "times": 1}
+
+
+async def test_a_stack_is_not_kept_and_after_a_quiet_time_it_is_news_again(log: Log) -> None:
+    sparing = Sparing(log, every=0.01)
+    sparing.error("x", 1, exc_info=True)
+    await asyncio.sleep(0.05)
+    sparing.error("x", 1, exc_info=True)
+    assert log.lines == [("error", "x", {"exc_info": True})] * 2
+    log.lines.clear()
+    sparing = Sparing(log, every=0.02)  # no stack is kept
+    for _ in range(3):
+        sparing.error("x", 1, exc_info=ValueError())
+    await lines(log, 2)
+    assert log.lines[1][2] == {"times": 2}
+
+
+async def test_kinds_do_not_hide_each_other_and_are_so_many(log: Log) -> None:
+    sparing = Sparing(log, at_once=2, every=60.0)
+    for _ in range(5):
+        for about in ("a", "b"):
+            sparing.info("x", about)
+            sparing.info("y", about)
+    assert len(log.lines) == 8
+    log.lines.clear()
+    sparing = Sparing(log, every=0.2)  # there are only so many kinds
+    for n in range(MAX_KINDS * 10):
+        sparing.info("x", n, n=n)
+    assert len(log.lines) == MAX_KINDS + 1
+    await lines(log, MAX_KINDS + 2)
+    assert log.lines[-1][2] == {"n": MAX_KINDS * 10 - 1, "times": MAX_KINDS * 9 - 1}
+
+
+def test_another_loop_starts_anew_and_without_one_all_is_told(log: Log) -> None:
+    sparing = Sparing(log, every=5.0)
+
+    async def twice() -> None:
+        sparing.info("x", 1)
+        sparing.info("x", 1)
+
+    asyncio.run(twice())
+    asyncio.run(twice())
+    assert len(log.lines) == 2
+    for _ in range(3):
+        Sparing(log).info("x", 1)
+    assert len(log.lines) == 5

@@ -29,31 +29,29 @@ from smsgw.platform.campaigns.model import Progress
 from smsgw.platform.drafts.model import Kind, State
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text", "chinese"),
-    [(0, "0 ms", ""), (0.0124, "12 ms", ""), (0.9996, "1.0 s", ""), (3.44, "3.4 s", ""),
-     (125, "2 min 5 s", "2 分 5 秒"), (11400, "3 h 10 min", "3 小时 10 分")],
-)  # fmt: skip
-def test_durations(seconds: float, text: str, chinese: str) -> None:
-    assert duration(timedelta(seconds=seconds), translations("en").gettext) == text
-    assert chinese in duration(timedelta(seconds=seconds))
-
-
-@pytest.mark.parametrize(
-    ("statuses", "shown"),
-    [
+def test_figures_are_told_as_people_read_them(tmp_path) -> None:
+    for seconds, text, chinese in (
+        (0, "0 ms", ""), (0.0124, "12 ms", ""), (0.9996, "1.0 s", ""), (3.44, "3.4 s", ""),
+        (125, "2 min 5 s", "2 分 5 秒"), (11400, "3 h 10 min", "3 小时 10 分"),
+    ):  # fmt: skip
+        assert duration(timedelta(seconds=seconds), translations("en").gettext) == text
+        assert chinese in duration(timedelta(seconds=seconds))
+    for statuses, shown in (  # what was cancelled of a task is no progress
         ({"delivered": 590, "failed": 10, "cancelled": 400}, "60% · 400 cancelled"),
         ({"delivered": 590, "submitted": 10, "cancelled": 1400}, "29% · 1,400 cancelled"),
         ({"cancelled": 3}, "0% · 3 cancelled"),
         ({"delivered": 3}, 100),
         ({}, ""),
-    ],
-)
-def test_what_was_cancelled_of_a_task_is_no_progress(statuses: dict[str, int], shown: str | int) -> None:
-    valid = sum(statuses.values())
-    listed = SimpleNamespace(progress=Progress(valid, valid, 0, statuses))
-    (column,) = (column for column in COLUMNS if column.key == "progress")
-    assert plain(column, listed, teller("en")) == shown
+    ):  # fmt: skip
+        valid = sum(statuses.values())
+        listed = SimpleNamespace(progress=Progress(valid, valid, 0, statuses))
+        (column,) = (column for column in COLUMNS if column.key == "progress")
+        assert plain(column, listed, teller("en")) == shown
+    assert china_time(datetime(2026, 1, 1, 20, 0, tzinfo=UTC)) == "01-02 04:00:00"
+    (tmp_path / "a.css").write_text("a{}")
+    first = StaticFiles(tmp_path).url("a.css")
+    (tmp_path / "a.css").write_text("b{}")
+    assert StaticFiles(tmp_path).url("a.css") != first
 
 
 def test_provinces_have_their_names_in_both_languages_and_are_found_by_either() -> None:
@@ -67,14 +65,6 @@ def test_provinces_have_their_names_in_both_languages_and_are_found_by_either() 
     assert provinces.said("火星", english) == provinces.chinese("火星") == "火星", "what we have no name for stays"
     assert provinces.Region("广东", "深圳").english == "Guangdong · 深圳"
     assert str(provinces.Region("北京", "")) == "北京"
-
-
-def test_times_are_chinas_and_addresses_of_files_change_with_their_content(tmp_path) -> None:
-    assert china_time(datetime(2026, 1, 1, 20, 0, tzinfo=UTC)) == "01-02 04:00:00"
-    (tmp_path / "a.css").write_text("a{}")
-    first = StaticFiles(tmp_path).url("a.css")
-    (tmp_path / "a.css").write_text("b{}")
-    assert StaticFiles(tmp_path).url("a.css") != first
 
 
 def test_the_day_is_compared_until_its_last_whole_hour() -> None:
@@ -95,7 +85,7 @@ def test_the_day_is_compared_until_its_last_whole_hour() -> None:
     assert flow.spark("accepted") == ""
 
 
-def test_preview_counts_as_the_phone_will_show_it() -> None:
+def test_a_text_is_previewed_as_the_phone_will_show_it_and_its_effect_adds_up() -> None:
     for sign, text, parts in (
         ("市政服务", "好" * 64, 1), ("市政服务", "好" * 65, 2), ("", "a" * 160, 1), ("", "a" * 161, 2), ("", "", 0),
     ):  # fmt: skip
@@ -106,10 +96,7 @@ def test_preview_counts_as_the_phone_will_show_it() -> None:
     euro = preview("", "a" * 159 + "€")
     assert (euro.characters, euro.parts) == (161, 2)
     assert preview("市政服务", "x\ud800").characters == 8  # half a character does not break the page
-
-
-def test_the_effect_adds_up() -> None:
-    good = {
+    good = {  # the effect adds up
         "verdict": "accepted", "carrier": "CMCC", "parts": 2, "price": 2, "to": "+8613800138000", "coding": "ucs2",
         "code": "OK",
     }  # fmt: skip
@@ -129,36 +116,21 @@ def test_the_effect_adds_up() -> None:
     assert got.blocked == ("CUCC",)
 
 
-def test_templates_are_strict_and_escape() -> None:
+def test_what_is_shown_is_told_and_confirmed() -> None:
     env = Views(StaticFiles())._environments["zh"]
     assert env.from_string("{{ x }}").render(x="<b>") == "&lt;b&gt;"
     with pytest.raises(UndefinedError):
         env.from_string("{{ nobody }}").render()
-
-
-def test_statuses_read_as_in_the_api() -> None:
-    in_full_width = str.maketrans("()", "（）")
+    in_full_width = str.maketrans("()", "（）")  # statuses read as in the api
     assert {key: zh.translate(in_full_width) for key, zh in chinese_of("status").items()} == words.STATUS
     assert words.STATUS_COLOUR.keys() == STATUS_NAMES.keys() == words.EXPLANATION.keys()
-
-
-@pytest.mark.parametrize(
-    ("code", "shown"),
-    [
+    for code, shown in (  # a long code of ours may break after an underscore
         ("NUMBER_OPTED_OUT", '<code class="wraps">NUMBER_<wbr>OPTED_<wbr>OUT</code>'),
         ("DELIVRD", "<code>DELIVRD</code>"), ("ak_live_22bed605d01b26a5", "<code>ak_live_22bed605d01b26a5</code>"),
         ("RATE_<B>_LIMITED", '<code class="wraps">RATE_<wbr>&lt;B&gt;_<wbr>LIMITED</code>'),
-    ],
-)  # fmt: skip
-def test_a_long_code_of_ours_may_break_after_an_underscore(code: str, shown: str) -> None:
-    cell = Views(StaticFiles())._environments["zh"].get_template("ui/cell.html")
-    assert str(cell.module.coded(code)) == shown  # type: ignore[attr-defined]
-
-
-CALL = cast(Call, SimpleNamespace(language="zh", gettext=lambda text: text))
-
-
-def test_what_is_confirmed_refused_and_done_is_told() -> None:
+    ):  # fmt: skip
+        cell = Views(StaticFiles())._environments["zh"].get_template("ui/cell.html")
+        assert str(cell.module.coded(code)) == shown  # type: ignore[attr-defined]
     assert [Effect("", found).idle for found in ({"n": "0"}, {"n": 0}, {"n": 3}, {"waiting": "0"})] == [
         True, True, False, False,
     ]  # fmt: skip
@@ -172,6 +144,9 @@ def test_what_is_confirmed_refused_and_done_is_told() -> None:
         return Step(CALL, key, draft, Kind.SAME, State(content="您好", to="13800138000", **state), "k").done
 
     assert (at("confirm"), at("confirm", rate="5"), at("audience")) == ([1, 2], [1, 2, 3], [1])
+
+
+CALL = cast(Call, SimpleNamespace(language="zh", gettext=lambda text: text))
 
 
 def refused(field: str, labels: dict[str, str] | None = None) -> str:

@@ -73,13 +73,7 @@ SECRET = "s3cret"
 
 
 def signed(
-    secret: str = SECRET,
-    *,
-    nonce: str = NONCE,
-    at: float = NOW,
-    key: str = "k1",
-    once: str = "",
-    version: int = 2,
+    secret: str = SECRET, *, nonce: str = NONCE, at: float = NOW, key: str = "k1", once: str = "", version: int = 2
 ) -> dict[str, str]:
     text = f"GET\n/api/v1/balance\n\n{int(at)}\n{nonce}\n{EMPTY}"
     if version == 2:
@@ -102,7 +96,7 @@ def refused(authenticator: auth.Authenticator, headers: dict[str, str], **how: o
     return caught.value
 
 
-def test_version_2_covers_the_idempotency_key() -> None:
+def test_version_2_covers_the_idempotency_key_and_version_1_ends() -> None:
     authenticator, _ = make()
     enter(authenticator, signed(once="order-1"))
     for change in ({"Idempotency-Key": "order-2"}, {"Idempotency-Key": ""}):
@@ -110,80 +104,32 @@ def test_version_2_covers_the_idempotency_key() -> None:
         assert error.code == "AUTH_SIGNATURE_INVALID"
     added = signed(nonce="c" * 16) | {"Idempotency-Key": "order-1"}
     assert refused(authenticator, added).code == "AUTH_SIGNATURE_INVALID"
-
-
-def test_version_1_ends() -> None:
-    authenticator, clock = make(v1_until=NOW + 10)
+    authenticator, clock = make(v1_until=NOW + 10)  # version 1 ends
     enter(authenticator, signed(version=1))
     clock.now = NOW + 10
     assert refused(authenticator, signed(nonce="b" * 16, version=1)).code == "AUTH_SIGNATURE_OUTDATED"
     enter(authenticator, signed(nonce="c" * 16))
+    for query, canonical in (  # the canonical query is sorted and encoded
+        ("", ""), ("b=2&a=1&a=0", "a=0&a=1&b=2"), ("to=%2b86138&t=a%20b~c", "t=a%20b~c&to=%2B86138"), ("x", "x="),
+        ("k=%ff", "k=%FF"), ("k=\udcff", "k=%FF"), ("k=%E4%B8%AD", "k=%E4%B8%AD"),
+    ):  # fmt: skip
+        assert auth.canonical_query(query) == canonical
 
 
-def test_a_nonce_is_kept_as_that_of_its_key_and_used_up_by_a_good_signature() -> None:
+def test_a_nonce_enters_once_and_is_kept_for_its_key_and_time() -> None:
     authenticator, _ = make(Key(), Key(key_id="k2"))
     assert refused(authenticator, signed("wrong")).code == "AUTH_SIGNATURE_INVALID"
     one, two = enter(authenticator, signed()), enter(authenticator, signed(key="k2"))
     assert (one.key.key_id, two.key.key_id, len(one.nonce_key)) == ("k1", "k2", 32)
     assert one.nonce_key != two.nonce_key
-
-
-@pytest.mark.parametrize(
-    ("header", "values", "codes"),
-    [
-        ("X-Sms-Timestamp", (None, ""), {"AUTH_MISSING"}),
-        ("X-Sms-Timestamp", ("x", "-5", "1e9", "٣" * 10, "9" * 13), {"AUTH_MISSING", "AUTH_TIMESTAMP_EXPIRED"}),
-        ("X-Sms-Nonce", (None,), {"AUTH_MISSING"}),
-        ("X-Sms-Signature", (None,), {"AUTH_MISSING"}),
-        ("X-Sms-Signature", ("v1=é", "v2=é", "\udcff", "v1=", "v2=", "v3=00"), {"AUTH_SIGNATURE_INVALID"}),
-    ],
-)
-def test_a_header_that_is_missing_or_odd(header: str, values: tuple[str | None, ...], codes: set[str]) -> None:
-    authenticator, _ = make()
-    for value in values:
-        headers = {name: of for name, of in (signed() | {header: value}).items() if of is not None}
-        assert refused(authenticator, headers).code in codes, value
-
-
-@pytest.mark.parametrize(
-    ("key", "headers", "code"),
-    [
-        (Key(status="stopped"), signed(), "AUTH_KEY_INVALID"),
-        (Key(expires_at=datetime.fromtimestamp(NOW, UTC)), signed(), "AUTH_KEY_INVALID"),
-        (Key(key_id="another"), signed(), "AUTH_KEY_INVALID"),
-        (Key(account_id=2), signed(), "AUTH_KEY_INVALID"),
-        *((Key(), {"Authorization": value}, "AUTH_MISSING") for value in ("", "Bearer", "Bearer ", "Basic smk_k1")),
-    ],
-)
-def test_only_live_keys_enter(key: Key, headers: dict[str, str], code: str) -> None:
-    authenticator, _ = make(key, allow_insecure_bearer=True)
-    assert refused(authenticator, headers).code == code
-
-
-def test_secrets_of_a_rotation_and_of_test_keys() -> None:
-    authenticator, _ = make(Key(secrets=("old", "new")))
-    enter(authenticator, signed("old", nonce="a" * 16))
-    enter(authenticator, signed("new", nonce="b" * 16))
-    assert refused(authenticator, signed("other", nonce="c" * 16)).code == "AUTH_SIGNATURE_INVALID"
-    live, _ = make()
-    assert "string_to_sign" not in refused(live, signed("wrong")).detail
-    test, _ = make(Key(test=True))
-    told = refused(test, signed("wrong")).detail["string_to_sign"]
-    assert told == f"v2\nGET\n/api/v1/balance\n\n{int(NOW)}\n{NONCE}\n{EMPTY}\n"
-
-
-def test_a_nonce_enters_once_even_at_the_edges_of_its_time() -> None:
-    authenticator, clock = make()
+    authenticator, clock = make()  # a nonce enters once even at the edges of its time
     for skew in range(0, 5000, 250):
         clock.now = NOW + skew
         early = signed(nonce=f"nonce-at-{skew:08d}", at=clock.now + 300)
         enter(authenticator, early)
         clock.now += 600  # the last moment at which this timestamp is still good
         assert refused(authenticator, early).code == "AUTH_NONCE_REPLAYED"
-
-
-def test_nonces_are_bounded_and_forgotten() -> None:
-    nonces = auth.Nonces(0.0, limit=3)
+    nonces = auth.Nonces(0.0, limit=3)  # nonces are bounded and forgotten
     for n in range(3):
         nonces.use(f"n{n}", 1.0)
     with pytest.raises(SmsgwError) as caught:
@@ -195,22 +141,51 @@ def test_nonces_are_bounded_and_forgotten() -> None:
     nonces.use("n0", 1202.0)  # two periods later
 
 
-@pytest.mark.parametrize("skew", [-301, 301, 10**9])
-def test_a_stale_timestamp_is_told_the_time(skew: int) -> None:
-    authenticator, _ = make()
-    error = refused(authenticator, signed(at=NOW + skew))
-    assert (error.code, error.detail["unix"]) == ("AUTH_TIMESTAMP_EXPIRED", int(NOW))
-    assert error.detail["time"].endswith("+08:00")
+def test_a_header_that_is_missing_odd_or_stale_is_refused() -> None:
+    for header, values, codes in (
+        ("X-Sms-Timestamp", (None, ""), {"AUTH_MISSING"}),
+        ("X-Sms-Timestamp", ("x", "-5", "1e9", "٣" * 10, "9" * 13), {"AUTH_MISSING", "AUTH_TIMESTAMP_EXPIRED"}),
+        ("X-Sms-Nonce", (None,), {"AUTH_MISSING"}),
+        ("X-Sms-Signature", (None,), {"AUTH_MISSING"}),
+        ("X-Sms-Signature", ("v1=é", "v2=é", "\udcff", "v1=", "v2=", "v3=00"), {"AUTH_SIGNATURE_INVALID"}),
+    ):  # fmt: skip
+        authenticator, _ = make()
+        for value in values:
+            headers = {name: of for name, of in (signed() | {header: value}).items() if of is not None}
+            assert refused(authenticator, headers).code in codes, value
+    for skew in (-301, 301, 10**9):  # a stale timestamp is told the time
+        authenticator, _ = make()
+        error = refused(authenticator, signed(at=NOW + skew))
+        assert (error.code, error.detail["unix"]) == ("AUTH_TIMESTAMP_EXPIRED", int(NOW))
+        assert error.detail["time"].endswith("+08:00")
+    for nonce in ("short", "x" * 65, "with space 123456", "é" * 16):  # a nonce has its shape
+        authenticator, _ = make()
+        error = refused(authenticator, signed(nonce=nonce))
+        assert (error.code, error.detail["field"]) == ("PARAM_INVALID", "X-Sms-Nonce")
 
 
-@pytest.mark.parametrize("nonce", ["short", "x" * 65, "with space 123456", "é" * 16])
-def test_a_nonce_has_its_shape(nonce: str) -> None:
-    authenticator, _ = make()
-    error = refused(authenticator, signed(nonce=nonce))
-    assert (error.code, error.detail["field"]) == ("PARAM_INVALID", "X-Sms-Nonce")
+def test_only_live_keys_and_their_secrets_enter() -> None:
+    for key, headers, code in (
+        (Key(status="stopped"), signed(), "AUTH_KEY_INVALID"),
+        (Key(expires_at=datetime.fromtimestamp(NOW, UTC)), signed(), "AUTH_KEY_INVALID"),
+        (Key(key_id="another"), signed(), "AUTH_KEY_INVALID"),
+        (Key(account_id=2), signed(), "AUTH_KEY_INVALID"),
+        *((Key(), {"Authorization": value}, "AUTH_MISSING") for value in ("", "Bearer", "Bearer ", "Basic smk_k1")),
+    ):  # fmt: skip
+        authenticator, _ = make(key, allow_insecure_bearer=True)
+        assert refused(authenticator, headers).code == code
+    authenticator, _ = make(Key(secrets=("old", "new")))  # secrets of a rotation and of test keys
+    enter(authenticator, signed("old", nonce="a" * 16))
+    enter(authenticator, signed("new", nonce="b" * 16))
+    assert refused(authenticator, signed("other", nonce="c" * 16)).code == "AUTH_SIGNATURE_INVALID"
+    live, _ = make()
+    assert "string_to_sign" not in refused(live, signed("wrong")).detail
+    test, _ = make(Key(test=True))
+    told = refused(test, signed("wrong")).detail["string_to_sign"]
+    assert told == f"v2\nGET\n/api/v1/balance\n\n{int(NOW)}\n{NONCE}\n{EMPTY}\n"
 
 
-def test_what_a_bearer_needs() -> None:
+def test_what_a_bearer_and_an_allow_list_need() -> None:
     authenticator, _ = make(Key(ip_allow=(ip_network("192.0.2.0/24"),)), Key(key_id="open"))
     assert enter(authenticator, {"Authorization": "Bearer smk_k1"}).key.key_id == "k1"
     for name, secure, code in (
@@ -226,9 +201,6 @@ def test_what_a_bearer_needs() -> None:
         assert refused(allowing, token, secure=False, address=address).code == "AUTH_BEARER_INSECURE"
     strict, _ = make()
     assert refused(strict, token, secure=False, address="127.0.0.1").code == "AUTH_BEARER_INSECURE"
-
-
-def test_the_allow_list_holds_for_signed_requests_too() -> None:
     authenticator, _ = make(Key(ip_allow=(ip_network("10.0.0.0/8"), ip_network("2001:db8::/32"))))
     for n, address in enumerate(("10.1.2.3", "2001:db8::1", "::ffff:10.1.2.3")):
         enter(authenticator, signed(nonce=f"{n}" * 16), address=address)
@@ -237,16 +209,7 @@ def test_the_allow_list_holds_for_signed_requests_too() -> None:
         assert (error.code, error.detail["ip"]) == ("AUTH_IP_DENIED", address)
 
 
-@pytest.mark.parametrize(
-    ("query", "canonical"),
-    [("", ""), ("b=2&a=1&a=0", "a=0&a=1&b=2"), ("to=%2b86138&t=a%20b~c", "t=a%20b~c&to=%2B86138"), ("x", "x="),
-     ("k=%ff", "k=%FF"), ("k=\udcff", "k=%FF"), ("k=%E4%B8%AD", "k=%E4%B8%AD")],
-)  # fmt: skip
-def test_the_canonical_query_is_sorted_and_encoded(query: str, canonical: str) -> None:
-    assert auth.canonical_query(query) == canonical
-
-
-def test_a_key_spends_its_limit_and_regains_it() -> None:
+def test_limits_are_a_keys_and_an_addresss_own() -> None:
     key = Key(requests_per_second=2)
     authenticator, clock = make(key, replace(key, key_id="k2"))
     assert [authenticator.spend(key).remaining for _ in range(4)] == [3, 2, 1, 0]
@@ -256,10 +219,7 @@ def test_a_key_spends_its_limit_and_regains_it() -> None:
     assert authenticator.spend(replace(key, key_id="k2")).wait == 0.0
     clock.now += 0.5
     assert authenticator.spend(key).wait == 0.0
-
-
-def test_who_fails_over_and_over_is_told_to_wait_and_nobody_else() -> None:
-    authenticator, clock = make()
+    authenticator, clock = make()  # who fails over and over is told to wait and nobody else
     wrong = Refused("AUTH_KEY_INVALID")
     for _ in range(int(auth.FAILURES.at_once)):
         authenticator.failed(wrong, "192.0.2.1")

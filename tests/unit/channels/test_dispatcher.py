@@ -1,7 +1,8 @@
-"""What a channel claims ahead and what it writes: validity, the emergency reserve, the lease, and the room it has."""
+"""What a channel claims ahead and what it writes, in which order."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -12,11 +13,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from smsgw.channels.changes import Changes
 from smsgw.channels.dispatcher import Dispatcher
+from smsgw.channels.ready import HEAD_START, Ready
 from smsgw.channels.transport import Submitted
 from smsgw.core.model import ChannelSpec, Claimed, Lane, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.pacing import Pacer
-from smsgw.runtime import clock
+from smsgw.runtime import aio, clock
 from smsgw.store.engine.journal import Journal
 
 WINDOW = 10
@@ -363,3 +366,96 @@ async def test_a_submit_without_an_answer_is_no_sign_of_life(bench: Bench) -> No
     bench.dispatcher.on_lost([Outcome(*part.key, OutcomeKind.UNKNOWN)])
     assert bench.dispatcher._answered_at == 0.0
     assert [o.kind for o in bench.books.said] == [OutcomeKind.UNKNOWN]
+
+
+def part(id_: int, lane: Lane, *, number: int = 1, account: int = 1) -> Claimed:
+    return Claimed(id_, number, 2, 1, "8613800138000", "x", "gsm7", "", lane, None, 5, 1, account)
+
+
+def ids(ready: Ready, n: int = 1000) -> list[int]:
+    return [claimed.id for claimed in ready.take(n)]
+
+
+def test_lanes_go_in_order_and_marketing_is_overtaken_for_so_long() -> None:
+    ready = Ready()
+    ready.add([part(1, Lane.MARKETING), part(2, Lane.NOTICE)])
+    ready.add([part(3, Lane.OTP), part(4, Lane.EMERGENCY), part(5, Lane.NOTICE)])
+    assert (len(ready), ready.urgent, ids(ready)) == (5, 1, [4, 3, 2, 5, 1])
+    ready = Ready()  # codes overtake marketing only for so long
+    ready.add([part(7, Lane.OTP, number=1), part(7, Lane.OTP, number=2), part(8, Lane.OTP)])
+    ready.add([part(9, Lane.OTP)])
+    assert [(c.id, c.part) for c in ready.take(9)] == [(7, 1), (7, 2), (8, 1), (9, 1)]
+    ready = Ready()
+    ready.add([part(1, Lane.OTP), part(2, Lane.OTP, account=2), part(3, Lane.EMERGENCY)])
+    taken = ready.take(2)
+    ready.put_back(taken)
+    assert [c.id for c in ready] == [3, 1, 2]
+    assert [c.id for c in ready.remove({2})] == [2]
+    assert not ready.remove({2})
+    assert [c.id for c in ready.clear()] == [3, 1]
+    assert not ready
+    ready = Ready()
+    ready.add([part(1, Lane.MARKETING)])
+    overtaken = 0
+    while True:
+        ready.add([part(100, Lane.OTP)])
+        if ids(ready, 1) == [1]:
+            break
+        overtaken += 1
+    assert overtaken <= HEAD_START * (Lane.MARKETING - Lane.OTP)
+
+
+async def test_changes_of_channels_are_for_themselves_and_end() -> None:
+    changes = Changes()
+    gate = asyncio.Event()
+
+    async def slow() -> None:
+        await gate.wait()
+
+    async def quick() -> None:
+        pass
+
+    held = changes.begin(1, slow())
+    await changes.begin(2, quick())
+    await asyncio.sleep(0)
+    assert list(changes) == [1]
+    with pytest.raises(RuntimeError):
+        changes.begin(1, quick())
+    gate.set()
+    await held
+    await asyncio.sleep(0)
+    assert not changes
+    await changes.begin(1, quick())
+    changes = Changes()  # a failure is the channels own and what takes too long is cut short
+
+    async def fails() -> None:
+        raise OSError("no")
+
+    changes.begin(1, fails())
+    held = changes.begin(2, asyncio.Event().wait())  # type: ignore[arg-type]
+    await changes.end(0.05)
+    assert held.cancelled()
+    await asyncio.sleep(0)
+    assert not changes
+
+
+async def test_lately_waits_for_what_was_begun_under_this_configuration_only() -> None:
+    changes = Changes()
+    gates = {1: asyncio.Event(), 2: asyncio.Event()}
+
+    async def work(channel_id: int) -> None:
+        await gates[channel_id].wait()
+
+    changes.begin(1, work(1))
+    changes.newer()
+    changes.begin(2, work(2))
+    waiting = aio.spawn(changes.lately(), name="waiting")
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    gates[2].set()
+    await waiting
+    assert list(changes) == [1]
+    await changes.lately()
+    gates[1].set()
+    await changes.end(60.0)
+    assert not changes

@@ -1,4 +1,4 @@
-"""What the wire makes of a session's events, and of parts: without a socket."""
+"""What the wire makes of a session's events, what it takes in, and what of it is recorded."""
 
 from __future__ import annotations
 
@@ -7,24 +7,31 @@ import errno
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
 
 from smsgw.channels import profiles
+from smsgw.channels.intake import LOOK_AT_ROOM, Intake
+from smsgw.channels.wire import keeping as module
+from smsgw.channels.wire.keeping import Keeping
 from smsgw.channels.wire.listener import Listeners, Numberings
 from smsgw.channels.wire.mapping import INTERMEDIATE
 from smsgw.channels.wire.transport import WireTransport
 from smsgw.core.guessing import Guesses
-from smsgw.core.model import ChannelSpec, Claimed, Outcome, OutcomeKind
-from smsgw.pipeline.outcomes.submit_log import SubmitLog
+from smsgw.core.model import ChannelSpec, Claimed, Inbound, Outcome, OutcomeKind, Report, SubmitRecording
+from smsgw.core.states import PartState
+from smsgw.pipeline.outcomes import submit_log
+from smsgw.pipeline.outcomes.submit_log import PER_SECOND, SubmitLog
+from smsgw.protocols.cmpp.pdus import Submit
+from smsgw.protocols.dialects import CMPP20, DIALECTS
 from smsgw.protocols.events import Answer, Closed, Expired, Late, Request
 from smsgw.protocols.session import NotBound, SessionConfig
 from smsgw.protocols.states import SENDING
+from smsgw.runtime import clock
 
 SPEC = ChannelSpec(1, "a", "cmpp20", "h", 1, "900001", "secret", access_code="1069")
-
-
 LOG = SubmitLog(cast("Any", None))
 """Of a node whose channels are not recorded: it is never written."""
 
@@ -289,3 +296,158 @@ def test_nothing_of_a_report_is_read_from_disk_when_the_first_one_comes() -> Non
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout == "set()\n"
+
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+REPLY = Inbound(channel_id=1, carrier_id="7", number="8613800138000", to_code="1069", text="x", received_at=NOW)
+
+
+def report(state: PartState) -> Report:
+    return Report(1, "7", state, "x", "", "8613800138000", NOW)
+
+
+class Books:
+    """As ``Outcomes``."""
+
+    def __init__(self) -> None:
+        self.full = False
+        self.roomy = True
+        self.stored: list[object] = []
+
+    def report(self, fact: object) -> asyncio.Future[Any]:
+        self.stored.append(fact)
+        return asyncio.get_running_loop().create_future()
+
+    inbound = report
+
+
+class Line:
+    """As ``Source``."""
+
+    def __init__(self) -> None:
+        self.closed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.read = True
+
+    def pause_reading(self) -> None:
+        self.read = False
+
+    def resume_reading(self) -> None:
+        self.read = True
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(60):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+
+
+async def test_what_comes_is_stored_and_only_a_delivery_is_a_sign_of_life() -> None:
+    books: Any = Books()
+    intake, line = Intake(books), Line()
+    intake.take(REPLY, line)
+    durable = intake.take(report(PartState.UNDELIVERABLE), line)
+    assert intake.delivered_at == float("-inf")
+    assert not durable.done()
+    intake.take(report(PartState.DELIVERED), line)
+    assert intake.delivered_at > 0
+    assert len(books.stored) == 3
+    assert line.read
+
+
+async def test_who_brings_more_than_can_be_stored_is_read_again_when_there_is_room_for_a_while() -> None:
+    books: Any = Books()
+    books.full, books.roomy = True, False
+    intake, line, gone = Intake(books), Line(), Line()
+    for source in (line, gone):
+        intake.take(REPLY, source)
+        assert not source.read
+    gone.closed.set_result("gone")
+    books.full = False
+    await asyncio.sleep(LOOK_AT_ROOM * 2)
+    assert not line.read, "not yet"
+    books.roomy = True
+    await until(lambda: line.read)
+    assert not gone.read, "one that is gone is let go"
+
+
+ANSWER = b"\x00" * 21
+
+
+class Desk:
+    """A channel that is being recorded, on a loop's clock of its own."""
+
+    def __init__(self, hours: float = 1.0) -> None:
+        self.log = SubmitLog(cast("Any", None))
+        until = clock.now() + timedelta(hours=hours)
+        self.keeping = Keeping(3, SubmitRecording(7, until), self.log)
+
+    def submit(self, id_: int, at: float = 10.0) -> None:
+        self.keeping.submitted(CMPP20, Submit(sequence=id_, dest_terminal_id=("8613800138000",)), part(id_), at)
+
+    def answer(self, id_: int) -> None:
+        self.keeping.answered(CMPP20, part(id_), ANSWER)
+
+    @property
+    def kept(self) -> list[tuple[int, bool]]:
+        return [(one.message_id, one.ours) for one in self.log._waiting]
+
+    @property
+    def left_out(self) -> int:
+        tally = self.log._tallies.get(7)
+        return tally.left_out if tally else 0
+
+
+async def test_a_submit_and_its_answer_are_kept_as_they_were() -> None:
+    desk = Desk()
+    desk.submit(1)
+    desk.answer(1)
+    desk.answer(1)  # once more: of no submit that waits
+    desk.answer(2)
+    submit, answer = desk.log._waiting
+    assert (submit.ours, answer.ours) == (True, False)
+    assert CMPP20.decode(submit.pdu).dest_terminal_id == ("8613800138000",)
+    assert answer.pdu == ANSWER
+    assert (answer.recording, answer.channel_id, answer.protocol) == (7, 3, "cmpp20")
+
+
+async def test_of_each_second_only_so_many_are_kept() -> None:
+    desk = Desk()
+    for n in range(1, PER_SECOND + 21):
+        desk.submit(n)
+    assert (len(desk.kept), desk.left_out) == (PER_SECOND, 20)
+    desk.submit(1000, 11.0)
+    assert desk.kept[-1] == (1000, True)
+    desk.answer(PER_SECOND + 1)
+    assert len(desk.kept) == PER_SECOND + 1, "no answer without its submit"
+    desk = Desk(-1.0)  # when the time is over or it is full nothing is kept
+    desk.submit(1)
+    desk.submit(2, 12.0)
+    assert (desk.kept, desk.left_out) == ([], 0)
+    desk = Desk()
+    desk.log._full.add(7)
+    desk.submit(1)
+    assert (desk.kept, desk.left_out) == ([], 1)
+
+
+async def test_a_database_that_takes_nothing_costs_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submit_log, "MOST_WAITING", 30)
+    monkeypatch.setattr(module, "MOST_OPEN", 25)
+    desk = Desk()
+    for n in range(1, 201):
+        desk.submit(n, float(n))
+        desk.answer(n)
+    assert (len(desk.kept), desk.left_out) == (30, 185)
+    for n in range(201, 301):
+        desk.keeping._open[part(n).key] = None
+        desk.answer(n)
+    assert len(desk.kept) == 60, "answers to what was taken, and no more"
+
+
+def test_no_submit_of_any_protocol_has_a_field_for_a_password() -> None:
+    seen = 0
+    for dialect in DIALECTS.values():
+        for pdu in dialect.pdus.values():
+            if "Submit" in pdu.__name__:
+                seen += 1
+                assert not [name for name, kind in pdu.__wire__.items() if kind.secret], pdu.__name__
+    assert seen >= 10

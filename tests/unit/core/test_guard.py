@@ -1,13 +1,19 @@
-"""Who guesses is slowed down, by numbers; who is right gets in."""
+"""Who guesses is slowed down, by numbers, and is an alarm; whose a request is behind proxies."""
 
 from __future__ import annotations
 
 import itertools
+import random
+from ipaddress import ip_network
 
 import pytest
 
-from smsgw.core.addresses import place_of, site_of
+from smsgw.core.addresses import client_address, client_speaks_tls, place_of, site_of, within
 from smsgw.core.guard import PARTNERS, PORTAL, Buckets, Guard, Rate, Waits
+from smsgw.core.guessing import MOST, SOURCES, SPAN, Guesses
+from smsgw.core.words import english_of
+from smsgw.core.words.places import ABROAD
+from smsgw.runtime.address_regions import region_of
 
 DAY = 86_400.0
 
@@ -29,6 +35,22 @@ def test_waits_double_up_to_a_limit_and_are_forgotten() -> None:
     assert waits.failed("a", 100.0 + Waits.FORGET + 1) == 0, "begins anew"
     waits.forget("a")
     assert waits.left("a", 100.0) == 0
+    waits: Waits[str] = Waits(2, 60.0)  # failures long ago count no more
+    waits.failed("a", 0.0)
+    assert waits.failed("a", Waits.FORGET) == 2, "still the second"
+    assert waits.failed("a", 2 * Waits.FORGET + 1) == 0, "the first again"
+    assert waits.failed("a", 2 * Waits.FORGET + 2) == 2
+    # Never less than none: whoever is asked to wait for less than nothing is refused as well.
+    waits: Waits[str] = Waits(1, 60.0)  # a wait is over when it is over
+    assert waits.failed("a", 100.0) == 2
+    assert [waits.left("a", now) for now in (101.5, 102.0, 103.0, 900.0)] == [0.5, 0.0, 0.0, 0.0]
+    guard = Guard(PORTAL)
+    for _ in range(PORTAL.free):
+        guard.failed("192.0.2.1", "zhang", 100.0)
+    assert guard.admit("192.0.2.1", "zhang", 101.9) == pytest.approx(0.1)
+    assert guard.slowed == 1
+    assert guard.admit("192.0.2.1", "zhang", 103.0) == 0
+    assert guard.slowed == 1
 
 
 @pytest.mark.parametrize("limits", [PORTAL, PARTNERS])
@@ -64,26 +86,20 @@ def test_who_was_right_at_last_begins_anew(device: str) -> None:
         assert guard.wait("192.0.2.1", "zhang", 0.0, device) == 0
 
 
-def test_one_address_cannot_go_through_the_names() -> None:
+def test_addresses_have_limits_alone_and_together() -> None:
     guard = Guard(PORTAL)
     looked_at = sum(attack(guard, "192.0.2.1", f"user{n}", n / 10) for n in range(6000))
     assert looked_at <= 30 + 0.2 * 600 + 1
     assert guard.wait("192.0.2.1", "stranger", 599.95) > 0
     guard.succeeded("192.0.2.1", "colleague", 0.0)
     assert guard.wait("192.0.2.1", "colleague", 599.95) == 0, "who has logged in from there is no stranger"
-
-
-def test_ones_own_login_takes_nothing_back_for_others() -> None:
-    guard = Guard(PORTAL)
+    guard = Guard(PORTAL)  # ones own login takes nothing back for others
     looked_at = 0
     for n in range(1000):
         looked_at += attack(guard, "192.0.2.1", f"user{n}", n / 10)
         guard.succeeded("192.0.2.1", "insider", n / 10)
     assert looked_at <= 30 + 0.2 * 100 + 1
-
-
-def test_many_addresses_together_have_a_limit_for_a_user_and_newcomers_one_of_their_own() -> None:
-    guard = Guard(PORTAL)
+    guard = Guard(PORTAL)  # many addresses together have a limit for a user and newcomers one of their own
     addresses = [f"10.{n}.0.1" for n in range(200)]
     looked_at = sum(
         attack(guard, ip, "zhang", n / 100) for n, ip in enumerate(itertools.islice(itertools.cycle(addresses), 20_000))
@@ -105,7 +121,7 @@ def test_a_network_of_ipv6_is_one_address_and_mapped_ones_are_ipv4() -> None:
     assert guard.wait("2001:db8:0:2::1", "shop", 0.0) == 0
 
 
-def test_a_partners_own_address_is_never_slowed_down_by_what_is_wrong_there() -> None:
+def test_a_partners_own_address_is_known_on_all_nodes() -> None:
     guard = Guard(PARTNERS)
     guard.succeeded("10.0.0.1", "shop", 0.0)
     for n in range(1000):
@@ -115,10 +131,7 @@ def test_a_partners_own_address_is_never_slowed_down_by_what_is_wrong_there() ->
         guard.admit("10.0.0.1", "shop", 11.0)
     assert guard.admit("10.0.0.1", "shop", 11.0) > 0
     assert guard.slowed
-
-
-def test_what_another_node_has_learned_holds_here() -> None:
-    guard = Guard(PARTNERS)
+    guard = Guard(PARTNERS)  # what another node has learned holds here
     assert guard.succeeded("10.0.0.1", "shop", 0.0), "news"
     assert not guard.succeeded("10.0.0.1", "shop", 60.0)
     assert guard.succeeded("10.0.0.1", "shop", DAY + 1), "again after a day"
@@ -138,11 +151,8 @@ def test_what_the_guard_remembers_has_a_limit() -> None:
         guard.failed(ip, user, 0.0, "device")
     kept = (guard._waits, guard._attempts, guard._networks, guard._users, guard._newcomers, guard._sites, guard._good)
     assert max(map(len, kept)) <= 10
-
-
-def test_what_is_full_forgets_what_was_used_the_longest_ago() -> None:
-    """Else whoever fills it first would guess unseen ever after."""
-    waits: Waits[str] = Waits(1, 60.0, 3)
+    # Else whoever fills it first would guess unseen ever after.
+    waits: Waits[str] = Waits(1, 60.0, 3)  # what is full forgets what was used the longest ago
     for key in ("a", "b", "c", "a", "d"):
         waits.failed(key, 0.0)
     assert [waits.left(key, 0.0) for key in "abcd"] == [4, 0, 2, 2]
@@ -151,31 +161,14 @@ def test_what_is_full_forgets_what_was_used_the_longest_ago() -> None:
         guard.succeeded(f"10.0.{n}.1", "li", 0.0)
     assert guard.knows("10.0.49.1", "li", 0.0)
     assert not guard.knows("10.0.0.1", "li", 0.0)
+    buckets: Buckets[str] = Buckets(Rate(2, 0.0))  # what is given back may be taken again and no more than that
+    buckets.give_back("new")
+    assert [buckets.take("new", 0.0) for _ in range(3)] == [True, True, False]
+    buckets.give_back("new")
+    assert [buckets.take("new", 0.0) for _ in range(2)] == [True, False]
 
 
-def test_a_wait_is_over_when_it_is_over() -> None:
-    """Never less than none: whoever is asked to wait for less than nothing is refused as well."""
-    waits: Waits[str] = Waits(1, 60.0)
-    assert waits.failed("a", 100.0) == 2
-    assert [waits.left("a", now) for now in (101.5, 102.0, 103.0, 900.0)] == [0.5, 0.0, 0.0, 0.0]
-    guard = Guard(PORTAL)
-    for _ in range(PORTAL.free):
-        guard.failed("192.0.2.1", "zhang", 100.0)
-    assert guard.admit("192.0.2.1", "zhang", 101.9) == pytest.approx(0.1)
-    assert guard.slowed == 1
-    assert guard.admit("192.0.2.1", "zhang", 103.0) == 0
-    assert guard.slowed == 1
-
-
-def test_failures_long_ago_count_no_more() -> None:
-    waits: Waits[str] = Waits(2, 60.0)
-    waits.failed("a", 0.0)
-    assert waits.failed("a", Waits.FORGET) == 2, "still the second"
-    assert waits.failed("a", 2 * Waits.FORGET + 1) == 0, "the first again"
-    assert waits.failed("a", 2 * Waits.FORGET + 2) == 2
-
-
-def test_a_network_is_ones_own_for_a_month_and_spotless_until_something_was_wrong_there() -> None:
+def test_a_network_is_ones_own_for_a_month() -> None:
     guard = Guard(PORTAL)
     assert guard.spotless("192.0.2.1", 0.0)
     guard.failed("192.0.2.1", "zhang", 0.0)
@@ -187,10 +180,7 @@ def test_a_network_is_ones_own_for_a_month_and_spotless_until_something_was_wron
     assert guard.knows("192.0.2.1", "zhang", 30 * DAY - 1)
     assert not guard.knows("192.0.2.1", "zhang", 30 * DAY)
     assert not guard.knows("192.0.2.1", "li", 1.0)
-
-
-def test_what_is_wrong_from_a_users_own_network_is_not_counted_against_the_user() -> None:
-    guard = Guard(PORTAL)
+    guard = Guard(PORTAL)  # what is wrong from a users own network is not counted against the user
     guard.succeeded("10.0.0.1", "zhang", 0.0)
     for n in range(400):
         guard.failed("10.0.0.1", "zhang", n / 1000)
@@ -200,9 +190,121 @@ def test_what_is_wrong_from_a_users_own_network_is_not_counted_against_the_user(
     assert guard.wait("10.0.0.1", "li", 0.4) > 0, "the network has guessed, as far as others know"
 
 
-def test_what_is_given_back_may_be_taken_again_and_no_more_than_that() -> None:
-    buckets: Buckets[str] = Buckets(Rate(2, 0.0))
-    buckets.give_back("new")
-    assert [buckets.take("new", 0.0) for _ in range(3)] == [True, True, False]
-    buckets.give_back("new")
-    assert [buckets.take("new", 0.0) for _ in range(2)] == [True, False]
+@pytest.mark.parametrize("way", MOST)
+def test_many_wrong_ones_are_an_alarm_that_ends_by_itself(way: str) -> None:
+    guesses = Guesses()
+    for n in range(MOST[way] - 1):
+        guesses.note(way, "192.0.2.1" if n % 5 else "192.0.2.2", 1020.0 + n / 100)
+    assert guesses.findings("node/1", 1031.0) == []
+    guesses.note(way, "192.0.2.2", 1031.0)
+    (found,) = guesses.findings("node/1", 1031.0)
+    assert (found.kind, found.object, found.severity, found.after) == ("guessing", "node/1", "warning", 0.0)
+    most = MOST[way] - MOST[way] // 5 - 1
+    told = english_of(found.detail)
+    assert f"{way}: {MOST[way]} in 10 minutes, 2 sources, most from 192.0.2.1 ({most}), 192.0.2.2" in told
+    assert guesses.findings("node/1", 1031.0 + SPAN - 60)
+    assert guesses.findings("node/1", 1031.0 + SPAN + 60) == []
+
+
+def test_slow_guesses_are_no_alarm_and_it_does_not_flap() -> None:
+    """A program with an old password that tries again every ten seconds."""
+    guesses = Guesses()
+    for n in range(1000):
+        guesses.note("partners", "192.0.2.1", 10.0 * n)
+        assert guesses.findings("node/1", 10.0 * n) == []
+    guesses, changes, stood = Guesses(), 0, False  # it does not flap about the limit
+    for second in range(0, 3600, 10):
+        for _ in range(1 + (second // 600) % 2):  # 60 and 120 in ten minutes
+            guesses.note("partners", "192.0.2.1", float(second))
+        stands = bool(guesses.findings("node/1", float(second)))
+        changes += stands is not stood
+        stood = stands
+    assert changes == 1
+
+
+def test_edges_and_sources_are_counted_apart_in_bounded_room() -> None:
+    guesses = Guesses()
+    for way in ("portal", "partners"):
+        for _ in range(MOST[way]):
+            guesses.note(way, "192.0.2.1", 1.0)
+    (found,) = guesses.findings("node/1", 1.0)
+    assert "portal: 50" in english_of(found.detail)
+    assert "partners: 100" in english_of(found.detail)
+    assert "api" not in english_of(found.detail)
+    guesses, dice = Guesses(), random.Random(1)  # noqa: S311
+    for n in range(20 * SOURCES):
+        guesses.note("api", str(dice.random()), n / 10)
+    assert sum(len(some) for _, some in guesses._ways["api"].steps) <= (SPAN // 60) * (SOURCES + 1)
+    (found,) = guesses.findings("node/1", 2 * SOURCES)
+    assert "most from 0." in english_of(found.detail)
+    assert len(english_of(found.detail)) < 300
+
+
+PROXIES = (ip_network("127.0.0.1/32"), ip_network("10.0.0.0/8"), ip_network("2001:db8::/48"))
+
+
+def test_the_address_of_a_request_is_what_trusted_proxies_say() -> None:
+    for peer, lines, address in (
+        ("192.0.2.9", ["1.1.1.1"], "192.0.2.9"),  # nobody we trust says so
+        ("127.0.0.1", ["1.1.1.1"], "1.1.1.1"),
+        ("127.0.0.1", [], "127.0.0.1"),
+        ("127.0.0.1", [""], "127.0.0.1"),
+        # what the client itself claimed stands left of what the proxies saw, on whatever line
+        ("127.0.0.1", ["6.6.6.6, 192.0.2.7, 10.0.0.2"], "192.0.2.7"),
+        ("127.0.0.1", ["6.6.6.6", "192.0.2.7"], "192.0.2.7"),
+        ("127.0.0.1", ["6.6.6.6, 7.7.7.7", "192.0.2.7", "10.0.0.2"], "192.0.2.7"),
+        ("127.0.0.1", ["6.6.6.6", "10.0.0.2"], "6.6.6.6"),
+        ("10.0.0.1", ["10.0.0.3, 10.0.0.2"], "10.0.0.3"),  # all of it our own
+        # what is no address is nobody's: it is in no allow-list
+        ("127.0.0.1", ["garbage"], ""),
+        ("127.0.0.1", ["192.0.2.7, unknown"], ""),
+        ("127.0.0.1", ["192.0.2.7,, ,10.0.0.2,"], "192.0.2.7"),
+        (None, ["1.1.1.1"], ""),
+        ("", [], ""),
+        # as some proxies write it
+        ("127.0.0.1", ["192.0.2.7:5123"], "192.0.2.7"),
+        ("127.0.0.1", ["[2001:db8:1::7]:5123"], "2001:db8:1::7"),
+        ("127.0.0.1", ["2001:db8:1::7"], "2001:db8:1::7"),
+        ("127.0.0.1", ["1.1.1.1, [2001:db8::7]"], "1.1.1.1"),
+        ("127.0.0.1", ["::ffff:192.0.2.7"], "192.0.2.7"),
+        ("::ffff:127.0.0.1", ["192.0.2.7"], "192.0.2.7"),
+        ("fe80::1%eth0", [], "fe80::1"),
+        # an address is written in one way, so that it counts as one
+        ("0.0.2.7", [], "0.0.2.7"),
+        ("255.255.255.255", [], "255.255.255.255"),
+        ("192.0.2.07", [], ""),
+        ("192.0.2.256", [], ""),
+        ("192.0.2", [], ""),
+        ("192.0.2.7.", [], ""),
+        ("192.0.2.7\n", [], ""),
+        ("192.0.2.7.1", [], ""),
+        ("192.0.2.\u0667", [], ""),
+    ):  # fmt: skip
+        assert client_address(peer, lines, PROXIES) == address
+    assert client_address("127.0.0.1", ["1.1.1.1"], ()) == "127.0.0.1"
+    for peer, lines, tls in (  # who speaks tls
+        ("127.0.0.1", ["https"], True),
+        ("127.0.0.1", ["HTTPS "], True),
+        ("127.0.0.1", ["http"], False),
+        ("127.0.0.1", ["https", "http"], False),  # the nearest proxy's word
+        ("127.0.0.1", ["https, http"], False),
+        ("127.0.0.1", [], False),
+        ("192.0.2.9", ["https"], False),
+        (None, ["https"], False),
+    ):  # fmt: skip
+        assert client_speaks_tls(peer, lines, PROXIES) is tls
+    assert place_of("::ffff:192.0.2.7") == place_of("192.0.2.7") == "192.0.2.7"  # what counts as one
+    assert place_of("2001:db8::1") == place_of("2001:db8::ffff:1") != place_of("2001:db8:0:1::1")
+    assert place_of("nonsense") == place_of("") == ""
+    assert within("::ffff:10.1.2.3", PROXIES)
+
+
+def test_an_address_is_in_a_city_a_province_abroad_or_unknown() -> None:
+    for address, province, city in (
+        ("112.96.33.1", "广东", "广州"), ("60.30.1.1", "天津", ""), ("101.6.6.6", "北京", ""),
+        ("::ffff:222.240.1.1", "湖南", "长沙"), ("202.175.3.3", "澳门", ""), ("210.3.3.3", "香港", ""),
+        ("124.117.235.203", "新疆", "乌鲁木齐"), ("8.8.8.8", ABROAD, ""), ("10.0.0.1", "", ""), ("127.0.0.1", "", ""),
+        ("2409:8900::1", "", ""), ("#0123456789abcdef0123456789abcdef", "", ""), ("nonsense", "", ""), ("", "", ""),
+        ("255.255.255.255", "", ""), ("192.0.2.1", "", ""), ("223.255.255.255", ABROAD, ""),
+    ):  # fmt: skip
+        assert region_of(address) == (province, city)

@@ -1,15 +1,26 @@
+"""The pace of a channel, spells of throttling, retries, and channels that get less."""
+
 from __future__ import annotations
 
 import random
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from math import inf
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from smsgw.core import report_codes
 from smsgw.core.bucket import TokenBucket
+from smsgw.core.code_book import CodeBook, Entry, Source
+from smsgw.core.model import REPORT_CLASSES, Lane, MessageType
 from smsgw.core.pacing import UNLIMITED, Pacer
+from smsgw.core.retry import DEFAULTS, NEVER_RETRIED, Decision, Fault, How, Rule, decide
+from smsgw.core.settings import Settings
+from smsgw.core.shifting import HOLD, Shift, Standing, judge
+from smsgw.core.throttling import MOST_UNTOLD, QUIET, TELL_EVERY, Spell, Throttling
 
 
 def run(pacer: Pacer, begin: float, seconds: float) -> list[float]:
@@ -78,10 +89,10 @@ def test_never_more_than_the_limit_in_any_second_and_nearly_all_of_it(limit: int
     assert len(times) >= limit * 10 * 0.99
 
 
-def test_a_process_that_is_put_aside_and_comes_late_sends_no_more_and_nearly_all() -> None:
+def test_a_process_that_comes_late_sends_no_more_and_in_no_heaps() -> None:
     """Turns of up to 15 ms, and now and then 40 ms between a grant and its octets."""
     dice = random.Random(7)  # noqa: S311
-    pacer = Pacer(1000, 0.0)
+    pacer = Pacer(1000, 0.0)  # what is caught up with does not come in heaps a second apart
     now = 0.0
     writes: list[float] = []
     while now < 60.0:
@@ -92,10 +103,7 @@ def test_a_process_that_is_put_aside_and_comes_late_sends_no_more_and_nearly_all
         now = max(pacer.next_at(now, 64), now + dice.choice([0.0005, 0.002, 0.015]))
     assert most_in_a_second(writes) <= 1000
     assert len(writes) >= 990 * 60
-
-
-def test_what_is_caught_up_with_does_not_come_in_heaps_a_second_apart() -> None:
-    """After a pause of 60 ms a carrier that reads each other second 10 ms late finds nothing to refuse either."""
+    # After a pause of 60 ms a carrier that reads each other second 10 ms late finds nothing to refuse either.
     pacer = Pacer(1000, 0.0)
     before = run(pacer, 0.0, 5.0)
     writes = [*before, *run(pacer, 5.06, 5.0)]
@@ -147,12 +155,16 @@ def test_refusals_that_are_few_and_scattered_do_not_take_the_rate_away(share: fl
     assert len(writes) >= (0.9 if share <= 0.1 else 0.75) * limit * 60
 
 
-def test_few_refusals_by_chance_are_forgotten_at_once() -> None:
+def test_few_refusals_are_forgotten_and_a_stop_is_noticed_at_once() -> None:
     pacer = Pacer(1000, 0.0)
     run(pacer, 0.0, 5.0)
     carried(pacer, 5.0, 1.0, at_random(0.1))
     run(pacer, 6.0, 2.0)
     assert pacer.rate == 1000
+    pacer = Pacer(1000, 0.0)  # a carrier that takes nothing more is noticed before a period is over
+    run(pacer, 0.0, 5.2)
+    carried(pacer, 5.2, 0.1, lambda _: False)
+    assert pacer.rate <= 700
 
 
 @pytest.mark.parametrize("share", [1.0, 0.5, 0.3])
@@ -163,13 +175,6 @@ def test_a_storm_is_met_with_less_and_less(share: float) -> None:
     writes = carried(pacer, 5.0, 20.0, at_random(share))
     assert len(writes) <= 1_750
     assert pacer.rate <= 25
-
-
-def test_a_carrier_that_takes_nothing_more_is_noticed_before_a_period_is_over() -> None:
-    pacer = Pacer(1000, 0.0)
-    run(pacer, 0.0, 5.2)
-    carried(pacer, 5.2, 0.1, lambda _: False)
-    assert pacer.rate <= 700
 
 
 def test_a_busier_carrier_is_told_from_scattered_refusals() -> None:
@@ -184,29 +189,28 @@ def test_a_busier_carrier_is_told_from_scattered_refusals() -> None:
     assert sum(t for _, t in writes) / 20 >= 300
 
 
-def test_one_overload_cuts_once() -> None:
+def test_one_overload_cuts_once_and_never_below_the_floor() -> None:
     pacer = Pacer(100, 0.0)
     run(pacer, 0.0, 3.0)
     for n in range(50):
         pacer.answered(3.0 + n * 0.001, 0, 1)
     assert pacer.rate > 60
-
-
-def test_without_a_limit_what_was_really_sent_is_cut() -> None:
-    pacer = Pacer(0, 0.0)
+    pacer = Pacer(0, 0.0)  # without a limit what was really sent is cut
     now = 0.0
     while now < 3.0:  # 500 a second are asked for
         pacer.wrote(now, pacer.take(now, 5))
         now += 0.01
     pacer.answered(now, 0, 10)
     assert 200 < pacer.rate < 500
-
-
-def test_the_floor_is_never_left() -> None:
-    pacer = Pacer(100, 0.0)
+    pacer = Pacer(100, 0.0)  # the floor is never left
     for n in range(200):
         pacer.answered(n * 1.0, 0, 10)
     assert pacer.rate >= 2
+    pacer = Pacer(100, 0.0)  # a changed limit is followed at once
+    pacer.set_limit(10, 1.0)
+    assert pacer.rate == 10
+    pacer.set_limit(500, 2.0)
+    assert pacer.rate == 500
 
 
 @pytest.mark.parametrize("of", [40, 25, 10, 3])
@@ -248,9 +252,199 @@ def test_whatever_a_carrier_said_its_rate_is_within_bounds_and_comes_back(
     assert pacer.rate == most
 
 
-def test_a_changed_limit_is_followed_at_once() -> None:
-    pacer = Pacer(100, 0.0)
-    pacer.set_limit(10, 1.0)
-    assert pacer.rate == 10
-    pacer.set_limit(500, 2.0)
-    assert pacer.rate == 500
+START = datetime(2026, 3, 2, 9, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+
+
+def test_a_spell_is_what_follows_soon_with_its_lowest_rate() -> None:
+    one = Throttling()
+    one.answered(START, 1_000, 0, 400, None)
+    assert not one.open
+    assert one.now is None
+    assert not one.look(START + QUIET, None)
+    one = Throttling()  # a spell has its lowest rate and what was taken in it
+    one.answered(START, 90, 10, 400, 280.0)
+    one.answered(START + 10 * SECOND, 2_000, 5, 400, 210.0)
+    one.answered(START + 20 * SECOND, 3_000, 0, 400, 390.0)  # still recovering
+    one.answered(START + 30 * SECOND, 4_000, 0, 400, None)  # back: no part of it
+    (told,) = one.look(START + 20 * SECOND + QUIET, None)
+    assert told == Spell(START, START + 20 * SECOND, 400, 210.0, 5_090, 15, over=True)
+    assert told.carried == pytest.approx(254.5)
+    assert not one.open
+    one, at = Throttling(), START  # what follows soon is the same spell
+    for _ in range(12):  # an hour of a carrier that is a little too narrow
+        one.answered(at, 100, 1, 400, None)
+        at += QUIET - SECOND
+        assert [spell.over for spell in one.look(at, None)] in ([], [False])
+    assert one.now is not None
+    assert one.now.refused == 12
+    assert one.now.began_at == START
+    assert one.now.lowest is None
+    one.answered(at + QUIET, 1, 1, 400, None)
+    assert one.now.began_at == START  # nobody had looked in between
+    one = Throttling()  # a rate that is still lowered prolongs it without an answer
+    one.answered(START, 0, 8, 400, 100.0)
+    one.look(START + 20 * SECOND, 300.0)
+    assert one.now is not None
+    assert one.now.until == START + 20 * SECOND
+
+
+def test_a_spell_is_told_once_a_minute_and_again_until_it_is_kept() -> None:
+    one, told = Throttling(), 0
+    for n in range(600):
+        at = START + n * SECOND
+        one.answered(at, 300, 1, 400, 250.0)
+        if spells := one.look(at, 250.0):
+            told += 1
+            one.told(spells, at)
+    assert told == 600 // (TELL_EVERY // SECOND)
+    one, at = Throttling(), START  # what could not be kept is told again and not for ever
+    for _ in range(MOST_UNTOLD + 3):
+        one.answered(at, 1, 1, 0, None)
+        at += 2 * QUIET
+        one.look(at, None)
+    spells = one.look(at, None)
+    assert len(spells) == MOST_UNTOLD
+    assert spells == one.look(at, None)
+    one.told(spells, at)
+    assert not one.look(at, None)
+
+
+def test_a_spell_ends_with_its_channel_and_the_next_is_told_too() -> None:
+    one = Throttling()
+    one.answered(START, 1, 1, 0, None)
+    (told,) = one.look(START + SECOND, None, ended=True)
+    assert told.over
+    assert told.until == START
+    assert told.carried is None
+    one = Throttling()  # one that begins while the last is being kept is told too
+    one.answered(START, 1, 1, 0, None)
+    spells = one.look(START + QUIET, None)
+    one.answered(START + QUIET, 1, 1, 0, None)
+    one.told(spells, START + QUIET)
+    (told,) = one.look(START + QUIET, None)
+    assert told.began_at == START + QUIET
+    assert not told.over
+
+
+ON = Settings(success_shift=80)
+T = datetime(2026, 11, 26, 12, tzinfo=UTC)
+BOTH = [(1, 2)]
+
+
+def at(one: int, delivered: int, ended: int = 1000, left_out: int = 0) -> Standing:
+    return Standing(one, f"c{one}", ended, delivered, left_out)
+
+
+def shifts(*standings: Standing, before: Mapping[int, Shift] | None = None, minutes: float = 0, settings: Settings = ON,
+        pools: list[tuple[int, ...]] = BOTH) -> dict[int, Shift]:  # fmt: skip
+    return judge(standings, pools, before or {}, settings, T + timedelta(minutes=minutes))
+
+
+def test_a_channel_gets_less_beside_one_that_delivers_enough_and_not_otherwise() -> None:
+    low, good = at(1, 900), at(2, 995)
+    found = shifts(low, good)[1]
+    assert (found.rate, found.ended, found.better, found.better_rate) == (90, 1000, "c2", 99.5)
+    assert shifts(low, good, settings=Settings()) == {}, "it is off by default"
+    assert shifts(low, good, settings=Settings(success_shift=80, success_limit=0)) == {}
+    assert shifts(low) == {}, "alone"
+    assert shifts(low, good, pools=[(1,), (2,)]) == {}, "of another pool"
+    assert shifts(low, at(2, 910)) == {}, "a bad list makes all of them look bad"
+    assert shifts(at(1, 900, left_out=95), good) == {}, "what does not count does not shift"
+    assert set(shifts(low, at(2, 905), at(3, 999), pools=[(1, 2, 3)])) == {1, 2}
+
+
+def test_less_is_given_for_some_minutes_and_not_for_ever() -> None:
+    before = shifts(at(1, 900), at(2, 995))
+    held = HOLD.total_seconds() / 60
+    assert set(shifts(at(1, 1000), at(2, 995), before=before, minutes=held - 1)) == {1}, "nothing swings to and fro"
+    assert shifts(at(1, 1000), at(2, 995), before=before, minutes=held) == {}
+    assert set(shifts(at(1, 992), at(2, 995), before=before, minutes=held)) == {1}, "between the limits it stays"
+    assert shifts(at(1, 995), at(2, 995), before=before, minutes=held) == {}
+    before = shifts(at(1, 900), at(2, 995))
+    assert shifts(at(1, 900), at(2, 900), before=before, minutes=30) == {}, "the others are no better"
+    later = shifts(at(1, 910), at(2, 995), before=before, minutes=30)
+    assert later[1].since == T
+    assert (later[1].low_at, later[1].rate) == (T + timedelta(minutes=30), 91)
+    assert set(shifts(at(2, 995), before=later, minutes=89)) == {1}
+    assert shifts(at(2, 995), before=later, minutes=90) == {}, "it is tried anew"
+    assert shifts(at(1, 900), at(2, 995), before=before, settings=Settings()) == {}, "turned off"
+    before = shifts(at(1, 900), at(2, 995))  # of two that are low at once none is the others reason
+    found = shifts(at(1, 995), at(2, 900), before=before, minutes=1)
+    assert set(found) == {1}, "the one that gets less takes nothing over yet"
+
+
+def ask(fault: Fault, lane: Lane = Lane.NOTICE, *, tried: int = 0, age: float = 0, left: float = inf,
+        others: bool = True, rule: Rule | None = None) -> Decision | None:  # fmt: skip
+    table = DEFAULTS if rule is None else {(fault, kind): rule for kind in MessageType}
+    return decide(table, fault, lane, tried=tried, age=age, left=left, others=others)
+
+
+def test_the_table_is_complete_and_never_repeats_what_may_have_arrived() -> None:
+    assert set(DEFAULTS) == {(fault, kind) for fault in Fault for kind in MessageType}
+    for (fault, _), rule in DEFAULTS.items():
+        assert fault not in NEVER_RETRIED or rule.how is How.NEVER
+        assert rule.most >= rule.first
+    for fault in sorted(NEVER_RETRIED):  # no rule can repeat the uncertain
+        assert ask(fault, rule=Rule(How.OTHER, tries=9)) is None
+
+
+def test_tries_deadline_and_validity_end_it() -> None:
+    rule = Rule(How.SAME, first=5, most=60)
+    assert [rule.delay(n) for n in range(6)] == [5, 10, 20, 40, 60, 60]
+    assert rule.delay(10_000) == 60
+    rule = Rule(How.SAME, tries=2, deadline=100, first=10, most=80)
+    assert ask(Fault.NETWORK, rule=rule) == Decision(How.SAME, 10)
+    assert ask(Fault.NETWORK, rule=rule, tried=1) == Decision(How.SAME, 20)
+    assert ask(Fault.NETWORK, rule=rule, tried=2) is None
+    assert ask(Fault.NETWORK, rule=rule, age=90) == Decision(How.SAME, 10)
+    assert ask(Fault.NETWORK, rule=rule, age=91) is None
+    assert ask(Fault.NETWORK, rule=rule, left=10) is None
+    assert ask(Fault.CHANNEL) == Decision(How.OTHER, 0)  # another channel where there is one
+    assert ask(Fault.CHANNEL, others=False) is None
+    assert ask(Fault.PORTED, others=False) is None
+    assert ask(Fault.BUSY, Lane.OTP) == Decision(How.OTHER, 1)
+    assert ask(Fault.BUSY, Lane.OTP, others=False) == Decision(How.SAME, 1)
+    assert ask(Fault.BUSY, Lane.MARKETING) == Decision(How.SAME, 5)
+    assert ask(Fault.CHANNEL, Lane.EMERGENCY) == ask(Fault.CHANNEL, Lane.OTP)
+
+
+def test_report_codes() -> None:
+    for code, cls, fault in (
+        ("MK:0001", "EMPTY_NUMBER", Fault.PERMANENT), ("mk:0001/012", "EMPTY_NUMBER", Fault.PERMANENT),
+        ("UNKNOWN", "EMPTY_NUMBER", Fault.PERMANENT), ("MK:0008", "POWERED_OFF", Fault.ABSENT),
+        ("EXPIRED/601", "POWERED_OFF", Fault.ABSENT), ("MC:0055", "POWERED_OFF", Fault.UNCERTAIN),
+        ("IC:0099", "POWERED_OFF", Fault.UNCERTAIN), ("TIMEOUT", "TIMEOUT", Fault.UNCERTAIN),
+        ("MA:0054", "TIMEOUT", Fault.NETWORK), ("IA:7777", "TIMEOUT", Fault.NETWORK),
+        ("DB:0141", "BLACKLIST_CARRIER", Fault.PERMANENT), ("DB:0142", "FREQ_CARRIER", Fault.LIMIT),
+        ("DB:0126", "CHANNEL", Fault.PORTED), ("IB:0168", "CHANNEL", Fault.PORTED),
+        ("IB:0072", "CHANNEL", Fault.CHANNEL), ("IB:0008", "CHANNEL", Fault.NETWORK),
+        ("UNDELIV/869", "UNKNOWN", Fault.PERMANENT), ("REJECTD", "UNKNOWN", Fault.PERMANENT),
+        ("QX:0001", "UNKNOWN", Fault.UNKNOWN), ("", "UNKNOWN", Fault.UNKNOWN),
+    ):  # fmt: skip
+        assert (report_codes.class_of(code), report_codes.fault_of(code)) == (cls, fault)
+    assert report_codes.fault_of("33", "NETWORK") is Fault.NETWORK
+    assert report_codes.fault_of("UNDELIV/007", "HANDSET") is Fault.ABSENT
+    assert report_codes.fault_of("MC:0055", "HANDSET") is Fault.UNCERTAIN
+    assert CodeBook().report(1, "33", "NETWORK").cls == "NETWORK"
+    for code, (cls, fault) in report_codes.listed().items():  # every listed code has a known class
+        assert cls in REPORT_CLASSES, code
+        assert fault is not Fault.UNKNOWN, code
+
+
+def test_the_most_special_line_of_an_operator_counts() -> None:
+    book = CodeBook(
+        [
+            Entry(None, Source.REPORT, "UNDELIV", "HANDSET", Fault.ABSENT),
+            Entry(None, Source.REPORT, "UNDELIV/601", "NETWORK", Fault.NETWORK),
+            Entry(7, Source.REPORT, "UNDELIV", "CHANNEL", Fault.CHANNEL),
+            Entry(7, Source.ANSWER, "88", "FREQ_CARRIER", Fault.THROTTLE),
+        ]
+    )
+    assert book.report(1, "undeliv/999").fault is Fault.ABSENT
+    assert book.report(1, "UNDELIV/601").fault is Fault.NETWORK
+    assert book.report(7, "UNDELIV/601").fault is Fault.CHANNEL
+    assert book.report(1, "MK:0008").fault is Fault.ABSENT
+    assert book.answer(7, "88", "CHANNEL", Fault.PERMANENT).fault is Fault.THROTTLE
+    assert book.answer(1, "88", "CHANNEL", Fault.PERMANENT).fault is Fault.PERMANENT
+    assert book.report(7, "88").fault is Fault.UNKNOWN

@@ -1,4 +1,4 @@
-"""Tables of customers, sound ones and hostile ones."""
+"""Tables of customers, and what lists say of one number."""
 
 from __future__ import annotations
 
@@ -7,20 +7,32 @@ import io
 import os
 import socket
 import zipfile
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import xlsxwriter
 from children import children
 
+from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Invalid
+from smsgw.core.frequency import History, Watch, scope_of, seconds_of
+from smsgw.core.model import Account, MessageType
+from smsgw.core.policy import PolicySet, Rate, parse
+from smsgw.core.settings import Settings
 from smsgw.platform.campaigns import sheets, worker
 from smsgw.platform.campaigns.rows import Plan, RowValidator
 from smsgw.platform.campaigns.sheets import BadFile, inspect, read
 from smsgw.platform.campaigns.worker import Job, Result
 from smsgw.platform.campaigns.workers import Workers
+from smsgw.platform.lists.consents import Consent
+from smsgw.platform.lists.model import AllowEntry, BlockEntry
+from smsgw.platform.lists.why import Facts, Lift, Question, Refusal, Standing, Verdict, judge
+from smsgw.platform.numbers.model import KnownNumber
 from smsgw.runtime import aio
+from smsgw.store.messages.complaints import Rate as Complained
 
 ROWS = [["姓名", "手机号", "金额"], ["张三", "13800000001", "12"], ["李四", "13800000002", "8.5"]]
 
@@ -35,25 +47,19 @@ def csv_of(delimiter: str = ",") -> str:
     return "\r\n".join(delimiter.join(row) for row in ROWS) + "\r\n"
 
 
-@pytest.mark.parametrize(
-    ("octets", "encoding", "delimiter"),
-    [
+def test_csv_in_its_spellings(tmp_path: Path) -> None:
+    for octets, encoding, delimiter in (
         (csv_of().encode(), "utf-8", ","), (csv_of().encode("utf-8-sig"), "utf-8-sig", ","),
         (csv_of(";").encode("gbk"), "gb18030", ";"), (csv_of("\t").encode("utf-16"), "utf-16", "\t"),
         (csv_of("|").encode(), "utf-8", "|"),
-    ],
-)  # fmt: skip
-def test_csv_in_its_spellings(tmp_path: Path, octets: bytes, encoding: str, delimiter: str) -> None:
-    path = file(tmp_path, octets)
-    preview = inspect(path)
-    assert (preview.form.encoding, preview.form.delimiter, preview.form.header) == (encoding, delimiter, True)
-    assert preview.columns == ("姓名", "手机号", "金额")
-    assert (preview.phone, preview.rows) == (1, 2)
-    assert preview.first == (("张三", "13800000001", "12"), ("李四", "13800000002", "8.5"))
-    assert list(read(path, preview.form)) == [(2, ROWS[1]), (3, ROWS[2])]
-
-
-def test_csv_with_quotes_and_bare_lists(tmp_path: Path) -> None:
+    ):  # fmt: skip
+        path = file(tmp_path, octets)
+        preview = inspect(path)
+        assert (preview.form.encoding, preview.form.delimiter, preview.form.header) == (encoding, delimiter, True)
+        assert preview.columns == ("姓名", "手机号", "金额")
+        assert (preview.phone, preview.rows) == (1, 2)
+        assert preview.first == (("张三", "13800000001", "12"), ("李四", "13800000002", "8.5"))
+        assert list(read(path, preview.form)) == [(2, ROWS[1]), (3, ROWS[2])]
     path = file(tmp_path, '手机,备注\n13800000001,"a,\nb"\n\n,,\n13800000002,"说""好"""\n')
     preview = inspect(path)
     assert list(read(path, preview.form)) == [(2, ["13800000001", "a,\nb"]), (6, ["13800000002", '说"好"'])]
@@ -97,21 +103,20 @@ def zipped(entries: dict[str, bytes]) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize(
-    "octets",
-    [
+def test_what_cannot_be_used_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for octets in (
         b"", b"\n\n,,\n", b"PK\x03\x04 not really", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600,
         b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\x81\xff\xff\x80\xff", zipped({"hello.txt": b"hello"}),
         zipped({"[Content_Types].xml": b"<Types/>", "xl/workbook.xml": b"<workbook/>"}),
         b'a,b\n1,"' + b"x" * 100_000, b",".join([b"x"] * 300),
-    ],
-    ids="empty blank broken-zip xls picture no-text other-zip no-sheets open-quote wide".split(),
-)  # fmt: skip
-def test_what_cannot_be_used_says_why(tmp_path: Path, octets: bytes) -> None:
-    with pytest.raises(BadFile) as caught:
-        inspect(file(tmp_path, octets))
-    assert str(caught.value) == str(caught.value.reason) != caught.value.reason.english
-    assert caught.value.reason.english.isascii()
+    ):  # fmt: skip
+        with pytest.raises(BadFile) as caught:
+            inspect(file(tmp_path, octets))
+        assert str(caught.value) == str(caught.value.reason) != caught.value.reason.english
+        assert caught.value.reason.english.isascii()
+    monkeypatch.setattr(sheets, "MAX_ROWS", 10)  # too many rows are refused
+    with pytest.raises(BadFile, match="超过 10 行"):
+        inspect(file(tmp_path, "".join(f"1380000{i:04d}\n" for i in range(12))))
 
 
 async def test_a_sheet_of_two_far_cells_breaks_only_its_reader(tmp_path: Path) -> None:
@@ -136,12 +141,20 @@ def test_more_than_can_be_unpacked_is_refused_unread(tmp_path: Path, monkeypatch
             patch.setattr(zipfile.ZipFile, "open", None)  # nothing is unpacked
             with pytest.raises(BadFile, match="解压后过大"):
                 inspect(path)
-
-
-def test_too_many_rows_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sheets, "MAX_ROWS", 10)
-    with pytest.raises(BadFile, match="超过 10 行"):
-        inspect(file(tmp_path, "".join(f"1380000{i:04d}\n" for i in range(12))))
+    path = tmp_path / "bomb.xlsx"  # a directory that lies about sizes is found out
+    strings = STRING.format("<si><t>手机</t></si><si><t>13800000001</t></si>" + " " * 5_000_000)
+    octets = workbook(sharedStrings=strings)
+    path.write_bytes(octets)
+    assert inspect(path).rows == 1
+    size = len(strings.encode()).to_bytes(4, "little")
+    assert octets.count(size) == 2
+    path.write_bytes(octets.replace(size, (5_000).to_bytes(4, "little")))
+    with pytest.raises(BadFile, match="不是有效的 XLSX"):
+        inspect(path)
+    for stem, limit in (("sharedStrings", "MAX_STRINGS"), ("styles", "MAX_OTHER")):
+        monkeypatch.setattr(sheets, limit, 1_000_000)
+        with pytest.raises(BadFile, match="解压后过大"):
+            inspect(file(tmp_path, workbook(**{stem: b" " * 1_000_001}), "bomb.xlsx"))
 
 
 def test_rows_are_judged_one_by_one() -> None:
@@ -269,23 +282,94 @@ async def test_a_small_workbook_that_unfolds_costs_little(tmp_path: Path, octets
         assert "root:" not in str(result.preview)
 
 
-@pytest.mark.parametrize(("stem", "limit"), [("sharedStrings", "MAX_STRINGS"), ("styles", "MAX_OTHER")])
-def test_what_is_kept_in_memory_has_its_limit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stem: str, limit: str
-) -> None:
-    monkeypatch.setattr(sheets, limit, 1_000_000)
-    with pytest.raises(BadFile, match="解压后过大"):
-        inspect(file(tmp_path, workbook(**{stem: b" " * 1_000_001}), "bomb.xlsx"))
+NUMBER = "8613800138000"
+NOW = datetime(2026, 3, 2, 22, 30, tzinfo=UTC).replace(hour=14)  # 22:30 in China
+WHO = ActorLabel("li")
+ACCOUNT = Account(7, "hall", "active", default_sign="测试")
+MARKETING = (MessageType.MARKETING,)
 
 
-def test_a_directory_that_lies_about_sizes_is_found_out(tmp_path: Path) -> None:
-    path = tmp_path / "bomb.xlsx"
-    strings = STRING.format("<si><t>手机</t></si><si><t>13800000001</t></si>" + " " * 5_000_000)
-    octets = workbook(sharedStrings=strings)
-    path.write_bytes(octets)
-    assert inspect(path).rows == 1
-    size = len(strings.encode()).to_bytes(4, "little")
-    assert octets.count(size) == 2
-    path.write_bytes(octets.replace(size, (5_000).to_bytes(4, "little")))
-    with pytest.raises(BadFile, match="不是有效的 XLSX"):
-        inspect(path)
+def told(
+    facts: Facts, question: Question | None = None, policies: PolicySet | None = None,
+    rates: Sequence[Complained] = (),
+) -> dict[str, Verdict]:  # fmt: skip
+    found = judge(facts, question or Question(), policies or PolicySet(), Settings(), rates, NOW)
+    standings = [one.standing for one in found]
+    assert standings == sorted(standings, key=list(Standing).index), "the gravest first"
+    return {one.said: one for one in found}
+
+
+def entry(**given: object) -> BlockEntry:
+    whole = BlockEntry(NUMBER, None, "", "", "manual", "投诉", WHO, NOW, None, 5)
+    return replace(whole, **given)  # type: ignore[arg-type]
+
+
+def test_entries_say_whose_they_are_and_what_lifts_them() -> None:
+    found = told(Facts(NUMBER), Question(ACCOUNT, (MessageType.OTP,)))
+    assert {one.standing for one in found.values()} == {Standing.CLEAR}
+    assert {one.rule for one in found.values()} == {
+        "block", "opt_out", "only", "state", "frequency", "policy", "consent", "complaint", "review", "carrier"
+    }  # fmt: skip
+    found = told(Facts(NUMBER, [entry()]))["block.entry"]
+    assert (found.standing, found.lift, found.ref) == (Standing.BLOCKS, Lift.ENTRY, "5")
+    narrow = entry(account="hall", account_id=7, type="marketing", source="opt_out")
+    assert told(Facts(NUMBER, [narrow]))["opt_out.entry"].standing is Standing.LIMITS
+    otp = Question(ACCOUNT, (MessageType.OTP,))
+    assert told(Facts(NUMBER, [narrow]), otp)["opt_out.entry"].standing is Standing.NOTES, "not of these messages"
+    above = told(Facts(NUMBER, above=["complaint", "opt_out"]))
+    assert (above["block.above"].lift, above["opt_out.above"].standing) == (Lift.ABOVE, Standing.BLOCKS)
+    blocked = Refusal(NOW, "BLACKLIST_CARRIER", "MB:1077", "移动", "CMCC")
+    older = replace(blocked, at=NOW - timedelta(days=1), cls="POWERED_OFF", code="MK:0005")
+    found = told(Facts(NUMBER, refusals=[blocked, older]))
+    assert (found["carrier.blocks"].lift, found["carrier.blocks"].ref) == (Lift.CARRIER, "CMCC")
+    assert found["carrier.failed"].values["code"] == "MK:0005"
+
+
+def test_policies_of_an_account_are_told_of_a_number() -> None:
+    policies, question = PolicySet(restricted=frozenset({7})), Question(ACCOUNT)
+    missing = told(Facts(NUMBER), question, policies)["only.missing"]
+    assert (missing.standing, missing.lift) == (Standing.BLOCKS, Lift.ONLY)
+    listed = AllowEntry(NUMBER, 7, "only", "", WHO, NOW, "hall", 1)
+    assert "only.missing" not in told(Facts(NUMBER, allowed=[listed]), question, policies)
+    facts = Facts(NUMBER, known=KnownNumber(NUMBER, "empty", "report", "MK:0001", NOW))
+    assert told(facts, Question(ACCOUNT))["state.known"].standing is Standing.NOTES
+    policies = PolicySet({(7, ""): {"drop_empty": parse("drop_empty", "on")}})
+    assert told(facts, Question(ACCOUNT), policies)["state.dropped"].lift is Lift.FORGET
+    policies = PolicySet({(7, "marketing"): {"hours": parse("hours", "08:00-21:00")}})
+    for account_id, said in ((9, "policy.hours"), (7, "policy.clear"), (0, "policy.clear")):
+        listed = AllowEntry(NUMBER, account_id, "test", "", WHO, NOW, None, 1)
+        assert said in told(Facts(NUMBER, allowed=[listed]), Question(ACCOUNT, MARKETING), policies)
+    fields = {"hours": parse("hours", "08:00-21:00"), "review": parse("review", "all")}
+    policies = PolicySet({(7, "marketing"): fields})
+    rates = [Complained(None, "测试", 50, 1000)]
+    facts = Facts(NUMBER, held=3, complaints=1, complained_at=NOW)
+    found = told(facts, Question(ACCOUNT, MARKETING), policies, rates)
+    assert found["policy.hours"].values["at"] == datetime(2026, 3, 3, 0, 0, tzinfo=UTC)
+    assert found["policy.review_all"].standing is Standing.NOTES
+    assert found["complaint.ceiling"].standing is Standing.LIMITS
+    assert found["complaint.some"].values["n"] == 1
+    assert (found["review.held"].values["n"], found["review.held"].lift) == (3, Lift.REVIEW)
+
+
+def test_measures_and_consents_limit_a_number() -> None:
+    history, at = History(), seconds_of(NOW) - 3600
+    history.add(Watch(0, int(NUMBER), at, scope_of(7, MessageType.MARKETING), 1, (Rate(1, 86_400),), 0, 0), at)
+    facts, question = Facts(NUMBER, history=history.stored()), Question(ACCOUNT, MARKETING)
+    reached = told(facts, question)["frequency.reached"]
+    assert (reached.standing, reached.lift) == (Standing.LIMITS, Lift.EXEMPT)
+    exempt = AllowEntry(NUMBER, 0, "exempt", "", WHO, NOW, None, 1)
+    assert "frequency.exempt" in told(replace(facts, allowed=[exempt]), question)
+    assert "frequency.account" in told(facts), "limits are an account's"
+    policies = PolicySet({(7, "marketing"): {"consent": "marketing"}})
+    below = Question(replace(ACCOUNT, above=(3,)), MARKETING)
+    none = told(Facts(NUMBER), below, policies)["consent.none"]
+    assert (none.standing, none.lift) == (Standing.BLOCKS, Lift.CONSENT)
+    assert told(Facts(NUMBER), Question(ACCOUNT), policies)["consent.none"].standing is Standing.LIMITS, "OTPs go"
+    given = Consent(1, 7, "hall", NUMBER, "web", "", "7", NOW, WHO, NOW, None, WHO, "", False)
+    assert told(Facts(NUMBER, consents=[given], consented={7: True}), below, policies)["consent.given"]
+    assert told(Facts(NUMBER, consented={3: True}), below, policies)["consent.above"]
+    gone = replace(given, withdrawn_at=NOW)
+    withdrawn = told(Facts(NUMBER, consents=[gone], consented={7: False, 3: True}), below, policies)
+    assert withdrawn["consent.withdrawn"].values["at"] == NOW
+    assert "consent.account" in told(Facts(NUMBER))
+    assert "consent.clear" in told(Facts(NUMBER), below, PolicySet({(0, ""): {"consent": "off"}}))

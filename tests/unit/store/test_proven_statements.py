@@ -1,21 +1,34 @@
-"""No statement makes a part delivered without its evidence: those that could are found by what they write."""
+"""Statements: which may deliver, which days they name, and what they are made of."""
 
 from __future__ import annotations
 
 import ast
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from pkgutil import walk_packages
+from typing import Any, cast
 
+import msgspec
 import pytest
+from adversarial import BOUND, cost
+from hypothesis import given
+from hypothesis import strategies as st
 
 import smsgw.store.messages
+from smsgw.core.actor import ActorLabel
+from smsgw.core.ids import day_end, day_of, day_range, day_start, first_id
+from smsgw.core.model import TEST_CHANNEL, TEST_POOL, MessageType, Origin, UnknownPolicy
 from smsgw.core.states import PartState
 from smsgw.runtime import clock
-from smsgw.store.messages import cancellation, outcomes
+from smsgw.store.engine import dumps, embedded
+from smsgw.store.engine.days import named
+from smsgw.store.messages import cancellation, outcomes, replaying
+from smsgw.store.messages.calls import MESSAGE_COLUMNS, NewCall, Refusal, RequestKey
 from smsgw.store.messages.evidence import DECISION, PROOF
+from smsgw.store.messages.inbound import Key, Layer, layers
 
 _WRITES = re.compile(r"UPDATE part\b.*?\bSET\b(.*?)(?:\bFROM\b|\bWHERE\b|\bRETURNING\b|$)", re.DOTALL)
 _STATE = re.compile(r"(?<![.\w])state = (.*?)(?:,\s*\w+ = |$)", re.DOTALL)
@@ -51,7 +64,7 @@ def _may_deliver(text: str) -> bool:
     return False
 
 
-def test_every_statement_that_may_make_a_delivery_brings_its_evidence() -> None:
+async def test_every_statement_that_may_make_a_delivery_brings_its_evidence() -> None:
     may = {name for name, text in _statements() if _may_deliver(text)}
     proven = {name for name, text in _statements() if (PROOF in text or DECISION in text) and "UPDATE part" in text}
     assert proven == {
@@ -59,13 +72,186 @@ def test_every_statement_that_may_make_a_delivery_brings_its_evidence() -> None:
         "smsgw.store.messages.sweeps._DECIDE_UNKNOWN", "smsgw.store.messages.restored._END",
     }  # fmt: skip
     assert may == proven | CLOSED.keys()
-
-
-async def test_what_the_closed_ones_are_given_is_no_delivery() -> None:
-    assert PartState.DELIVERED not in outcomes._TARGET.values()
+    assert PartState.DELIVERED not in outcomes._TARGET.values()  # what the closed ones are given is no delivery
     with pytest.raises(ValueError, match="DELIVERED"):
         await cancellation.end_waiting(None, [1], PartState.DELIVERED, "", "", clock.now())  # type: ignore[arg-type]
     assert _may_deliver("UPDATE part p SET state = 40, code = '' WHERE p.id = 1")
     assert _may_deliver("UPDATE part p SET state = f.state FROM f")
     assert _may_deliver("UPDATE part p SET code = 'x', state = $3 WHERE p.id = 1")
     assert not _may_deliver("UPDATE part p SET state = CASE WHEN p.state = 40 THEN 10 ELSE 11 END WHERE p.id = 1")
+
+
+NOON = first_id(datetime(2026, 11, 30, 4, tzinfo=UTC))
+START = day_range(day_of(NOON))[0]
+
+
+def test_each_lower_bound_says_its_day_beside_it() -> None:
+    low, high = day_range(day_of(NOON))
+    assert [day_start(id_) for id_ in (low - 1, low, NOON, high - 1, high)] == [
+        day_range(day_of(low) - timedelta(days=1))[0], low, low, low, high,
+    ]  # fmt: skip
+    for id_ in (0, 1, -1, 2**62):
+        assert (day_start(id_), day_end(id_)) == day_range(day_of(id_))
+    statement = "SELECT FROM part p JOIN message m ON m.id = p.id AND m.id >= $2 WHERE p.state = $1 OR p.id >= $2"
+    assert named(statement, (10, NOON)) == (
+        f"SELECT FROM part p JOIN message m ON m.id = p.id AND (m.id >= $2 AND m.id >= {START}) "
+        f"WHERE p.state = $1 OR (p.id >= $2 AND p.id >= {START})"
+    )
+    statement = "SELECT FROM event WHERE id >= $1 AND at > $2 AND id >= $3"
+    texts = {named(statement, (NOON + n, None, START - 1)) for n in range(3)}
+    assert texts == {
+        f"SELECT FROM event WHERE (id >= $1 AND id >= {START}) AND at > $2 "
+        f"AND (id >= $3 AND id >= {day_start(START - 1)})"
+    }
+    statement = "SELECT FROM part WHERE id >= $1 AND id >= $2"
+    assert named(statement, (None, NOON)) == f"SELECT FROM part WHERE id >= $1 AND (id >= $2 AND id >= {START})"
+    for statement in (  # what is no plain bound stays as it is
+        "SELECT 1", "SELECT FROM part WHERE id = $1", "SELECT FROM part WHERE id > $1 AND id <= $1 AND $1 >= id",
+        "SELECT FROM part p WHERE (p.pool_id, p.id) >= (1, $1)", "SELECT FROM evidence WHERE id >= $1 - 60",
+        "SELECT FROM evidence WHERE id >= $1+ 60", "SELECT FROM part WHERE message_id >= $1 AND +p.id >= $1",
+        "SELECT FROM part WHERE id >= $12", "SELECT FROM part WHERE id >= $1::bigint",
+    ):  # fmt: skip
+        assert named(statement, (NOON,)) == statement
+
+
+@pytest.mark.parametrize("most", [NOON + 9, [NOON + 9, NOON + 1], (NOON,)])
+def test_a_statement_says_up_to_which_ids_it_goes(most: object) -> None:
+    statement = "\n-- ids from $1 to $2\nSELECT FROM part WHERE id >= $1 AND id <> ALL($2) AND id >= $3"
+    low, end = NOON - 86_400_000 * 2**22, day_end(NOON)
+    bounds = f"(id >= $1 AND id >= {day_start(low)} AND id < ANY ('{{{end}}}'))"
+    assert named(statement, (low, most, NOON)) == (
+        f"\n-- ids from $1 to $2\nSELECT FROM part WHERE {bounds} AND id <> ALL($2) AND (id >= $3 AND id >= {START})"
+    )
+
+
+@pytest.mark.parametrize("most", [2**63 - 1, [], [NOON - 1], NOON - 1, None, "x"])
+def test_an_end_that_is_none_is_not_named(most: object) -> None:
+    """The highest number there is, none, one below where it begins: days behind stay in the plan."""
+    statement = "-- ids from $1 to $2\nSELECT FROM part WHERE {} AND id <= $2"
+    assert named(statement.format("id >= $1"), (NOON, most)) == statement.format(f"(id >= $1 AND id >= {START})")
+
+
+S = PartState
+MIDDAY = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def part(number: int, state: PartState, *, answered: int | None = 1, final: int = 9, **more: Any) -> dict[str, Any]:
+    """A row of ``part``; times are seconds after noon."""
+    return {
+        "id": 7, "part": number, "total": 3, "state": int(state), "account_id": 5, "by_us": False,
+        "code": f"C{number}", "class": f"K{number}", "channel_id": 1, "pool_id": 2,
+        "claimed_at": MIDDAY, "answered_at": None if answered is None else MIDDAY + timedelta(seconds=answered),
+        "final_at": MIDDAY + timedelta(seconds=final),
+    } | more  # fmt: skip
+
+
+def event(*parts: dict[str, Any]) -> dict[str, Any]:
+    made = outcomes._report_event(7, cast(Any, list(parts)), lambda: 99)
+    return dict(zip(outcomes.EVENT_TYPES, made, strict=True))
+
+
+def test_the_first_of_the_worst_parts_is_told() -> None:
+    for states, status, told in (
+        ((S.DELIVERED, S.DELIVERED, S.DELIVERED), "delivered", 1),
+        ((S.DELIVERED, S.UNDELIVERABLE, S.DELIVERED), "failed", 2),
+        ((S.DELIVERED, S.UNDELIVERABLE, S.UNDELIVERABLE), "failed", 2),
+        ((S.DELIVERED, S.DELIVERED, S.NO_REPORT), "no_report", 3),
+        ((S.EXPIRED, S.REJECTED, S.UNDELIVERABLE), "failed", 3),
+        ((S.REJECTED, S.UNCONFIRMED, S.UNDELIVERABLE), "unconfirmed", 2),
+        ((S.CANCELLED, S.EXPIRED, S.DELIVERED), "expired", 2),
+        ((S.DUPLICATE, S.DELIVERED, S.CANCELLED), "cancelled", 3),
+    ):  # fmt: skip
+        made = event(*(part(n, state) for n, state in enumerate(states, 1)))
+        assert (made["status"], made["code"], made["class"]) == (status, f"C{told}", f"K{told}")
+        assert made["parts_ok"] == states.count(S.DELIVERED)
+        assert (made["id"], made["account_id"], made["kind"], made["message_id"]) == (99, 5, "report", 7)
+    made = event(  # submitted and done
+        part(1, S.DELIVERED, answered=4, final=8), part(2, S.DELIVERED, answered=2, final=11),
+        part(3, S.DELIVERED, answered=3, final=10),
+    )  # fmt: skip
+    assert (made["submitted_at"], made["done_at"]) == (MIDDAY + timedelta(seconds=4), MIDDAY + timedelta(seconds=11))
+    assert event(part(1, S.EXPIRED, answered=None))["submitted_at"] is None
+    assert event(part(1, S.UNCONFIRMED, answered=None))["submitted_at"] == MIDDAY
+    assert event(part(1, S.REJECTED, answered=1))["submitted_at"] == MIDDAY + timedelta(seconds=1)
+    assert event(part(1, S.EXPIRED, answered=None, claimed_at=None))["submitted_at"] is None
+    assert event(part(1, S.REJECTED, by_us=True))["status"] == "rejected"
+    assert event(part(1, S.REJECTED))["status"] == "failed"
+    row = part(1, S.REJECTED)
+    del row["by_us"], row["pool_id"]
+    assert (event(row)["status"], event(row)["test"]) == ("failed", False)
+    assert event(part(1, S.DELIVERED, channel_id=TEST_CHANNEL))["test"]
+    assert event(part(1, S.EXPIRED, channel_id=None, pool_id=TEST_POOL))["test"]
+
+
+def test_a_call_of_an_earlier_program_is_read() -> None:
+    for by in (None, ActorLabel("smpp:bank")):
+        now = datetime.now(UTC)
+        message = (1 << 60, 1 << 60, 7, Origin.API, MessageType.OTP, "8613800138000", "内容", 1, True)
+        part = ((1 << 60), 1, 1, 7, 3, 1, 10, UnknownPolicy.HOLD, None, now, "", "", False, now, None)
+        key = RequestKey("k", "order-1", bytes(32), 1 << 60)
+        call = NewCall(7, 1 << 60, [message], [part], 1, (key,), b"answer", by, above=(3, 1), guards=(3,), spooled=True)
+        back = replaying.from_bytes(replaying.to_bytes(call))
+        assert back == call
+        with pytest.raises(ValueError, match=r"."):
+            replaying.from_bytes(b"\xc1")
+    # As it was before it had a type of its own, nobody being the empty one.
+    for by in ("", "ak_live_1"):  # who has sent an emergency is a string in the spool
+        written = msgspec.msgpack.decode(replaying.to_bytes(NewCall(7, 1, [], [], 3, (), b"{}", ActorLabel("x"))))
+        assert written["emergency_by"] == "x"
+        read = replaying.from_bytes(msgspec.msgpack.encode(written | {"emergency_by": by}))
+        assert (read.emergency_by or "") == by
+    row = tuple(range(len(MESSAGE_COLUMNS) - 1))  # a row from before kinds is of none
+    refused = Refusal(row, (), "why", 5)
+    written = msgspec.msgpack.decode(replaying.to_bytes(NewCall(7, 1, [row], [], 3, (), b"{}", refused=(refused,))))
+    read = replaying.from_bytes(msgspec.msgpack.encode(written))
+    assert (MESSAGE_COLUMNS[-1], read.messages) == ("kind", [(*row, "")])
+    assert [r.message for r in read.refused] == [(*row, "")]
+
+
+PARTS = st.lists(st.tuples(st.integers(1, 3), st.sampled_from("abcd")), max_size=12)
+
+
+def searched(parts: list[tuple[int, str, Key]]) -> list[Layer]:
+    """What it means: each part goes to the first layer that has no other text for its number."""
+    found: list[Layer] = []
+    for number, text, key in parts:
+        layer = next((layer for layer in found if layer.get(number, (text,))[0] == text), None)
+        if layer is None:
+            layer = {}
+            found.append(layer)
+        layer.setdefault(number, (text, []))[1].append(key)
+    return found
+
+
+@given(PARTS)
+def test_each_part_goes_to_the_first_message_that_it_may_belong_to(given_parts: list[tuple[int, str]]) -> None:
+    parts = [(number, text, (1, str(n), "")) for n, (number, text) in enumerate(given_parts)]
+    assert layers(parts) == searched(parts)
+
+
+def test_thousands_under_one_reference() -> None:
+    parts = [(1, f"text {n}", (1, str(n), "")) for n in range(10_000)]
+    assert cost(lambda: layers(parts)) < BOUND
+
+
+@pytest.fixture
+def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Programs of 17 from the distribution; the package has 16 and 18."""
+    package = {major: tmp_path / "package" / str(major) for major in (16, 18)}
+    own = tmp_path / "17" / "bin"
+    for folder in (*package.values(), own):
+        folder.mkdir(parents=True)
+        for name in ("pg_dump", "pg_restore"):
+            (folder / name).touch()
+    monkeypatch.setattr(embedded, "programs", lambda: package)
+    monkeypatch.setattr(dumps, "OWN_PROGRAMS", (f"{tmp_path}/{{major}}/bin",))
+    return own
+
+
+def test_which_program_dumps_and_which_loads(beside: Path, tmp_path: Path) -> None:
+    """What reads a dump must be no older than what has made it."""
+    assert dumps._program("pg_restore", 17) == tmp_path / "package" / "18" / "pg_restore"
+    # Its release may keep in its catalog what only its own program leaves out.
+    assert dumps._program("pg_dump", 17) == beside / "pg_dump"
+    (beside / "pg_dump").unlink()
+    assert dumps._program("pg_dump", 17) == tmp_path / "package" / "18" / "pg_dump"

@@ -1,3 +1,5 @@
+"""Key files, and what nobody else on the machine reads."""
+
 from __future__ import annotations
 
 import os
@@ -9,6 +11,7 @@ from threading import Barrier
 
 import pytest
 
+from smsgw.runtime import private
 from smsgw.store.engine.secrets import KeyFileError, Sealer, change_keys, key_id, load_key, read_keys
 
 
@@ -54,10 +57,10 @@ def test_a_key_file_that_is_missing_or_wrong_is_named(tmp_path: Path, text: str 
         load_key(path, create=False)
 
 
-def test_the_first_key_seals_and_all_of_them_open(tmp_path: Path) -> None:
+def test_keys_seal_open_and_are_derived_in_their_order(tmp_path: Path) -> None:
     old = sealer(tmp_path / "old", b"o" * 32)
     sealed = old.seal("geheim", "place")
-    both = sealer(tmp_path / "both", b"n" * 32, b"o" * 32)
+    both = sealer(tmp_path / "both", b"n" * 32, b"o" * 32)  # derived keys are of their key and purpose
     assert both.open(sealed, "place") == "geheim"
     again = both.reseal(sealed, "place")
     assert again is not None
@@ -65,9 +68,6 @@ def test_the_first_key_seals_and_all_of_them_open(tmp_path: Path) -> None:
     assert sealer(tmp_path / "new", b"n" * 32).open(again, "place") == "geheim"
     with pytest.raises(KeyFileError):
         old.open(again, "place")
-
-
-def test_derived_keys_are_of_their_key_and_purpose(tmp_path: Path) -> None:
     both = sealer(tmp_path / "both", b"n" * 32, b"o" * 32)
     assert both.ids == (key_id(b"n" * 32), key_id(b"o" * 32))
     id_, key = both.derive("audit")
@@ -171,3 +171,59 @@ def test_a_rotation_needs_a_directory_of_the_user_and_says_so() -> None:
         assert [one.name for one in (folder / "etc").iterdir()] == ["secret.key"]
     finally:
         shutil.rmtree(folder)
+
+
+def test_what_is_there_already_is_closed_for_others_and_for_others_alone(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    (data / "journal" / "deeper").mkdir(parents=True)
+    (data / "pg").mkdir(mode=0o755)
+    for name in ("daemon.lock", "journal/1.log", "journal/deeper/x", "pg/x", "run.sh"):
+        (data / name).write_text("x")
+        (data / name).chmod(0o644)
+    (data / "run.sh").chmod(0o755)
+    outside = tmp_path / "outside"
+    outside.write_text("x")
+    outside.chmod(0o644)
+    (data / "link").symlink_to(outside)
+    data.chmod(0o755)
+    private.close(data, inside=("journal", "spool"))
+
+    def mode(path: Path) -> int:
+        return path.stat().st_mode & 0o777
+
+    assert mode(data) == mode(data / "journal") == 0o700
+    assert mode(data / "daemon.lock") == mode(data / "journal" / "1.log") == 0o600
+    assert (mode(data / "run.sh"), mode(outside)) == (0o700, 0o644)
+    assert mode(data / "pg" / "x") == 0o644, "PostgreSQL's own affair"
+
+
+def test_new_folders_are_closed_and_those_of_all_are_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = os.umask(0)
+    try:
+        private.close(tmp_path / "a")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o700
+    changed: list[Path] = []
+    monkeypatch.setattr(Path, "chmod", lambda path, _: changed.append(path))
+    private.close(Path("/"))
+    private.close(Path("/usr/.."))
+    private.close(Path("/usr"))
+    assert [path for path in changed if path.is_dir()] == []
+
+
+@pytest.mark.parametrize(("mode", "owner"), [(0o1777, -1), pytest.param(0o755, 65534, marks=pytest.mark.root_only)])
+def test_a_folder_for_all_or_of_another_user_stays_as_it_is(tmp_path: Path, mode: int, owner: int) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    folder.chmod(mode)
+    os.chown(folder, owner, owner)
+    private.close(folder)
+    assert folder.stat().st_mode & 0o7777 == mode
+
+
+def test_the_unit_leaves_no_core_and_sees_no_history() -> None:
+    unit = Path(__file__).parents[3] / "systemd" / "smsgw.service"
+    lines = unit.read_text("utf-8").splitlines()
+    assert "LimitCORE=0" in lines
+    assert "InaccessiblePaths=-/opt/smsgw/.git" in lines
