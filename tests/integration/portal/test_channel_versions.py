@@ -1,22 +1,30 @@
-"""A channel on its pages: versions and who approves them, tests of its connection, what is seen of its wire."""
+"""A channel on its pages: versions and who approves them, tests of its connection, its wire; and carriers' codes."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 from collections.abc import AsyncGenerator
+from datetime import datetime
 from itertools import pairwise
 
 import pytest
-from browsing import Browser
+from browsing import Browser, send, shows
 from harness import until
 from portal_site import SEALER, Site, by_test
-from visits import boss, fails, lacking, signed_in
+from visits import add_role, boss, fails, page_for, signed_in
 
+from smsgw.admin.pages.routing import codes
 from smsgw.core.errors import Refused, SmsgwError
+from smsgw.core.ids import CHINA
+from smsgw.core.permissions import Permission
 from smsgw.platform.channels import checks, queries, service, versions, watching
 from smsgw.platform.channels.checks import Finding, Stage, Tell, Verdict
 from smsgw.platform.channels.versions import State
+from smsgw.platform.exclusions import service as exclusions
+from smsgw.platform.exclusions.model import Draft
+from smsgw.platform.routing import codebook
+from smsgw.platform.routing import queries as routing
 from smsgw.platform.settings import service as settings
 from smsgw.simulator.carrier import Carrier
 from smsgw.simulator.config import CarrierConfig
@@ -24,7 +32,6 @@ from smsgw.store.config.channels import load_channels
 
 __all__ = ["boss"]
 pytestmark = pytest.mark.staff(boss="super", second="super")
-
 ONE = {"host": "127.0.0.1", "port": "7890", "username": "900001", "password": "", "rate": "0", "connections": "1",
        "window": "16", "access_code": "10690001"}  # fmt: skip
 NEW = {"protocol": "cmpp30", "host": "192.0.2.1", "port": 7890, "username": "a", "password": "b"}
@@ -48,9 +55,7 @@ async def test_without_approval_a_change_is_in_force_at_once_and_is_rolled_back_
         assert await states(site) == ["replaced", "active"]
         assert await password(site) == "another"
         assert "合同调整" in await boss.get(f"{one}/versions")
-        page = await boss.get(f"{one}/versions/2")
-        assert "不同（密码不显示）" in page
-        assert "another" not in page
+        shows(await boss.get(f"{one}/versions/2"), "不同（密码不显示）", no="another")
         assert "将改变" in await boss.post(f"{one}/versions/1/rollback", {"reason": "改错了"})
         assert await states(site) == ["replaced", "active"], "only asked"
         await boss.post(f"{one}/versions/1/rollback", {"reason": "改错了", "confirmed": "1", "seen": "2"})
@@ -59,11 +64,8 @@ async def test_without_approval_a_change_is_in_force_at_once_and_is_rolled_back_
         assert (found.rate, await password(site)) == (0, first)
         assert "改错了" in await boss.get(f"{one}/versions/3")
     back = await versions.one(site.db, site.channel_id, 3)
-    assert back is not None
     assert versions.difference(await versions.one(site.db, site.channel_id, 1), back) == []
-    audit = str(await site.db.fetch("SELECT action, before, after FROM audit"))
-    assert "channel.rollback" in audit
-    assert "another" not in audit
+    shows(str(await site.db.fetch("SELECT action, before, after FROM audit")), "channel.rollback", no="another")
 
 
 async def test_with_approval_nothing_is_in_force_before_a_second_person_says_so(site: Site) -> None:
@@ -82,8 +84,7 @@ async def test_with_approval_nothing_is_in_force_before_a_second_person_says_so(
         waits = {name: json.loads(await who.get("/menu/badges")).get("routing.channels", 0)
                  for name, who in (("boss", boss), ("second", second))}  # fmt: skip
         assert waits == {"boss": 0, "second": 1}, "one's own is not counted"
-        assert "通道不断开" in await second.post(f"{one}/versions/2/approve", {})
-        await second.post(f"{one}/versions/2/approve", {"confirmed": "1"})
+        await second.confirms(f"{one}/versions/2/approve", {}, "通道不断开")
         assert await states(site) == ["replaced", "active"]
         assert await site.db.fetchval("SELECT rate FROM channel WHERE id = $1", site.channel_id) == 70
         await boss.post(f"{one}/stop", {"confirmed": "1"})
@@ -100,6 +101,8 @@ async def test_a_new_channel_waits_too_and_follows_what_is_entered_until_then(si
     boss = by_test(site.db)
     await settings.put(boss, "channel_approval", 1)
     id_ = await service.add(boss, SEALER, "new", NEW)
+    await fails(SmsgwError, service.move_access_code(boss, "new", "10690002"), "尚未获批准")
+    assert [one.state for one in await versions.of(site.db, id_)] == [State.WAITING]
     await fails(SmsgwError, service.edit(boss, SEALER, "new", {"desired": "started"}), "尚未获批准")
     await service.edit(boss, SEALER, "new", {"port": 7891})  # what a test of the connection has shown
     assert await site.db.fetchval("SELECT port FROM channel WHERE id = $1", id_) == 7891
@@ -121,15 +124,6 @@ async def test_a_version_made_before_another_change_is_not_put_in_force(site: Si
         assert "现行版本已是 3" in page
     found = await queries.get(site.db, site.channel_id)
     assert (found.rate, found.access_code) == (0, "10690002")
-
-
-async def test_a_channel_that_nobody_approved_is_not_put_in_force_by_a_move_of_its_code(site: Site) -> None:
-    boss = by_test(site.db)
-    await settings.put(boss, "channel_approval", 1)
-    id_ = await service.add(boss, SEALER, "new", NEW)
-    await fails(SmsgwError, service.move_access_code(boss, "new", "10690002"), "尚未获批准")
-    assert [one.state for one in await versions.of(site.db, id_)] == [State.WAITING]
-    await fails(SmsgwError, service.edit(boss, SEALER, "new", {"desired": "started"}), "尚未获批准")
 
 
 async def kept(site: Site) -> list[str]:
@@ -163,8 +157,7 @@ async def test_a_way_back_that_was_looked_at_before_another_change_is_looked_at_
         assert 'name="seen" value="2"' in await boss.post(one, {"reason": "改错了"})
         await service.edit(by_test(site.db), SEALER, "mobile-a", {"window": 3})
         page = await boss.refusal(one, {"reason": "改错了", "seen": "2", "confirmed": "1"})
-        assert "现行版本已变为 3" in page
-        assert "改错了" in page, "what was typed is not lost"
+        shows(page, "现行版本已变为 3", "改错了")  # what was typed is not lost
         assert await states(site) == ["replaced", "replaced", "active"]
         assert 'name="seen" value="3"' in await boss.post(one, {"reason": "改错了", "seen": "2"})
         await boss.post(one, {"reason": "改错了", "seen": "3", "confirmed": "1"})
@@ -202,9 +195,7 @@ async def test_a_copy_has_all_but_name_and_secrets(site: Site) -> None:
     await service.edit(boss, SEALER, "mobile-a", {"rate": 33, "profile": profile})
     one = f"/channels/{site.channel_id}/copy"
     async with signed_in(site, "second") as second:
-        page = await second.get(one)
-        assert 'value="33"' in page
-        assert "of the gateway" not in page
+        shows(await second.get(one), 'value="33"', no="of the gateway")
         await second.post(one, ONE | {"rate": "33", "name": "mobile-copy"})
         assert second.status == 422, "the password is to be entered"
         await second.post(one, ONE | {"rate": "33", "name": "mobile-copy", "password": "own"})
@@ -229,12 +220,10 @@ async def test_a_new_channel_is_tested_until_it_is_right_and_then_started(site: 
         page = await boss.post("/channels/-/new/cmpp30", FORM | {"port": str(carrier.port)})
         one = boss.path.removesuffix("/test")
         assert "还没有测试过" in page
-        page = await result_of(boss, one)
-        assert not lacking(page, "网关拒绝登录：900001 的密码不对", "Status 3")
-        assert "wrong secret" not in page
+        shows(await result_of(boss, one), "网关拒绝登录：900001 的密码不对", "Status 3", no="wrong secret")
         changed = {k: v for k, v in FORM.items() if k != "name"} | {"port": str(carrier.port)}
         await boss.post(f"{one}/edit", changed | {"password": "secret"})
-        assert not lacking(await result_of(boss, one), "测试通过", f"{one}/start")
+        shows(await result_of(boss, one), "测试通过", f"{one}/start")
         await boss.post(f"{one}/start", {"confirmed": "1"})
     assert "secret" not in str(await site.db.fetch("SELECT before, after FROM audit"))
     assert "secret" not in str(await site.db.fetch("SELECT * FROM channel_check"))
@@ -259,8 +248,7 @@ async def test_one_test_at_a_time_and_one_that_broke_off_is_called_so(site: Site
     await site.db.execute("UPDATE channel_check SET begun_at = now() - interval '1 hour'")
     found = await checks.last(site.db, site.channel_id)
     assert found.broken_off
-    async with signed_in(site, "boss") as clerk:
-        assert "测试中断" in await clerk.get(f"/channels/{site.channel_id}/test")
+    assert "测试中断" in await page_for(site, "boss", f"/channels/{site.channel_id}/test")
     again = await checks.begin(boss, slow, SEALER, site.channel_id)
     assert again != begun
     slow.go.set()
@@ -297,21 +285,21 @@ async def test_a_fault_of_our_own_is_no_passed_test(site: Site, boss: Browser) -
     assert not found.good
     assert found.bad is not None
     assert found.bad.code == "failed"
-    page = await boss.get(f"/channels/{site.channel_id}/test")
-    assert "测试没有做完" in page
-    assert "stays here" not in page
+    shows(await boss.get(f"/channels/{site.channel_id}/test"), "测试没有做完", no="stays here")
 
 
-async def test_the_wire_of_a_channel_that_does_not_run_here_is_not_seen(site: Site, boss: Browser) -> None:
+async def test_a_channel_that_does_not_run_here_shows_no_wire_and_sends_nothing(site: Site, boss: Browser) -> None:
     one = f"/channels/{site.channel_id}/wire"
     assert "还没有查看过" in await boss.get(one)
     assert "本节点没有运行此通道" in await boss.refusal(one, {})
     assert not await site.db.fetchval("SELECT count(*) FROM audit WHERE action = 'channel.record'")
+    one = f"/channels/{site.channel_id}/probe"
+    # A first message says what it costs before.
+    assert "运营商按合同计 1 条费用" in await boss.post(one, {"number": "13800138000"})
+    assert "本节点没有运行此通道" in await boss.refusal(one, {"number": "13800138000", "confirmed": "1"})
 
 
 class Busy:
-    """A channel over which a lot passes."""
-
     def channel(self, name: str) -> Busy:
         return self
 
@@ -323,9 +311,7 @@ class Busy:
         yield b'{"event":"end","why":"the time is over","pdus":1000}\n'
 
 
-async def test_what_was_seen_of_a_wire_is_for_who_has_looked_and_for_a_while(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_was_seen_of_a_wire_is_for_who_looked(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "KEPT", 0.3)
     watches, change = watching.Watches(), by_test(site.db)
     await watches.begin(change, Busy(), site.channel_id, "mobile-a")
@@ -337,7 +323,66 @@ async def test_what_was_seen_of_a_wire_is_for_who_has_looked_and_for_a_while(
     await until(lambda: watches.of(site.channel_id, change.actor.label) is None)
 
 
-async def test_a_first_message_says_what_it_costs_before_it_is_sent(site: Site, boss: Browser) -> None:
-    one = f"/channels/{site.channel_id}/probe"
-    assert "运营商按合同计 1 条费用" in await boss.post(one, {"number": "13800138000"})
-    assert "本节点没有运行此通道" in await boss.refusal(one, {"number": "13800138000", "confirmed": "1"})
+async def failed(site: Site, code: str, account: str = "hall") -> None:
+    """One more message that has failed with a code."""
+    await send(site, account, to="13800138000")
+    await site.db.execute(
+        "UPDATE part SET state = 41, code = $1, class = 'UNKNOWN', final_at = now()"
+        " WHERE id = (SELECT max(id) FROM part)", code)  # fmt: skip
+
+
+async def test_codes_that_cannot_be_counted_are_given_a_meaning(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    await failed(site, "XX:77")
+    monkeypatch.setattr(codebook, "_SEEN", codebook._SEEN.replace("WHERE ", "WHERE pg_sleep(30) IS NOT NULL AND ", 1))
+    monkeypatch.setattr(codebook, "PATIENCE", 0.3)
+    async with signed_in(site, "boss") as boss:
+        page = await boss.get("/codes")
+        assert (boss.status, "尚未统计完" in page, "MK:0001" in page) == (200, True, True)
+        form = {"code": "xx:77", "source": "report", "channel": "", "class": "SUSPENDED", "fault": "permanent"}
+        page = await boss.post("/codes/-/set", form)
+        assert (boss.status, "暂时统计不出" in page) == (200, True)
+        await boss.post("/codes/-/set", form | {"confirmed": "1"})
+        assert len(await routing.code_classes(site.db)) == 1
+
+
+async def test_each_look_counts_some_more_days_until_all_are_known(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    await failed(site, "XX:77")
+    slow = codebook._SEEN.replace("WHERE ", "WHERE (SELECT pg_sleep(0.2)) IS NOT NULL AND ", 1)
+    monkeypatch.setattr(codebook, "_SEEN", slow)
+    monkeypatch.setattr(codes, "PATIENCE", 0.5)
+    async with signed_in(site, "boss") as boss:
+        assert "尚未统计完" in await boss.get("/codes?q=XX:77"), "seven days take longer than a look"
+        for _ in range(60):
+            page = await boss.get("/codes?q=XX:77")
+            if "尚未统计完" not in page:
+                break
+        shows(page, "/records?time=7d&amp;code=XX%3A77", no="尚未统计完")
+
+
+async def test_a_code_is_found_with_its_figures_and_given_a_meaning(site: Site) -> None:
+    rights = [Permission.CODE_VIEW, Permission.CODE_EDIT, Permission.MESSAGE_VIEW]
+    await add_role(site, "coder", rights, people={"clinic-op": "clinic"})
+    for code in ("XX:77", "XX:77", "MK:0001"):
+        await failed(site, code)
+    await failed(site, "XX:77", "clinic")
+    today = datetime.now(CHINA).date()
+    await exclusions.add(by_test(site.db), Draft(today, "约定", {"EMPTY_NUMBER": "handset"}, {}))
+    async with signed_in(site, "boss") as boss, signed_in(site, "clinic-op") as some:
+        shows(await boss.get("/codes?show=seen"), 'href="/records?time=7d&amp;code=XX%3A77">3</a>',
+              'href="/records?time=7d&amp;code=MK%3A0001">1</a>', "剔除：手机用户自身问题",
+              "号码不存在：请从名单中删除。")  # fmt: skip
+        page = await some.get("/codes?q=xx:77")
+        shows(page, "XX%3A77\">1</a>", no="/codes/-/set")  # of its own accounts
+        assert await some.status_of("/codes/-/set") == 403
+        assert 'value="XX:77"' in await boss.get("/codes/-/set?code=XX:77&source=report&channel=")
+        form = {"code": "xx:77", "source": "report", "channel": "", "class": "SUSPENDED", "fault": "permanent"}
+        assert "只有携号转网的码" in await boss.refusal("/codes/-/set", form | {"carrier": "CMCC"})
+        await boss.confirms("/codes/-/set", form, "最近 7 天有 3 条短信因此码失败")
+        (row,) = await routing.code_classes(site.db)
+        assert (row["code"], row["class"], row["channel"]) == ("XX:77", "SUSPENDED", None)
+        await site.snapshots.follow()
+        shows(await boss.get("/codes?show=own"), "人工说明", "XX:77")
+        named = {"code": "XX:77", "source": "report", "channel": "", "confirmed": "1"}
+        await boss.post("/codes/-/reset", named)
+        assert await routing.code_classes(site.db) == []
+        assert "没有符合条件的码" in await boss.get("/codes?q=nothing-like-it")

@@ -168,6 +168,16 @@ async def test_a_killed_process_leaves_parts_that_are_swept(shelf: Shelf) -> Non
     assert shelf.files() == [arriving.path.name]
 
 
+async def test_pieces_of_what_was_never_entered_are_swept(shelf: Shelf) -> None:
+    kept = await shelf.keep(b"one")
+    await queries.put(shelf.database, 7, 0, b"left by a process that was killed")
+    await shelf.store.sweep([KIND])
+    assert await pieces(shelf) == 2, "somebody may be entering it"
+    await shelf.database.execute("UPDATE file_piece SET put_at = now() - interval '3 hours'")
+    await shelf.store.sweep([KIND])
+    assert await shelf.database.fetchval("SELECT file_id FROM file_piece") == kept.id
+
+
 @pytest.mark.parametrize(
     ("given", "shown"),
     [
@@ -293,16 +303,6 @@ async def test_copies_have_their_room_and_go_when_nobody_reads_them(shelf: Shelf
     assert shelf.files() == [files[0].sha256.hex()]
     there.drop(await there.receive(large, None, 2**19))
     assert await there.path(files[1].id) == shelf.content(b"2" * 2**18)
-
-
-async def test_pieces_of_what_was_never_entered_are_swept(shelf: Shelf) -> None:
-    kept = await shelf.keep(b"one")
-    await queries.put(shelf.database, 7, 0, b"left by a process that was killed")
-    await shelf.store.sweep([KIND])
-    assert await pieces(shelf) == 2, "somebody may be entering it"
-    await shelf.database.execute("UPDATE file_piece SET put_at = now() - interval '3 hours'")
-    await shelf.store.sweep([KIND])
-    assert await shelf.database.fetchval("SELECT file_id FROM file_piece") == kept.id
 
 
 async def test_entering_and_removing_the_same_octets_at_once_loses_none(shelf: Shelf) -> None:

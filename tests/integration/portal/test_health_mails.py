@@ -1,33 +1,54 @@
-"""The daily health mail: to each receiver once, over nodes and after stops, by a real mail server; and what it says."""
+"""The daily health mail: to each receiver once, over nodes and after stops; and backups: made whole or not at all."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+import asyncpg
 import pytest
 import pytest_asyncio
-from browsing import send
+from alarm_desk import Clock
+from browsing import send, shows
 from certificates import certified
-from days import today
+from databases import owner
+from days import noon, today
 from portal_site import Site, by_test
 from post import Post, serving
-from visits import fails, having, lacking, signed_in
+from visits import fails, signed_in
 
 from smsgw.admin import health_mail
 from smsgw.admin.health_mail import HealthMails, lines
+from smsgw.commands.backup import _opened
+from smsgw.commands.base import Context, Failed
+from smsgw.core.alarm_rules import Rules
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA
 from smsgw.net.mail import Mailer
+from smsgw.platform.backups import queries
+from smsgw.platform.backups import service as backups
+from smsgw.platform.backups.queries import Backup
+from smsgw.platform.backups.watching import BackupWatch
 from smsgw.platform.health import report, service, sizes
 from smsgw.platform.health.model import Item
+from smsgw.platform.paging import Window
 from smsgw.platform.tickets import service as tickets
+from smsgw.runtime import aio, clock
 from smsgw.runtime.config import MailConfig
+from smsgw.store.engine import dumps
+from smsgw.store.engine.dumps import DumpError, NoTrial
+from smsgw.store.engine.embedded import EmbeddedPostgres
+from smsgw.store.engine.migrate import SchemaTooOld
 from smsgw.store.messages import daily
 from smsgw.store.records import alarms
 
@@ -38,21 +59,13 @@ BARE = report.Configured(tls=False, keys=1, files={})
 
 def at(hour: int, days: int = 1) -> datetime:
     """The first mail tells of today, as it goes on the day after."""
-    return datetime.combine(today() + timedelta(days=days), datetime.min.time(), CHINA) + timedelta(hours=hour)
+    return noon() + timedelta(days=days, hours=hour - 12)
 
 
 @pytest_asyncio.fixture
 async def post() -> AsyncIterator[Post]:
     async with serving(Post()) as post:
         yield post
-
-
-@dataclass
-class Clock:
-    now: datetime
-
-    def __call__(self) -> datetime:
-        return self.now
 
 
 def mailing(site: Site, config: MailConfig, clock: Clock) -> HealthMails:
@@ -153,9 +166,7 @@ async def test_what_was_asked_for_and_nobody_can_send_fails_and_holds_up_no_othe
     await service.ask(by_test(site.db))
 
 
-async def test_whoever_is_named_after_the_hour_gets_the_next_and_a_moved_hour_doubles_nothing(
-    site: Site, post: Post
-) -> None:
+async def test_who_is_named_after_the_hour_gets_the_next_and_a_moved_hour_doubles_none(site: Site, post: Post) -> None:
     clock = Clock(at(8))
     await named(site, A, hour=7, since=clock.now)
     await all_of(mailing(site, post.config, clock))
@@ -227,13 +238,10 @@ async def test_it_says_what_was_and_what_is(site: Site, tmp_path: Path) -> None:
     assert not [code for code in said if code.endswith("_unknown") and not code.startswith("certificate")]
     for language in ("zh", "en"):
         text = health_mail.text(found, "platform", language)
-        assert "mobile-a" in text
-        assert not having(text, "%(", "(s)", "13800138000")
+        shows(text, "mobile-a", no=("%(", "(s)", "13800138000"))
 
 
-async def test_what_cannot_be_found_in_time_is_unknown_and_holds_up_nothing(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_cannot_be_found_in_time_is_unknown(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(report, "PATIENCE", 3.0)  # of which others need a part
     async with site.db.transaction() as connection:
         await connection.execute("LOCK TABLE ticket IN ACCESS EXCLUSIVE MODE")
@@ -247,8 +255,7 @@ async def test_what_cannot_be_found_in_time_is_unknown_and_holds_up_nothing(
     assert {one.state for one in late.items} == {"unknown"}
     found = await report.made(site.db, BARE, today(), today(), datetime.now(CHINA))
     assert "queue_unknown" in {one.code for one in found.items}
-    assert "security" in codes
-    assert "figures_unrated" in codes
+    shows(codes, "security", "figures_unrated")
 
 
 async def test_disks_and_database_are_written_down_once_a_day(site: Site, tmp_path: Path) -> None:
@@ -266,9 +273,8 @@ async def test_disks_and_database_are_written_down_once_a_day(site: Site, tmp_pa
     assert 0 < (disk.free_percent or 0) <= 100
 
 
-@pytest.mark.parametrize(("used", "daily_"), [
-    ([1, 2], None), ([5, 5, 5], 0), ([10, 20, 30, 40], 10), ([40, 30, 20], -10), ([0, 12, 18, 33], 10.5),
-])  # fmt: skip
+@pytest.mark.parametrize(("used", "daily_"), [([1, 2], None), ([5, 5, 5], 0), ([10, 20, 30, 40], 10),
+                                              ([40, 30, 20], -10), ([0, 12, 18, 33], 10.5)])  # fmt: skip
 def test_growth_is_that_of_the_line_that_fits_best(used: list[int], daily_: float | None) -> None:
     got = sizes.daily([today() + timedelta(days=n) for n in range(len(used))], used)
     assert got == daily_
@@ -277,14 +283,11 @@ def test_growth_is_that_of_the_line_that_fits_best(used: list[int], daily_: floa
 async def test_it_is_set_up_looked_at_and_sent_at_once_by_its_page(site: Site, post: Post) -> None:
     async with signed_in(site, "boss", "super") as boss:
         page = await boss.get("/health-mail")
-        assert "还没有收件人" in page
-        assert "[mail]" in page, "this node has no mail server, and says so"
+        shows(page, "还没有收件人", "[mail]")  # this node has no mail server, and says so
         form = {"emails": f"{A}\n{B}", "health_hour": "9", "language": "en"}
         assert "不是邮箱" in await boss.post("/health-mail/edit", form | {"emails": "nobody"})
         await boss.post("/health-mail/edit", form)
-        page = await boss.get("/health-mail")
-        assert not lacking(page, "每天 9:00", A)
-        assert f"{today() - timedelta(days=1)} 提交 0 条" in page
+        shows(await boss.get("/health-mail"), "每天 9:00", A, f"{today() - timedelta(days=1)} 提交 0 条")
         assert "2 个收件人" in await boss.get("/health-mail/ask")
         await boss.post("/health-mail/ask", {"confirmed": "1"})
         await fails(SmsgwError, service.ask(by_test(site.db)))
@@ -294,3 +297,270 @@ async def test_it_is_set_up_looked_at_and_sent_at_once_by_its_page(site: Site, p
         assert "health of" in post.got[0][1]["Subject"]
         page = await boss.get("/health-mail/sent")
         assert page.count("已发送") >= 2
+
+
+PASSWORD = "p%40ss word"
+NEWEST = Window("begun_at", True, limit=10)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (made := tmp_path / "backups").mkdir()
+    return made
+
+
+@pytest.fixture
+def scratch() -> Iterator[Path]:
+    """Where root's server can walk in, too."""
+    with tempfile.TemporaryDirectory(prefix="smsgw-test-", dir="/var/tmp") as made:
+        os.chmod(made, 0o755)  # noqa: S103 - nothing of ours is in it
+        yield Path(made)
+
+
+async def made(site: Site, dsn: str, folder: Path, keep: int = 0) -> Backup:
+    return await backups.make(by_test(site.db), owner(dsn), folder, keep, lambda _: None)
+
+
+async def audited(site: Site) -> list[tuple[str, str]]:
+    return [(row["action"], row["object"]) for row in await site.db.fetch(
+        "SELECT action, object FROM audit WHERE starts_with(action, 'backup.') ORDER BY id")]  # fmt: skip
+
+
+async def findings(site: Site) -> Sequence[str]:
+    return [one.kind for one in await BackupWatch(site.db, Rules).due()]
+
+
+@pytest.mark.shard("processes")
+@pytest.mark.slow
+async def test_one_is_made_and_restored_with_the_same_rows(site: Site, dsn: str, folder: Path, scratch: Path) -> None:
+    await send(site, to="13912345678")
+    got = await made(site, dsn, folder)
+    file = Path(got.file)
+    assert (got.state, got.trial, got.there, got.octets) == ("done", "never", True, file.stat().st_size)
+    assert file.stat().st_mode & 0o777 == dumps.manifest_of(file).stat().st_mode & 0o777 == 0o600
+    assert sorted(path.suffix for path in folder.iterdir()) == [".dump", ".json"]
+    kept = dumps.read_manifest(file)
+    assert sum(kept.counts.values()) == got.rows
+    assert sum(n for name, n in kept.counts.items() if name.startswith("public.message_2")) == 1
+    await send(site, to="13912345679")  # the backup does not have it, and the trial does not miss it
+    tried = await backups.rehearse(by_test(site.db), got.id, scratch)
+    assert (tried.trial, tried.tried_problem, list(scratch.iterdir())) == ("good", "", [])
+    assert await audited(site) == [(f"backup.{what}", f"backup/{got.id}") for what in ("begin", "end", "rehearse")]
+
+
+async def test_what_is_not_what_was_written_is_found_by_the_trial(site: Site, dsn: str, folder: Path) -> None:
+    got = await made(site, dsn, folder)
+    file = Path(got.file)
+    octets = bytearray(file.read_bytes())
+    octets[len(octets) // 2] ^= 1
+    file.write_bytes(octets)
+    tried = await backups.rehearse(by_test(site.db), got.id, folder)
+    assert tried.trial == "bad"
+    assert "is not what was written" in tried.tried_problem
+    file.unlink()
+    assert (await backups.rehearse(by_test(site.db), got.id, folder)).trial == "bad"
+    standing = await queries.standing(site.db)
+    assert standing.last is None, "it is none to fall back on"
+    assert standing.failed is not None
+    (item,) = [one for one in (await report.made(site.db, BARE, today(), today(), clock.now())).items
+               if one.path == "/backups"]  # fmt: skip
+    assert (item.code, item.state) == ("backup_failed", "bad")
+    whole = await made(site, dsn, folder, keep=1)
+    assert await made(site, dsn, folder, keep=2)
+    assert Path(whole.file).exists()
+
+
+async def test_without_room_no_trial_goes(site: Site, dsn: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    got = await made(site, dsn, folder)
+    monkeypatch.setattr(dumps, "RESERVE", 2**60)
+    with pytest.raises(NoTrial, match="are needed"):
+        await backups.rehearse(by_test(site.db), got.id, folder)
+    with pytest.raises(DumpError, match="are needed"):
+        await made(site, dsn, folder)
+    one = await queries.one(site.db, by_test(site.db).actor, got.id)
+    assert one.trial == "never"
+    assert ("backup.rehearse", f"backup/{got.id}") in await audited(site)
+    assert await site.db.fetchval("SELECT count(*) FROM backup WHERE tried_in <> ''") == 0
+
+
+HELD = """
+import asyncio, pathlib, sys
+from smsgw.store.engine import dumps
+async def main():
+    async with dumps._server(pathlib.Path(sys.argv[1])) as server:
+        await server.start()
+        print("up", flush=True)
+        await asyncio.sleep(600)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.shard("processes")
+@pytest.mark.slow
+async def test_a_trial_that_is_stopped_leaves_nothing(site: Site, dsn: str, folder: Path, scratch: Path) -> None:
+    got = await made(site, dsn, folder)
+    under_way = aio.spawn(backups.rehearse(by_test(site.db), got.id, scratch), name="trial")
+    while not (dumps.place_of(scratch) / "home/pg/postmaster.pid").exists():
+        assert not under_way.done()
+        await asyncio.sleep(0.05)
+    assert await site.db.fetchval("SELECT tried_in FROM backup") == f"{dumps.place_of(scratch)}"
+    await aio.cancel(under_way)
+    assert list(scratch.iterdir()) == []
+    row = await site.db.fetchrow("SELECT tried_in, tried_well FROM backup")
+    assert tuple(row or ()) == ("", None)
+    assert ("backup.rehearse", f"backup/{got.id}") in await audited(site)
+
+
+@pytest.mark.shard("processes")
+@pytest.mark.slow
+async def test_of_a_killed_trial_neither_server_nor_copy_is_left(scratch: Path) -> None:
+    place = dumps.place_of(scratch)
+    killed = subprocess.Popen([sys.executable, "-c", HELD, place], stdout=subprocess.PIPE)
+    assert killed.stdout is not None
+    assert any(b"up" in line for line in iter(killed.stdout.readline, b""))
+    with pytest.raises(NoTrial, match="under way"):
+        await dumps.clear(place)
+    killed.kill()
+    await asyncio.to_thread(killed.wait)
+    killed.stdout.close()
+    left = EmbeddedPostgres(place / "data", home=place / "home")
+    assert left._members()
+    await dumps.clear(place)
+    assert (left._members(), list(scratch.iterdir())) == ([], [])
+
+
+@pytest.mark.shard("processes")
+@pytest.mark.slow
+async def test_rows_that_are_missing_are_named(site: Site, dsn: str, folder: Path, scratch: Path) -> None:
+    got = await made(site, dsn, folder)
+    beside = dumps.manifest_of(Path(got.file))
+    table, rows = next((name, n) for name, n in dumps.read_manifest(Path(got.file)).counts.items() if n)
+    beside.write_text(beside.read_text().replace(f'"{table}": {rows}', f'"{table}": {rows + 1}'))
+    tried = await backups.rehearse(by_test(site.db), got.id, scratch)
+    assert (tried.trial, tried.tried_problem) == ("bad", f"1 table(s) differ: {table} {rows + 1}/{rows}")
+
+
+async def test_without_room_there_is_none_and_it_says_why(site: Site, dsn: str, folder: Path) -> None:
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.getsignal(signal.SIGXFSZ)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write fails instead, as it does on a full disk
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, before[1]))
+    try:
+        with pytest.raises(DumpError, match="File too large"):
+            await made(site, dsn, folder)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert list(folder.iterdir()) == []
+    (failed,) = (await queries.backups(site.db, by_test(site.db).actor, NEWEST)).rows
+    assert (failed.state, failed.there) == ("failed", False)
+    assert "File too large" in failed.problem
+    assert (await made(site, dsn, folder)).state == "done"
+
+
+async def test_one_stopped_leaves_nothing(site: Site, dsn: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backups, "SEEN_EVERY", 0.1)
+    async with asyncio.timeout(60):
+        connection = await asyncpg.connect(owner(dsn))
+        try:
+            await connection.execute("BEGIN")
+            await connection.execute("LOCK TABLE message IN ACCESS EXCLUSIVE MODE")  # it waits
+            under_way = aio.spawn(made(site, dsn, folder), name="backup")
+            while not list(folder.glob("*.part")):  # noqa: ASYNC110 - another process makes it
+                await asyncio.sleep(0.02)
+            await fails(SmsgwError, made(site, dsn, folder), "正在进行")
+            while not await site.db.fetchval("SELECT seen_at > begun_at FROM backup"):  # noqa: ASYNC110
+                await asyncio.sleep(0.1)  # it is seen though nothing is written
+            await aio.cancel(under_way)
+        finally:
+            await connection.close()
+    assert list(folder.iterdir()) == []
+    assert [row["state"] for row in await site.db.fetch("SELECT state FROM backup")] == ["failed"]
+
+
+async def test_whose_maker_was_killed_is_lost_and_holds_up_nobody(site: Site, dsn: str, folder: Path) -> None:
+    await site.db.execute(
+        "INSERT INTO backup (file, host, made_by, schema_version, seen_at) VALUES ($1, 'h', 'x', 1, "
+        "now() - interval '3 minutes')", f"{folder}/smsgw-1.dump")  # fmt: skip
+    half = folder / "smsgw-1.dump.part"
+    half.write_bytes(b"half")
+    os.utime(half, (0, 0))
+    (note := folder / "smsgw-1.dump.json").write_bytes(b"half")
+    os.utime(note, (0, 0))
+    (shown,) = (await queries.backups(site.db, by_test(site.db).actor, NEWEST)).rows
+    assert shown.state == "lost"
+    got = await made(site, dsn, folder)
+    assert got.state == "done"
+    assert not half.exists()
+    assert not note.exists()
+    await site.db.execute(
+        "UPDATE backup SET state = 'running', seen_at = now() - interval '3 minutes', sha256 = '' WHERE state = 'done'")
+    await made(site, dsn, folder)
+    whole = await queries.one(site.db, by_test(site.db).actor, got.id)
+    assert (whole.state, whole.sha256) == ("done", got.sha256), "it was killed after the file stood"
+    # Half a file of another stays.
+    file = folder / "smsgw-2.dump"
+    (half := folder / "smsgw-2.dump.part").write_bytes(b"of somebody")
+    with pytest.raises(DumpError, match="exists"):
+        await dumps.dump(owner(dsn), file, 1, dumps.Written(), 0)
+    assert half.exists()
+    assert not file.exists()
+
+
+async def test_old_ones_go_once_there_are_newer_ones(site: Site, dsn: str, folder: Path) -> None:
+    (below := folder / "monthly").mkdir()
+    kept = await made(site, dsn, below)
+    first = await made(site, dsn, folder)
+    newer = await made(site, dsn, below)
+    stranger = folder / "smsgw-of-somebody.dump"
+    stranger.write_bytes(b"not ours")
+    second = await made(site, dsn, folder, keep=1)
+    assert not Path(first.file).exists()
+    assert not dumps.manifest_of(Path(first.file)).exists()
+    assert all(Path(one.file).exists() for one in (second, kept, newer)), "those below are others"
+    assert stranger.exists()
+    gone = await queries.one(site.db, by_test(site.db).actor, first.id)
+    assert (gone.there, gone.state) == (False, "done")
+    await fails(SmsgwError, backups.rehearse(by_test(site.db), first.id, folder), "文件已清理")
+
+
+async def test_they_are_shown_and_an_alarm_misses_what_was_not_made(site: Site, dsn: str, folder: Path) -> None:
+    async with signed_in(site, "boss", "super") as boss:
+        assert "smsgwctl backup make" in await boss.get("/backups"), "it teaches where there are none"
+        assert await findings(site) == []  # there was nothing to lose an hour ago
+        got = await made(site, dsn, folder)
+        assert "未演练" in await boss.get("/backups")
+        shows(await boss.get(f"/backups/{got.id}"), got.sha256, Path(got.file).name)
+    assert await findings(site) == []
+    await site.db.execute("UPDATE backup SET begun_at = now() - $1::interval", timedelta(hours=27))
+    assert await findings(site) == ["backup_old"]
+    await site.db.execute("UPDATE backup SET begun_at = now(), state = 'failed' WHERE id = $1", got.id)
+    assert (await queries.standing(site.db)).last is None
+
+
+async def test_before_one_nothing_is_migrated_and_a_signal_ends_it_in_order(dsn: str, tmp_path: Path) -> None:
+    own = await asyncpg.connect(owner(dsn))
+    version = await own.fetchval("UPDATE schema_info SET version = version - 1 RETURNING version")
+    config = tmp_path / "smsgw.toml"
+    config.write_text(f'[node]\ndata_dir = "{tmp_path}"\n[database]\ndsn = "{dsn}"\n')
+
+    async def told_to_end() -> None:
+        async with _opened(Context(config)):
+            assert await own.fetchval("SELECT version FROM schema_info") == version
+            os.kill(os.getpid(), signal.SIGTERM)
+            await asyncio.sleep(60)
+
+    with pytest.raises(Failed, match="stopped"):
+        await told_to_end()
+    with pytest.raises(SchemaTooOld):
+        async with Context(config).database(as_it_is=10**6):
+            """It is not."""
+    await own.close()
+
+
+def test_a_password_is_in_no_argument() -> None:
+    for dsn in (f"postgresql://o:{PASSWORD}@db:5433/sms?sslmode=require",
+                f"postgresql://o@db:5433/sms?password={PASSWORD}&sslmode=require"):  # fmt: skip
+        address, password = dumps._apart(dsn)
+        assert address == "postgresql://o@db:5433/sms?sslmode=require"
+        assert password == "p@ss word"
+    assert dumps._apart("postgresql://o@/sms?host=%2Frun") == ("postgresql://o@/sms?host=%2Frun", "")

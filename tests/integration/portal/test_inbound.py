@@ -4,53 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
+import pytest
 import pytest_asyncio
-from browsing import Browser
-from portal_site import Site, running
-from visits import lacking, signed_in
+from browsing import Browser, shows
+from portal_site import Site
+from visits import acting, add_role, all_signed_in, signed_in, submitted
 
 from smsgw.admin.pages.records.inbound import FILTER
-from smsgw.core.actor import Actor, ActorLabel, ScopeKind
 from smsgw.core.ids import time_of
-from smsgw.core.model import TEST_CHANNEL, Inbound, MessageType, Origin
+from smsgw.core.model import TEST_CHANNEL, Inbound
 from smsgw.core.optout import DEFAULT_WORDS
-from smsgw.core.permissions import Permission
-from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
-from smsgw.platform.change import Change
+from smsgw.core.permissions import Permission as P
 from smsgw.platform.messages import care
-from smsgw.platform.org import service as org
 from smsgw.store.messages.inbound import Arrived, commit_inbound, sweep_care
 
-CLERK = [Permission.HOME_VIEW, Permission.INBOUND_VIEW, Permission.INBOUND_HANDLE, Permission.MESSAGE_READ,
-         Permission.MESSAGE_SEND, Permission.MESSAGE_VIEW]  # fmt: skip
+pytestmark = pytest.mark.staff(boss="super")
 
 
 @pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        change = Change(site.db, Actor.system("test"), ids=site.ids)
-        await org.add_role(change, "clerk", "客服", CLERK, ScopeKind.ACCOUNTS)
-        await org.add_role(change, "looker", "查看", CLERK[:2], ScopeKind.ACCOUNTS)
-        await site.add_staff("hall-op", "clerk", "hall")
-        await site.add_staff("clinic-op", "clerk", "clinic")
-        await site.add_staff("hall-eye", "looker", "hall")
-        yield site
+async def site(site: Site) -> Site:
+    rights = (P.INBOUND_VIEW, P.INBOUND_HANDLE, P.MESSAGE_READ, P.MESSAGE_SEND, P.MESSAGE_VIEW)
+    await add_role(site, "clerk", rights, people={"hall-op": "hall", "clinic-op": "clinic"})
+    await add_role(site, "looker", rights[:1], people={"hall-eye": "hall"})
+    return site
 
 
 async def send(site: Site, account: str, number: str) -> str:
     """The message, taken by the carrier."""
-    chosen = site.snapshots.current.account(site.accounts[account])
-    assert chosen
-    item = SendItem(to=number, content="您好")
-    wanted = SendRequest(chosen, (item,), MessageType.NOTICE, Origin.API, ActorLabel("ak_one"))
-    result = await site.acceptor.send(wanted)
+    (id_,) = await submitted(site, account, number)
     await site.carrier_takes()
-    return result.items[0].message_id or ""
+    return str(id_)
 
 
 async def reply(site: Site, account: str | None, number: str, content: str, *, to: str = "10690001") -> str:
@@ -94,23 +79,13 @@ async def test_a_reply_leads_to_what_it_answers_and_an_opt_out_to_its_entry(site
     answer = await reply(site, "hall", "8613800138000", "收到，谢谢")
     out = await reply(site, "hall", "8613800138001", "TD")
     async with signed_in(site, "boss") as boss:
-        page = await boss.get("/inbound")
-        assert not lacking(page, f'href="/records/{sent}"', "138****8000")
-        assert "13800138000" not in page
+        shows(await boss.get("/inbound"), f'href="/records/{sent}"', "138****8000", no="13800138000")
         assert "收到，谢谢" in await boss.get(f"/inbound/{answer}")
         page = await boss.get(f"/inbound/{out}")
         entry = re.search(r'href="(/optouts/[0-9]+)"', page)
         assert "TD" in await boss.get(entry[1])
         await boss.post("/inbound/-/export", {"q": "", "reason": "核对", "format": "csv"})
         assert boss.path.startswith("/jobs/")
-
-
-async def open_(browser: Browser, id_: str) -> str:
-    """Its page, as a person opens it: the page says that it is open."""
-    page = await browser.get(f"/inbound/{id_}")
-    if 'hx-post="/inbound/-/seen"' in page:
-        await browser.post("/inbound/-/seen", {"id": id_})
-    return page
 
 
 async def acts(browser: Browser, key: str, *ids: str) -> str:
@@ -123,13 +98,13 @@ async def acts(browser: Browser, key: str, *ids: str) -> str:
 async def test_a_message_is_unread_until_somebody_who_looks_after_it_opens_it(site: Site) -> None:
     one = await reply(site, "hall", "8613800138000", "几点开门")
     out = await reply(site, "hall", "8613800138001", "TD")
-    async with signed_in(site, "hall-eye") as eye, Browser(site) as clerk:
+    async with all_signed_in(site, "hall-eye", "hall-op") as (eye, clerk):
         assert await eye.status_of("/inbound/-/seen", {"id": one}) == 403
-        await clerk.login("hall-op")
         assert shown(await clerk.get("/inbound?care=unread")) == {one}
         assert shown(await clerk.get("/inbound?care=done")) == {out}, "an opt-out is done with by itself"
         assert '"records.inbound": 1' in re.sub(r":(?=\d)", ": ", await clerk.get("/menu/badges"))
-        await open_(clerk, one)
+        assert 'hx-post="/inbound/-/seen"' in await clerk.get(f"/inbound/{one}"), "the page says that it is open"
+        await clerk.post("/inbound/-/seen", {"id": one})
         assert shown(await clerk.get("/inbound?care=seen")) == {one}
         assert "首次查看人" in await clerk.get(f"/inbound/{one}")
     assert await site.db.fetchval("SELECT seen_by FROM inbound_care WHERE mo_id = $1", int(one)) == "hall-op"
@@ -137,13 +112,12 @@ async def test_a_message_is_unread_until_somebody_who_looks_after_it_opens_it(si
 
 async def test_it_is_given_to_somebody_who_may_and_is_told(site: Site) -> None:
     one = await reply(site, "hall", "8613800138000", "几点开门")
-    async with signed_in(site, "boss") as boss, Browser(site) as clerk:
+    async with all_signed_in(site, "boss", "hall-op") as (boss, clerk):
         for nobody in ("clinic-op", "hall-eye"):
             assert "不能处理这个账号的上行短信" in await boss.refusal(f"/inbound/{one}/assign", {"assignee": nobody})
         await boss.post(f"/inbound/{one}/assign", {"assignee": "hall-op"})
         assert boss.path == f"/inbound/{one}"
         assert await boss.status_of(f"/inbound/{one}/assign", {"assignee": "hall-op"}) == 422, "it is theirs already"
-        await clerk.login("hall-op")
         assert "有一条上行短信指派给您处理" in await clerk.get("/notices")
         assert shown(await clerk.get("/inbound?assignee=mine")) == {one}
         assert shown(await clerk.get("/inbound?assignee=nobody")) == set()
@@ -168,14 +142,12 @@ async def test_an_answer_goes_out_once_from_the_number_that_was_written_to(site:
         assert [row["number"] for row in rows] == ["8613800138000"] * 2, "the first message and one answer"
         assert "上午九点开门。" in rows[0]["content"]
         assert rows[0]["extend_code"].endswith("88"), "with what the phone has answered to"
-        assert "已用同样的内容回复过" in await clerk.post(f"/inbound/{one}/reply", answer)
-        assert clerk.status == 422
+        assert "已用同样的内容回复过" in await clerk.refusal(f"/inbound/{one}/reply", answer)
         assert shown(await clerk.get("/inbound?care=answered")) == {one}
         page = await clerk.get(f"/inbound/{one}")
         talk = page[page.index('class="talk"') :]
-        assert [talk.index(text) for text in ("您好", "几点开门", "上午九点开门")] == sorted(
-            talk.index(text) for text in ("您好", "几点开门", "上午九点开门")
-        ), "in the order in which it was said"
+        said = [talk.index(text) for text in ("您好", "几点开门", "上午九点开门")]
+        assert said == sorted(said), "in the order in which it was said"
         assert f'href="/records/{first}"' in talk
         assert f'href="/records/{rows[0]["id"]}"' in page
 
@@ -188,14 +160,12 @@ async def test_of_two_who_answer_at_a_time_one_does_and_the_other_is_told(site: 
         for n in range(5):
             id_ = await reply(site, "hall", f"861380013800{n}", "几点开门")
             said = {"seen": "", "confirmed": "1"}
-            pages = await asyncio.gather(one.post(f"/inbound/{id_}/reply", said | {"content": "上午九点。"}),
-                                         other.post(f"/inbound/{id_}/reply",
-                                                    said | {"content": "下午两点。"}))  # fmt: skip
+            at, both = f"/inbound/{id_}/reply", ((one, "上午九点。"), (other, "下午两点。"))
+            pages = await asyncio.gather(*(who.post(at, said | {"content": content}) for who, content in both))
             assert (await site.db.fetchval(count), sorted((one.status, other.status))) == (n + 1, [200, 422])
             assert sum("已有人回复了这条上行短信" in page or "正在处理" in page for page in pages) == 1
         for form in ({"content": "下午两点。"}, {"content": "改到下午。", "confirmed": "1"}):
-            assert "已有人回复了这条上行短信" in await other.post(f"/inbound/{id_}/reply", {"seen": "", **form})
-            assert other.status == 422
+            assert "已有人回复了这条上行短信" in await other.refusal(f"/inbound/{id_}/reply", {"seen": "", **form})
         assert await site.db.fetchval(count) == 5
         opened = await other.get(f"/inbound/{id_}/reply")
         seen = re.search(r'name="seen" value="([0-9]+)"', opened)
@@ -218,9 +188,8 @@ async def test_what_the_door_refuses_or_holds_is_said_before(site: Site) -> None
 
 async def test_it_is_forgotten_with_the_message(site: Site) -> None:
     old, new = [await reply(site, "hall", f"861380013800{n}", "几点开门") for n in (0, 1)]
-    change = Change(site.db, Actor.system("test"), ids=site.ids)
     for one in (old, new):
-        await care.done(change, int(one))
+        await care.done(acting(site), int(one))
     third = await reply(site, "hall", "8613800138002", "在吗")
     async with site.db.transaction() as connection:
         await sweep_care(connection, time_of(int(new)))
@@ -237,9 +206,7 @@ async def test_a_simulated_phone_is_not_answered_and_is_nothing_unread(site: Sit
     async with signed_in(site, "hall-op") as clerk:
         assert "/reply" not in await clerk.get(f"/inbound/{one}")
         assert await clerk.status_of(f"/inbound/{one}/reply") == 404
-
-
-async def test_texts_are_found_and_shown_with_the_right_alone_and_what_is_nobodys_is_not_there(site: Site) -> None:
+    # Texts are found and shown with the right alone; what is nobody's is not there.
     one = await reply(site, "hall", "8613800138000", "几点开门")
     await reply(site, "hall", "8613800138001", "好的")
     nobodys = await reply(site, None, "8613800138002", "在吗", to="95588")

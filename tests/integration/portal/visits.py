@@ -163,3 +163,8 @@ async def of_table(site: Site, browser: Browser, table: bytes, content: str, *va
     await browser.post(f"/send/{draft}/content", fields(site, page, content=content))
     await browser.post(f"/send/{draft}/audience", {"phone": "手机号"} | {f"var_{name}": name for name in variables})
     return draft
+
+
+def linked(page: str, path: str) -> list[str]:
+    """The ids of what lies below this path and the page leads to, in its order."""
+    return list(dict.fromkeys(re.findall(rf'href="{path}/([0-9]+)"', page)))
