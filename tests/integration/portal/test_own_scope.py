@@ -1,5 +1,4 @@
-"""Data scope 仅本人: of the accounts entrusted to somebody exactly what they have submitted themselves, wherever sent
-messages, their answers and their figures are shown; nothing of others, by whatever id."""
+"""Data scope 仅本人: of one's accounts exactly what one has submitted, its answers and figures; nothing of others."""
 
 from __future__ import annotations
 
@@ -9,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import pytest_asyncio
+from browsing import shows
 from databases import change
 from days import today
 from portal_site import Site
@@ -154,10 +154,8 @@ async def test_inbound_messages_are_those_that_answer_ones_own(sent: Sent) -> No
         for one in (*answers.values(), loose):
             assert await browser.status_of(f"/inbound/{one}") == (200 if one == own else 404)
             await browser.post("/inbound/-/seen", {"id": str(one)})
-        page = await browser.get(f"/inbound/{own}")
-        assert f"/records/{sent.by['hall', 'me']}" in page
-        for key in (("hall", "you"), ("hall", "ak_one"), ("clinic", "me")):
-            assert f"/records/{sent.by[key]}" not in page, "of the conversation with the number"
-            assert f"/inbound/{answers[key]}" not in page
+        others = [key for key in sent.by if key != ("hall", "me")]  # of the conversation with the number
+        shows(await browser.get(f"/inbound/{own}"), f"/records/{sent.by['hall', 'me']}",
+              no=[f"/{of}/{ids[key]}" for of, ids in (("records", sent.by), ("inbound", answers)) for key in others])
     assert await inbound.unread(site.db, who) == 0
     assert await inbound.unread(site.db, await actor(site, "lead")) == 3, "of others none was opened"

@@ -1,5 +1,4 @@
-"""What pages ask of the database: no more statements than their kind takes, and nothing but the log is written by
-opening one. Times are no test's: scripts/pages."""
+"""Statements of pages: no more than their kind takes, and opening one writes the log alone (times: scripts/pages)."""
 
 from __future__ import annotations
 

@@ -1,27 +1,24 @@
-"""Reports by day and month: their figures are those of the records, their sums those of their rows, and they lead to
-exactly the records that they count."""
+"""Reports by day and month: their figures are those of the records, and lead to exactly those they count."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import pytest_asyncio
 from browsing import Browser, shows
 from days import this_month, today
 from portal_site import SEALER, Site
-from visits import acting, add_role, signed_in, submitted
+from visits import acting, add_role, all_signed_in, boss, signed_in, submitted
 
 from smsgw.admin.pages.records import reports as page
 from smsgw.api.statistics import _line
 from smsgw.core.actor import EVERYTHING, Actor, Scope
-from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
-from smsgw.platform.messages import records
 from smsgw.platform.org import service as org
 from smsgw.platform.paging import Window
 from smsgw.platform.statistics import queries, reports
@@ -30,13 +27,13 @@ from smsgw.platform.statistics.reports import GROUPS, Acknowledged, Figures, Wan
 from smsgw.store.messages import acknowledged, daily
 from smsgw.store.records import evidence
 
+__all__ = ["boss"]
 pytestmark = pytest.mark.staff(boss="super")
 
 
 @pytest_asyncio.fixture
 async def site(site: Site) -> Site:
     """Messages of two accounts that have ended in all ways, of one part and of two, today and two days before."""
-    acting(site)
     await add_role(site, "counter", [Permission.STATISTICS_VIEW], people={"hall-op": "hall"})
     hall = await send(site, "hall", 6, "您好")
     long = await send(site, "hall", 3, "好" * 100)
@@ -91,18 +88,16 @@ async def test_figures_are_those_of_the_rows(site: Site) -> None:
         truth = await site.db.fetchrow(TRUTH, [site.accounts[a] for a in accounts])
         assert (got.submitted, got.delivered, got.failed, got.billed) == tuple(truth), accounts
     whole = await reports.totals(site.db, person(site), Wanted(today(), today()))
-    assert (whole.submitted, whole.delivered, whole.failed, whole.pending) == (15, 6, 2, 7)
-    assert whole.success_rate == 75
+    assert (whole.submitted, whole.delivered, whole.failed, whole.pending, whole.success_rate) == (15, 6, 2, 7, 75)
 
 
 async def test_beside_our_figure_of_an_interface_stands_what_the_customer_has_acknowledged(site: Site) -> None:
     portal = await send(site, "hall", 2, "您好", origin=Origin.PORTAL, submitter="boss")
     await site.carrier_reports([one for one in await site.carrier_takes() if one[0] in portal])
     hall, clinic = site.accounts["hall"], site.accounts["clinic"]
-    taken_up = "UPDATE customer_event SET acknowledged_at = now(), done_by = 'pull' WHERE account_id = $1"
-    await site.db.execute(taken_up, hall)
-    given_up = "UPDATE customer_event SET acknowledged_at = now(), dead_at = now() WHERE account_id = $1"
-    await site.db.execute(given_up, clinic)
+    for how, account in (("done_by = 'pull'", hall), ("dead_at = now()", clinic)):
+        ended = f"UPDATE customer_event SET acknowledged_at = now(), {how} WHERE account_id = $1"  # noqa: S608
+        await site.db.execute(ended, account)
     twice = (
         "INSERT INTO customer_event (id, account_id, kind, message_id, status, acknowledged_at, done_by) "
         "SELECT $1, account_id, kind, message_id, status, now(), 'pull' FROM customer_event WHERE account_id = $2 "
@@ -121,14 +116,12 @@ async def test_beside_our_figure_of_an_interface_stands_what_the_customer_has_ac
     (ours,) = (await reports.search(site.db, person(site), wanted, WINDOW)).rows
     assert page._acknowledged({}, ours) == Acknowledged(), "nothing was acknowledged"
     assert page._acknowledged({}, replace(ours, value="portal")) is None, "there is nobody to acknowledge"
-    async with Browser(site) as boss, Browser(site) as scoped:
-        await boss.login("boss")
+    async with all_signed_in(site, "boss", "hall-op") as (boss, scoped):
         table = await boss.get("/reports/daily?group=origin&time=today")
         assert "接口以客户系统已确认的回执为准" in table
         assert re.findall(r'data-label="(?:客户已确认回执|确认送达)">\s*(\S+?)\s*</td>', table) == ["7", "5"]
         assert "客户已确认回执" not in await boss.get("/reports/daily?group=account&time=today")
         assert "客户已确认回执" in await boss.get("/reports/monthly?group=origin")
-        await scoped.login("hall-op")
         assert "客户已确认回执" in await scoped.get("/reports/daily?group=origin&time=today")
 
 
@@ -146,23 +139,18 @@ async def test_the_rate_of_success_is_one_and_the_same_in_the_portal_and_by_api(
     assert _line(line).success_rate == round((portal.success_rate or 0) / 100, 4) == 0.7143
 
 
-async def test_rows_come_to_the_totals_whatever_they_are_grouped_by(site: Site) -> None:
-    await earlier(site)
-    who = person(site)
-    for monthly in (False, True):
-        for group in ("", *GROUPS):
-            wanted = Wanted(this_month() - timedelta(days=62), today(), monthly, group)
-            rows = (await reports.search(site.db, who, wanted, WINDOW)).rows
-            assert rows, group
-            assert len({(row.day, row.value) for row in rows}) == len(rows)
-            assert len(rows) == await reports.how_many(site.db, who, wanted)
-            assert _sum(rows) == _sum([await reports.totals(site.db, who, wanted)]), group
-            assert _sum(rows) == _sum(await reports.periods(site.db, who, wanted)), group
-
-
-async def test_a_month_is_the_sum_of_its_days(site: Site) -> None:
+async def test_rows_come_to_the_totals_however_grouped_and_days_to_their_month(site: Site) -> None:
     await earlier(site)
     who, first = person(site), this_month() - timedelta(days=62)
+    for monthly in (False, True):
+        for group in ("", *GROUPS):
+            wanted = Wanted(first, today(), monthly, group)
+            rows = (await reports.search(site.db, who, wanted, WINDOW)).rows
+            assert rows, group
+            n = await reports.how_many(site.db, who, wanted)
+            assert len({(row.day, row.value) for row in rows}) == len(rows) == n
+            assert _sum(rows) == _sum([await reports.totals(site.db, who, wanted)]), group
+            assert _sum(rows) == _sum(await reports.periods(site.db, who, wanted)), group
     days = (await reports.search(site.db, who, Wanted(first, today()), WINDOW)).rows
     months = (await reports.search(site.db, who, Wanted(first, today(), monthly=True), WINDOW)).rows
     assert len(months) >= 2
@@ -185,20 +173,18 @@ async def earlier(site: Site) -> None:
         )  # fmt: skip
 
 
-async def test_who_has_sent_is_told_with_portal_and_interfaces_apart(site: Site) -> None:
+async def test_who_has_sent_is_told_with_portal_and_interfaces_apart(site: Site, boss: Browser) -> None:
     change = acting(site)
-    office = await org.add_department(change, "办公室")
-    hall = await org.add_department(change, "大厅")
+    office, hall = [await org.add_department(change, name) for name in ("办公室", "大厅")]
     await site.db.execute("UPDATE staff SET department_id = $1, name = '王敏' WHERE login = 'boss'", office)
     await site.db.execute("UPDATE account SET department_id = $1 WHERE name = 'hall'", hall)
-    await send(site, "clinic", 3, "您好", origin=Origin.PORTAL, submitter="boss")
-    await send(site, "hall", 2, "您好", origin=Origin.PORTAL, submitter="boss")
+    for account, n in (("clinic", 3), ("hall", 2)):
+        await send(site, account, n, "您好", origin=Origin.PORTAL, submitter="boss")
     await statistics.recount(change, today())
     who, wanted = person(site), Wanted(today(), today(), group="person", people=True)
     rows = {row.value: row for row in (await reports.search(site.db, who, wanted, SENT)).rows}
-    assert {name: (row.submitted, row.portal, row.api) for name, row in rows.items()} == {
-        "boss": (5, 5, 0), "ak_one": (15, 0, 15),
-    }  # fmt: skip
+    counts = {name: (row.submitted, row.portal, row.api) for name, row in rows.items()}
+    assert counts == {"boss": (5, 5, 0), "ak_one": (15, 0, 15)}
     assert (rows["boss"].name, rows["ak_one"].delivered, rows["ak_one"].failed) == ("王敏", 6, 2)
     by_department = replace(wanted, group="department")
     found = {row.name: row.submitted for row in (await reports.search(site.db, who, by_department, SENT)).rows}
@@ -207,19 +193,18 @@ async def test_who_has_sent_is_told_with_portal_and_interfaces_apart(site: Site)
     assert [row.value for row in (await reports.search(site.db, who, of_hall, SENT)).rows] == ["ak_one"]
     narrow = (await reports.search(site.db, person(site, "hall"), wanted, SENT)).rows
     assert {row.value: row.submitted for row in narrow} == {"boss": 2, "ak_one": 9}, "in scope"
-    async with signed_in(site, "boss") as boss:
-        seen = 0
-        for query in ("", "&by=account", "&by=origin", f"&account={site.accounts['hall']}", "&origin=portal"):
-            shown = await boss.get(f"/reports/people?time=today{query}")
-            assert query or re.search(r"<td[^>]*>\s*ak_one\s*</td>", shown)
-            for address, number in re.findall(r'<a href="/records(\?time=custom[^"]*)">([0-9,]+)</a>', shown):
-                total = await boss.get(f"/records/-/total{address.replace('&amp;', '&')}")
-                assert f"共 {number} 条" in total, (query, address)
-                seen += 1
-        assert seen >= 20
-        shown = await boss.get("/reports/people?time=today&by=department")
-        (address,) = set(re.findall(rf'<a href="(/reports/people\?[^"]*department={office}[^"]*)">5</a>', shown))
-        assert "王敏" in await boss.get(address.replace("&amp;", "&"))
+    seen = 0
+    for query in ("", "&by=account", "&by=origin", f"&account={site.accounts['hall']}", "&origin=portal"):
+        shown = await boss.get(f"/reports/people?time=today{query}")
+        assert query or re.search(r"<td[^>]*>\s*ak_one\s*</td>", shown)
+        for address, number in re.findall(r'<a href="/records(\?time=custom[^"]*)">([0-9,]+)</a>', shown):
+            total = await boss.get(f"/records/-/total{address.replace('&amp;', '&')}")
+            assert f"共 {number} 条" in total, (query, address)
+            seen += 1
+    assert seen >= 20
+    shown = await boss.get("/reports/people?time=today&by=department")
+    (address,) = set(re.findall(rf'<a href="(/reports/people\?[^"]*department={office}[^"]*)">5</a>', shown))
+    assert "王敏" in await boss.get(address.replace("&amp;", "&"))
 
 
 async def test_pages_of_a_report_have_each_row_once(site: Site) -> None:
@@ -239,61 +224,45 @@ async def test_pages_of_a_report_have_each_row_once(site: Site) -> None:
             assert found == list(whole), sort
 
 
-async def test_a_figure_leads_to_exactly_the_records_it_counts(site: Site) -> None:
+async def test_a_figure_leads_to_exactly_the_records_it_counts(site: Site, boss: Browser) -> None:
     """Also where parts of a message have ended in different ways."""
-    async with signed_in(site, "boss") as boss:
-        seen = 0
-        for group in ("", "account", "type", "carrier", "origin", "sign", "channel", "province"):
-            shown = await boss.get(f"/reports/daily?time=today&group={group}")
-            figures = re.findall(r'<a href="/records(\?time=custom[^"]*)">([0-9,]+)</a>', shown)
-            assert figures, group
-            for query, number in figures:
-                total = await boss.get(f"/records/-/total{query.replace('&amp;', '&')}")
-                assert f"共 {number} 条" in total, (group, query)
-                seen += 1
-        assert seen >= 15
-        assert "/records?time=custom" in await boss.get("/reports/monthly")
+    seen = 0
+    for group in ("", "account", "type", "carrier", "origin", "sign", "channel", "province"):
+        shown = await boss.get(f"/reports/daily?time=today&group={group}")
+        figures = re.findall(r'<a href="/records(\?time=custom[^"]*)">([0-9,]+)</a>', shown)
+        assert figures, group
+        for query, number in figures:
+            assert f"共 {number} 条" in await boss.get(f"/records/-/total{query.replace('&amp;', '&')}"), (group, query)
+            seen += 1
+    assert seen >= 15
+    assert "/records?time=custom" in await boss.get("/reports/monthly")
 
 
-async def test_results_of_records_are_those_of_whole_messages(site: Site) -> None:
-    start = datetime.now(CHINA).replace(hour=0, minute=0, second=0, microsecond=0)
-    counts = {}
-    for result in (*records.RESULTS, records.PENDING):
-        wanted = records.Wanted(start, start + timedelta(days=1), result=result)
-        counts[result] = (await records.sums(site.db, person(site), wanted, 1000)).messages
-    assert counts == {"delivered": 6, "failed": 2, "unknown": 0, "unsent": 0, "pending": 7}
-
-
-async def test_a_report_shows_its_totals_and_can_be_taken_away(site: Site) -> None:
-    async with signed_in(site, "boss") as boss:
-        shown = await boss.get("/reports/daily?time=today&group=carrier")
-        foot = shown.partition("<tfoot>")[2].partition("</tfoot>")[0]
-        assert re.findall(r'<td class="num">\s*([^<]*?)\s*</td>', foot)[:3] == ["15", "6", "2"]
-        assert "75.00%" in foot
-        assert "data-chart" in shown
-        await boss.post("/reports/daily/-/export", {"q": "time=today&group=carrier", "reason": "月报", "format": "csv"})
-        assert boss.path.startswith("/jobs/")
-        assert "这段时间没有发送统计" in await boss.get("/reports/daily?time=yesterday")
+async def test_a_report_shows_its_totals_and_can_be_taken_away(site: Site, boss: Browser) -> None:
+    shown = await boss.get("/reports/daily?time=today&group=carrier")
+    foot = shown.partition("<tfoot>")[2].partition("</tfoot>")[0]
+    assert re.findall(r'<td class="num">\s*([^<]*?)\s*</td>', foot)[:3] == ["15", "6", "2"]
+    assert ("75.00%" in foot, "data-chart" in shown) == (True, True)
+    await boss.post("/reports/daily/-/export", {"q": "time=today&group=carrier", "reason": "月报", "format": "csv"})
+    assert boss.path.startswith("/jobs/")
+    assert "这段时间没有发送统计" in await boss.get("/reports/daily?time=yesterday")
 
 
 def test_months_of_a_report() -> None:
-    first, last = page._months("2024")
-    assert (f"{first}", f"{last}") == ("2024-01-01", "2024-12-31")
+    assert page._months("2024") == (date(2024, 1, 1), date(2024, 12, 31))
     first, last = page._months("")
     assert (first.day, last) == (1, today())
     assert (last.year * 12 + last.month) - (first.year * 12 + first.month) == 11
 
 
-async def test_a_statement_has_the_roots_of_its_days(site: Site) -> None:
+async def test_a_statement_has_the_roots_of_its_days(site: Site, boss: Browser) -> None:
     made = await evidence.make_root(site.db, SEALER, datetime.now(UTC) + timedelta(days=1, hours=2))
     assert made.leaves == 10
-    async with signed_in(site, "boss") as boss:
-        page = await boss.get("/statements")
-        assert page.count(made.root.hex()) == 2  # a row an account
-        assert page.count("全平台当日") >= 2, "of the platform, and of what came that day"
-        shows(page, "与同行的短信数不相等", f"{today():%Y-%m-%d}")
-        before = (this_month() - timedelta(days=1)).replace(day=1)
-        assert made.root.hex() not in await boss.get(f"/statements?month={before:%Y-%m}")
+    page = await boss.get("/statements")
+    assert page.count(made.root.hex()) == 2  # a row an account
+    assert page.count("全平台当日") >= 2, "of the platform, and of what came that day"
+    shows(page, "与同行的短信数不相等", f"{today():%Y-%m-%d}")
+    before = (this_month() - timedelta(days=1)).replace(day=1)
+    assert made.root.hex() not in await boss.get(f"/statements?month={before:%Y-%m}")
     async with signed_in(site, "hall-op") as clerk:
-        assert made.root.hex() in await clerk.get("/statements")
-        assert "clinic" not in await clerk.get("/statements")
+        shows(await clerk.get("/statements"), made.root.hex(), no="clinic")

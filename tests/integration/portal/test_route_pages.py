@@ -1,4 +1,4 @@
-"""Routes edited on pages: a draft, tried on traffic, published, rolled back; two people at once; what is explained."""
+"""Routes edited on pages: drafted, tried on traffic, approved, published, rolled back; two people at once."""
 
 from __future__ import annotations
 
@@ -6,48 +6,52 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator
+from collections import Counter
 from datetime import UTC, datetime, time, timedelta
+from html import unescape
 from time import thread_time
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from browsing import Browser, send, shows
-from portal_site import SEALER, Site, by_test
-from visits import add_role, all_signed_in, signed_in
+from portal_site import Site, by_test
+from visits import actions, add_role, all_signed_in, boss, fails, second_channel, signed_in
 
 from smsgw.admin.pages.routing import route_table
 from smsgw.core import routes
-from smsgw.core.errors import Temporary
+from smsgw.core.actor import Actor
+from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.core.model import MessageType
 from smsgw.core.permissions import Permission
-from smsgw.platform.channels import service as channels
-from smsgw.platform.routing import queries, service, trial
+from smsgw.platform.change import Change
+from smsgw.platform.routing import approvals, following, queries, service, trial
+from smsgw.platform.settings import queries as settings_queries
+from smsgw.platform.settings import service as settings
 from smsgw.runtime import aio
 
-OTHER = {"protocol": "cmpp30", "host": "127.0.0.1", "port": 7891, "username": "900002", "password": "secret",
-         "access_code": "10690002", "carriers": ["CBN"]}  # fmt: skip
 RULE = {"name": "大厅验证码", "pool": "codes", "place": "0", "account": "hall", "revision": "2"}
+__all__ = ["boss"]
 pytestmark = pytest.mark.staff(boss="super", second="super")
 
 
 @pytest_asyncio.fixture
 async def site(site: Site) -> Site:
     await add_role(site, "router", [Permission.ROUTE_VIEW, Permission.ROUTE_EDIT], people={"clinic-op": "clinic"})
-    await channels.add(by_test(site.db), SEALER, "mobile-b", OTHER)
+    await second_channel(site, "CBN")
     await site.snapshots.follow()
     return site
 
 
-@pytest_asyncio.fixture
-async def boss(site: Site) -> AsyncIterator[Browser]:
-    async with signed_in(site, "boss") as person:
-        yield person
+async def revision(site: Site) -> str:
+    """Of the draft of boss."""
+    of = "SELECT revision FROM route_draft d JOIN staff s ON s.id = d.owner_id WHERE s.login = 'boss'"
+    return str(await site.db.fetchval(of))
 
 
-async def revision(site: Site, login: str = "boss") -> str:
-    return str(await site.db.fetchval(
-        "SELECT revision FROM route_draft d JOIN staff s ON s.id = d.owner_id WHERE s.login = $1", login))  # fmt: skip
+async def rules_of_draft(site: Site) -> list[dict[str, Any]]:
+    document = await site.db.fetchval("SELECT document FROM route_draft")
+    return list(json.loads(document)["rule"])
 
 
 def pool(data: dict[str, str], page: str, **roles: str) -> dict[str, str]:
@@ -57,14 +61,14 @@ def pool(data: dict[str, str], page: str, **roles: str) -> dict[str, str]:
     return data
 
 
-async def drafted(boss: Browser, site: Site, login: str = "boss") -> None:
+async def drafted(boss: Browser, site: Site) -> None:
     """A draft with a pool of mobile-b, and a rule of the account hall that leads there."""
     await boss.post("/routes/draft/begin", {})
     page = await boss.get("/routes/draft/pools/new")
-    form = {"revision": await revision(site, login), "name": "codes"}
+    form = {"revision": await revision(site), "name": "codes"}
     assert await boss.led_to("/routes/draft/pools/new", pool(form, page, mobile_b="primary")) == "/routes/draft"
-    await boss.post("/routes/draft/rules/new", RULE | {"revision": await revision(site, login)})
-    assert boss.path == "/routes/draft"
+    rule = RULE | {"revision": await revision(site)}
+    assert await boss.led_to("/routes/draft/rules/new", rule) == "/routes/draft"
 
 
 async def test_a_draft_is_tried_published_and_rolled_back(site: Site, boss: Browser) -> None:
@@ -74,13 +78,9 @@ async def test_a_draft_is_tried_published_and_rolled_back(site: Site, boss: Brow
     assert "还没有规则" in await boss.get("/routes")
     await drafted(boss, site)
     page = await boss.get("/routes/draft")
-    assert "大厅验证码" in page
-    assert page.count("新增</span>") == 2
+    assert ("大厅验证码" in page, page.count("新增</span>")) == (True, 2)
     assert await queries.newest(site.db) is None, "a draft changes nothing"
-    page = await boss.get("/routes/draft/trial?span=today")
-    assert "共 4 条短信" in page
-    assert re.search(r'data-after="mobile-b">3<', page)
-    assert "clinic" in page
+    shows(await boss.get("/routes/draft/trial?span=today"), "共 4 条短信", 'data-after="mobile-b">3<', "clinic")
     assert "这段时间没有短信" in await boss.get("/routes/draft/trial")
     form = {"reason": "验证码单独走", "revision": await revision(site)}
     assert "按今天的 4 条短信试算：3 条改走其他通道，0 条没有可用通道" in await boss.post("/routes/draft/publish", form)
@@ -95,21 +95,18 @@ async def test_a_draft_is_tried_published_and_rolled_back(site: Site, boss: Brow
 
     await service.publish(by_test(site.db), {"pool": [], "rule": []}, "误删")
     assert "回退到此版本" in await boss.get(f"/routes/versions/{newest.version}")
+    rollback = f"/routes/versions/{newest.version}/rollback"
     back = {"reason": "误删恢复", "seen": str(newest.version + 1)}
-    assert "有 2 处不同" in await boss.post(f"/routes/versions/{newest.version}/rollback", back)
+    assert "有 2 处不同" in await boss.post(rollback, back)
     back |= {"confirmed": "1"}
-    await boss.post(f"/routes/versions/{newest.version}/rollback", back | {"seen": str(newest.version)})
-    assert boss.status == 422, "another one is in force than was seen"
-    await boss.post(f"/routes/versions/{newest.version}/rollback", back)
-    await boss.job_done(boss.path)
+    await boss.refused(rollback, back | {"seen": str(newest.version)})  # another one is in force than was seen
+    await boss.job_done(await boss.led_to(rollback, back))
     now = await queries.newest(site.db)
     assert (now.document, now.note) == (newest.document, f"回退到版本 {newest.version}：误删恢复")
-    await boss.post(f"/routes/versions/{newest.version}/rollback", back | {"seen": str(now.version)})
-    assert boss.status == 422, "it is in force already"
-    assert (await boss.get("/routes/versions")).count("正在生效") >= 1
-    actions = [row["action"] for row in await site.db.fetch("SELECT action FROM audit ORDER BY id")]
-    assert (actions.count("route.draft_begin"), actions.count("route.draft")) == (1, 2)
-    assert actions.count("route.publish") == 3
+    await boss.refused(rollback, back | {"seen": str(now.version)})  # it is in force already
+    assert "正在生效" in await boss.get("/routes/versions")
+    done = Counter(await actions(site, "route."))
+    assert [done[f"route.{one}"] for one in ("draft_begin", "draft", "publish")] == [1, 2, 3]
 
 
 async def test_two_people_edit_and_nothing_is_lost(site: Site) -> None:
@@ -117,9 +114,8 @@ async def test_two_people_edit_and_nothing_is_lost(site: Site) -> None:
         await drafted(boss, site)
         await second.post("/routes/draft/begin", {})
         assert "同时在编辑：boss" in await second.get("/routes/draft")
-        theirs = {"name": "电信夜间", "pool": "CTCC", "place": "0", "carrier": "CTCC", "hours": "22:00-06:00",
-                  "revision": "1"}  # fmt: skip
-        await second.post("/routes/draft/rules/new", theirs)
+        theirs = {"name": "电信夜间", "pool": "CTCC", "place": "0", "carrier": "CTCC", "hours": "22:00-06:00"}
+        await second.post("/routes/draft/rules/new", theirs | {"revision": "1"})
         await second.post("/routes/draft/publish", {"reason": "夜间", "revision": "2", "confirmed": "1"})
         form = {"reason": "我的", "revision": await revision(site), "confirmed": "1"}
         await boss.refused("/routes/draft/publish", form, "已由他人发布")
@@ -133,17 +129,15 @@ async def test_two_people_edit_and_nothing_is_lost(site: Site) -> None:
 
 async def test_a_draft_that_is_gone_leads_to_the_table(site: Site, boss: Browser) -> None:
     for page in ("/routes/draft", "/routes/draft/trial", "/routes/draft/rules/new", "/routes/draft/publish"):
-        shown = await boss.get(page)
+        assert "编辑路由" in await boss.get(page)
         assert (boss.status, boss.path) == (200, "/routes"), page
-        assert "编辑路由" in shown
 
 
 async def test_an_older_window_changes_nothing_and_keeps_what_was_typed(site: Site, boss: Browser) -> None:
     await drafted(boss, site)
     stale = {"name": "第二条", "pool": "CMCC", "place": "1", "keyword": "优惠", "revision": "1"}
     await boss.refused("/routes/draft/rules/new", stale, "已在其他窗口修改", "优惠")
-    document = json.loads(await site.db.fetchval("SELECT document FROM route_draft"))
-    assert [rule["name"] for rule in document["rule"]] == ["大厅验证码"]
+    assert [rule["name"] for rule in await rules_of_draft(site)] == ["大厅验证码"]
 
 
 async def test_what_cannot_be_is_told_at_its_field(site: Site, boss: Browser) -> None:
@@ -158,11 +152,9 @@ async def test_what_cannot_be_is_told_at_its_field(site: Site, boss: Browser) ->
         await boss.refused("/routes/draft/rules/new", form, said)
     typed = {"name": "省内", "pool": "CMCC", "place": "1", "province": "Guangdong\n广东\n浙江"} | now
     await boss.post("/routes/draft/rules/new", typed)
-    rules = json.loads(await site.db.fetchval("SELECT document FROM route_draft"))["rule"]
-    assert rules[1]["province"] == ["广东", "浙江"], "as numbers' areas are called"
+    assert (await rules_of_draft(site))[1]["province"] == ["广东", "浙江"], "as numbers' areas are called"
     await boss.post("/language", {"language": "en", "next": "/"})
-    page = await boss.get("/routes/draft")
-    assert ("Guangdong" in page, "Zhejiang" in page, "广东" in page) == (True, True, False)
+    shows(await boss.get("/routes/draft"), "Guangdong", "Zhejiang", no="广东")
     await boss.post("/language", {"language": "zh", "next": "/"})
     now = {"revision": await revision(site)}
     await boss.post("/routes/draft/rules/1/remove", {"name": "省内", "confirmed": "1"} | now)
@@ -219,8 +211,7 @@ async def test_a_rule_is_tried_by_all_that_it_asks_for(site: Site) -> None:
         )  # fmt: skip
         seen = await trial.traffic(site.db, begin, begin + timedelta(hours=2), (now, planned))
         found = await trial.compare(seen, now, planned, site.snapshots.current.channels)
-        assert (found.messages, found.whole) == (3, True)
-        assert found.changed == moved, condition
+        assert (found.messages, found.whole, found.changed) == (3, True, moved), condition
         assert {one.name: one for one in found.channels}["mobile-b"].messages_after >= found.changed
 
 
@@ -260,8 +251,7 @@ async def test_a_trial_leaves_the_node_time_for_others(monkeypatch: pytest.Monke
     found = await trial.compare(seen, table, table, ())
     beating.cancel()
     assert longest < 0.5
-    assert not found.whole, "bounded"
-    assert 0 < found.messages < 2000
+    assert (found.whole, 0 < found.messages < 2000) == (False, True), "bounded"
 
 
 async def test_what_cannot_be_tried_is_published_and_rolled_back_all_the_same(
@@ -296,10 +286,8 @@ async def test_a_rule_that_switches_an_account_changes_its_place_only(site: Site
     assert ('name="name"' in page, 'name="place"' in page) == (False, True)
     form = {"place": "1", "revision": await revision(site), "name": "改名", "pool": "CMCC"}
     assert await boss.led_to("/routes/draft/rules/0", form) == "/routes/draft"
-    document = json.loads(await site.db.fetchval("SELECT document FROM route_draft"))
-    assert [(rule["name"], rule["pool"]) for rule in document["rule"]] == [
-        ("先", "CMCC"), ("move account hall", "only-mobile-b"),
-    ]  # fmt: skip
+    rules = [(rule["name"], rule["pool"]) for rule in await rules_of_draft(site)]
+    assert rules == [("先", "CMCC"), ("move account hall", "only-mobile-b")]
     page = await boss.get("/routes/draft/pools/0")
     form = pool({"revision": await revision(site)}, page, mobile_b="primary", mobile="primary")
     assert "留给切换账号" in await boss.post("/routes/draft/pools/0", form)
@@ -340,10 +328,121 @@ async def test_a_retry_rule_is_changed_and_restored(site: Site, boss: Browser) -
     await boss.refused("/routes/retries/channel/otp", form, "不能小于首次等待")
     assert "最多 3 次，首次等 2 秒" in await boss.post("/routes/retries/channel/otp", form | {"most": "10"})
     for endless in ({"first": "0", "most": "10"}, {"first": "1", "most": "1"}):
-        page = await boss.post("/routes/retries/channel/otp", form | {"tries": "0", "confirmed": "1"} | endless)
-        assert (boss.status, "不限次数时" in page) == (422, True)
+        wrong = form | {"tries": "0", "confirmed": "1"} | endless
+        await boss.refused("/routes/retries/channel/otp", wrong, "不限次数时")
     await boss.post("/routes/retries/channel/otp", form | {"most": "10", "confirmed": "1"})
     assert "已修改" in await boss.get("/routes/retries")
     await boss.post("/routes/retries/channel/otp/reset", {"confirmed": "1"})
     assert await queries.changed_rules(site.db) == {}
     assert await boss.status_of("/routes/retries/unknown/otp") == 404, "never tried again"
+
+
+TABLE = {"pool": [], "rule": [{"name": "all", "pool": "CMCC"}]}
+
+
+@pytest_asyncio.fixture
+async def approved(site: Site) -> None:
+    """A second person approves what is to be in force."""
+    await settings.put(by_test(site.db), "route_approval", 1)
+    await site.snapshots.follow()
+
+
+def by(site: Site, name: str) -> Change:
+    return Change(site.db, Actor.system(name), ids=site.ids)
+
+
+async def in_force(site: Site) -> int:
+    newest = await queries.newest(site.db)
+    return 0 if newest is None else newest.version
+
+
+async def submitted(site: Site, boss: Browser) -> int:
+    await drafted(boss, site)
+    given = {"reason": "验证码单独走", "revision": await revision(site), "confirmed": "1"}
+    return int(re.fullmatch(r"/routes/submitted/(\d+)", await boss.led_to("/routes/draft/publish", given))[1])
+
+
+async def test_a_draft_waits_for_a_second_person_who_sees_what_is_approved(site: Site, approved: None) -> None:
+    async with all_signed_in(site, "boss", "second") as (boss, second):
+        id_ = await submitted(site, boss)
+        assert await in_force(site) == 0
+        assert await site.db.fetchval("SELECT count(*) FROM route_draft") == 1, "what is refused is not typed anew"
+        assert "等待批准" in await boss.get("/routes")
+        shows(await boss.get(f"/routes/submitted/{id_}"), "须由另一人批准", no=f"/routes/submitted/{id_}/approve")
+        await boss.refused(f"/routes/submitted/{id_}/approve", {"reason": "", "confirmed": "1"})
+        assert await in_force(site) == 0
+
+        for one, asked in ((boss, False), (second, True), (boss, False)):
+            assert (f"/routes/submitted/{id_}" in await one.get("/home/live")) == asked, "another person alone"
+        waits = [json.loads(await who.get("/menu/badges")).get("routing.routes", 0) for who in (boss, second)]
+        assert waits == [0, 1], "one's own is not counted"
+        assert "大厅验证码" in await second.get(f"/routes/submitted/{id_}")
+        assert "boss 提交的 2 处改动" in unescape(await second.post(f"/routes/submitted/{id_}/approve", {"reason": ""}))
+        await second.post(f"/routes/submitted/{id_}/approve", {"reason": "看过", "confirmed": "1"})
+        assert re.fullmatch(r"/jobs/\d+", second.path)
+        assert (await queries.newest(site.db)).document["rule"][0]["name"] == "大厅验证码"
+        assert await second.status_of(f"/routes/submitted/{id_}/approve") == 404, "it is decided"
+    done = [one for one in await actions(site, "route.") if "draft" not in one]
+    assert done == ["route.submit", "route.publish", "route.approve"]
+
+
+async def test_what_was_submitted_over_another_version_is_not_approved(site: Site, approved: None) -> None:
+    made = await service.publish(by(site, "a"), TABLE, "first")
+    assert (made.version, made.waits > 0) == (0, True)
+    await fails(Refused, service.publish(by(site, "b"), TABLE, "beside"), "等待批准")
+    for name in ("a", "b"):
+        await settings.put(by(site, name), "route_approval", 0)
+    assert (await service.publish(by(site, "c"), {"pool": [], "rule": []}, "meanwhile")).version
+    await settings.put(by(site, "a"), "route_approval", 1)
+    await fails(Refused, approvals.approve(by(site, "b"), made.waits), "提交时生效的是版本 0")
+    async with signed_in(site, "second") as second:
+        shows(await second.get(f"/routes/submitted/{made.waits}"), "不能再批准", no="/approve")
+        await second.post(f"/routes/submitted/{made.waits}/reject", {"reason": "已过时", "confirmed": "1"})
+        assert "已驳回" in await second.get(f"/routes/submitted/{made.waits}")
+
+
+async def test_ways_around_it_wait_as_well(site: Site, approved: None) -> None:
+    """An account given to a channel, a way back, and a channel that takes another one's place."""
+    await site.db.execute("UPDATE channel SET desired = 'started', carriers = '{}' WHERE id > 0")
+    for change in (
+        lambda: following.move_account(by(site, "a"), "hall", "mobile-b", "cheaper"),
+        lambda: service.move(by(site, "a"), "sign", "市政服务", "mobile-b", "cheaper"),
+        lambda: service.rollback(by(site, "a"), 0),
+        lambda: following.move_channel(by(site, "a"), "mobile-a", "mobile-b", "cheaper"),
+    ):
+        made = await change()
+        assert (made.version, made.job, made.waits > 0) == (0, 0, True)
+        await fails(Refused, approvals.approve(by(site, "a"), made.waits), "不能批准自己提交的")
+        await approvals.reject(by(site, "a"), made.waits, "")
+        assert (await approvals.one(site.db, made.waits)).state is approvals.State.WITHDRAWN
+    assert await in_force(site) == 0
+    assert await site.db.fetchval("SELECT count(*) FROM job") == 0
+    assert not await site.db.fetchval("SELECT count(*) FROM channel WHERE desired = 'draining'")
+
+
+async def test_of_two_who_approve_at_the_same_time_one_does(site: Site, approved: None) -> None:
+    made = await service.publish(by(site, "a"), TABLE, "first")
+    done = await asyncio.gather(*(approvals.approve(by(site, name), made.waits) for name in ("b", "c", "d")),
+                                return_exceptions=True)  # fmt: skip
+    assert sum(not isinstance(one, SmsgwError) for one in done) == 1
+    assert await site.db.fetchval("SELECT count(*) FROM route_version") == 1
+
+
+@pytest.mark.parametrize("name", ["channel_approval", "route_approval"])
+async def test_a_second_person_is_done_without_only_by_two(site: Site, approved: None, name: str) -> None:
+    async def holds() -> int:
+        return int(getattr(await settings_queries.current(site.db), name))
+
+    await settings.put(by(site, "a"), name, 1)
+    for _ in range(3):
+        assert not await settings.put(by(site, "a"), name, 0)
+    assert await holds() == 1
+    assert await settings.put(by(site, "b"), name, 0)
+    assert await holds() == 0
+    assert await settings.put(by(site, "a"), name, 1), "on by one alone"
+    assert not await settings.put(by(site, "b"), name, 0), "what was asked for before is forgotten"
+    await site.db.execute("UPDATE setting_wish SET made_at = now() - interval '25 hours'")
+    assert not await settings.put(by(site, "a"), name, 0), "too long ago"
+    assert await holds() == 1
+    entries = "SELECT after FROM audit WHERE action = 'setting.set' AND object = $1 AND actor = 'b'"
+    assert json.loads(await site.db.fetchval(entries, f"setting/{name}")) == {"value": 0, "asked_by": "a"}

@@ -5,15 +5,14 @@ from __future__ import annotations
 import base64
 import html
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from browsing import Browser, shows
 from portal_site import PASSWORD, Site
 from portal_walk import an_address, shape
-from visits import signed_in, submitted
+from visits import boss, submitted
 
 from smsgw.admin import app, rights
 from smsgw.admin.proving import ASKS
@@ -40,13 +39,8 @@ PASSWORD_WILL_DO = {
     "POST /me/contact", "POST /me/phone", "POST /me/app", "POST /me/app/confirm", "POST /me/app/remove",
     "POST /me/passkey/options", "POST /me/passkey", "POST /me/passkey/remove", "POST /me/recovery",
 }  # fmt: skip
+__all__ = ["boss"]
 pytestmark = [pytest.mark.site(proven=False), pytest.mark.staff(boss="super")]
-
-
-@pytest_asyncio.fixture
-async def boss(site: Site) -> AsyncIterator[Browser]:
-    async with signed_in(site, "boss") as person:
-        yield person
 
 
 async def grown_old(site: Site) -> None:
@@ -108,7 +102,6 @@ async def test_every_dangerous_address_asks_and_does_nothing_before(site: Site, 
         data = aiohttp.FormData(fields, default_to_multipart=bool(route.files))
         more = {} if route.method == "GET" else {"data": data}
         async with send(path, allow_redirects=False, **more) as response:
-            assert route.proof is not None
             assert response.headers.get(ASKS) == route.proof.value, (route.method, path, response.status)
             assert response.status in (200, 303), (route.method, path)
             if route.kept and not route.files and route.method == "POST":
@@ -117,27 +110,23 @@ async def test_every_dangerous_address_asks_and_does_nothing_before(site: Site, 
 
 
 async def test_a_form_goes_on_after_the_proof_with_all_its_fields(site: Site, boss: Browser) -> None:
-    page = await boss.get("/roles/-/new")
+    assert "您尚未绑定" in await boss.get("/roles/-/new")
     assert boss.path.startswith("/proof")
-    assert "您尚未绑定" in page
     secret = await bound(site, boss)
     page = await boss.get("/roles/-/new")
     assert boss.path.startswith("/proof"), "to have bound one is not to have shown it"
     page = await boss.refused("/proof", hidden(page) | {"proof-shown": "000000"})
     assert await boss.led_to("/proof", hidden(page) | {"proof-shown": await code(site, secret)}) == "/roles/-/new"
     await grown_old(site)
-    fields = [("csrf", boss.csrf), ("code", "teller"), ("name", "窗口 <1>"), ("scope", "own"),
-              ("permission", "home.view"), ("permission", "message.view")]  # fmt: skip
-    async with boss.session.post("/roles/-/new", data=fields) as response:
-        page = await boss._read(response)
+    fields = [("code", "teller"), ("name", "窗口 <1>"), ("scope", "own"), ("permission", "home.view"),
+              ("permission", "message.view")]  # fmt: skip
+    page = await boss.post("/roles/-/new", fields)
     assert "您填写的内容已保留" in page
     assert await site.db.fetchval("SELECT count(*) FROM role WHERE code = 'teller'") == 0
     assert re.findall(r'name="permission" value="([^"]+)"', page) == ["home.view", "message.view"]
-    shown = [*hidden(page).items(), ("permission", "home.view"), ("csrf", boss.csrf)]
-    again = [(k, v) for k, v in shown if k != "csrf"] + [("csrf", boss.csrf), ("proof-shown", await code(site, secret))]
-    async with boss.session.post("/proof", data=again) as response:
-        page = await boss._read(response)
-    assert boss.path.startswith("/roles/"), page
+    again = [pair for pair in hidden(page).items() if pair[0] != "csrf"]
+    again += [("permission", "home.view"), ("proof-shown", await code(site, secret))]
+    assert (await boss.led_to("/proof", again)).startswith("/roles/")
     row = await site.db.fetchrow("SELECT name, permissions FROM role WHERE code = 'teller'")
     assert (row["name"], sorted(row["permissions"])) == ("窗口 <1>", ["home.view", "message.view"])
 
@@ -145,8 +134,7 @@ async def test_a_form_goes_on_after_the_proof_with_all_its_fields(site: Site, bo
 async def test_a_download_leads_back_to_its_page(site: Site, boss: Browser) -> None:
     secret = await bound(site, boss)
     page = await boss.get("/exported/abc", headers={"Referer": f"{site.url}/jobs?kind=export"})
-    await boss.post("/proof", hidden(page) | {"proof-shown": await code(site, secret)})
-    assert boss.path == "/jobs?kind=export"
+    assert await boss.led_to("/proof", hidden(page) | {"proof-shown": await code(site, secret)}) == "/jobs?kind=export"
     assert await boss.status_of("/exported/abc") == 404, "there is no such file, and nothing is asked any more"
 
 
@@ -163,8 +151,7 @@ async def test_a_dialog_asks_within_and_goes_on(site: Site, boss: Browser) -> No
     page = await boss.post("/audit/-/export", asked, headers=dialog)
     assert hidden(page)["reason"] == "年度检查用"
     await boss.post("/proof", hidden(page) | {"proof-shown": await code(site, secret)}, headers=dialog)
-    assert boss.status == 204
-    assert boss.headers["X-Go"].startswith("/jobs/")
+    assert (boss.status, boss.headers["X-Go"].startswith("/jobs/")) == (204, True)
     assert await site.db.fetchval("SELECT count(*) FROM job WHERE kind = 'export'") == 1
 
 
@@ -176,9 +163,7 @@ async def test_what_the_first_run_makes_easy_is_so_until_something_is_delivered(
     await submitted(site, "hall", "13800138000")
     await site.carrier_reports(await site.carrier_takes())
     for path in easy:
-        await boss.get(path)
-        assert boss.path.startswith("/proof"), path
-        assert "strong=1" in boss.path
+        assert re.match(r"/proof.*strong=1", await boss.led_to(path)), path
         await boss.get("/me")
         before = await site.db.fetchval("SELECT count(*) FROM audit WHERE action LIKE 'channel.%'")
         async with boss.session.post(path, data={"csrf": boss.csrf, "name": "x"}) as response:

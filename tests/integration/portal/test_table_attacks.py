@@ -1,5 +1,4 @@
-"""Tables that leave and files that come in, all of them, as they are found: an export, or a form with a file, that is
-new is attacked without a word here.
+"""Every export and every form with a file is attacked; a new one without a word here.
 
 Whatever stands in the database is text in every cell of every export, CSV and XLSX. Whatever is uploaded is refused
 with words or kept as what it is; nothing of it becomes markup, a path or a formula, and none takes long."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from browsing import Browser
-from portal_site import Site
+from portal_site import SEALER, Site
 from wizard_steps import begun, draft_in, fields, upload
 
 from smsgw.core.actor import Actor, ActorLabel, ScopeKind
@@ -19,6 +19,7 @@ from smsgw.core.model import MessageType, Origin
 from smsgw.core.permissions import Permission
 from smsgw.pipeline.accept.requests import SendItem, SendRequest
 from smsgw.platform.change import Change
+from smsgw.platform.channels import service as channels
 from smsgw.platform.org import queries
 from smsgw.platform.org import service as org
 
@@ -69,6 +70,18 @@ def lacking(page: str, *words: str) -> list[str]:
 def having(page: str, *words: str) -> list[str]:
     """Those of the words that the page has."""
     return [word for word in words if word in page]
+
+
+async def column(site: Site, query: str, *of: object) -> list[Any]:
+    """The first column of what is found."""
+    return [row[0] for row in await site.db.fetch(query, *of)]
+
+
+async def second_channel(site: Site, *carriers: str, access_code: str = "10690002") -> int:
+    """A channel mobile-b, of these carriers (none: of all); its id."""
+    fields = {"protocol": "cmpp30", "host": "127.0.0.1", "port": 7891, "username": "900002", "password": "secret",
+              "access_code": access_code} | ({"carriers": list(carriers)} if carriers else {})  # fmt: skip
+    return await channels.add(acting(site), SEALER, "mobile-b", fields)
 
 
 def guessed(page: str) -> dict[str, str]:
