@@ -1,5 +1,5 @@
-"""Outages of a real database under an acceptor with a spool: what is spooled drains, whatever its size and whatever
-comes meanwhile; and what cannot be known is not told."""
+"""Outages of a real database under an acceptor with a spool: what is spooled drains and is entered once; what cannot be
+known is not told."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import os
 import subprocess
 import threading
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,19 +21,29 @@ import pytest
 import pytest_asyncio
 from api_server import Answer, Api, running
 from changes import by_test
+from days import noon
 from dbproxy import DatabaseProxy
 from harness import until
+from standins import AnyFleet
 
-from smsgw.core.errors import message_of
+from smsgw.core.actor import Actor
+from smsgw.core.errors import SmsgwError, message_of
+from smsgw.core.keywords import Word
 from smsgw.core.kinds import CustomKind
-from smsgw.core.model import MessageType
+from smsgw.core.model import MessageType, Origin
 from smsgw.core.policy import NO_POLICY, PolicySet
 from smsgw.pipeline.accept import acceptor, spooling
+from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.pipeline.accept.spooling import OutageSpool
+from smsgw.platform.change import Change
 from smsgw.platform.lists.consents import Given, Source, give, withdraw
+from smsgw.platform.policies import service as policies
+from smsgw.platform.review.service import Reviewing
+from smsgw.platform.words import service as words
 from smsgw.runtime import aio
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.spool import Spool
+from smsgw.store.messages import replaying
 
 TEXT = "您好".encode()
 """Of a message: a transaction in which it goes to the database enters messages."""
@@ -64,10 +75,12 @@ class Gateway:
     async def drained(self) -> None:
         await until(lambda: self.spooling.octets == 0, what="the spool is empty")
 
+    async def back_and_drained(self) -> None:
+        self.back()
+        await self.drained()
+
     async def stored(self) -> int:
-        """Messages in the ledger."""
-        found: int = await self.api.ctx.db.fetchval("SELECT count(DISTINCT id) FROM part")
-        return found
+        return await self.api.ctx.db.fetchval("SELECT count(DISTINCT id) FROM part")
 
 
 OPT_OUT = "INSERT INTO block_list (number, source, actor) VALUES ($1, 'opt_out', 'test')"
@@ -95,7 +108,6 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest_asyncio.fixture
 async def here(dsn: str, tmp_path: Path, short_patience: None) -> AsyncIterator[Gateway]:
-    """It has accepted a message."""
     async with gateway(dsn, tmp_path) as one:
         assert (await one.post(*numbers(1))).status == 202
         yield one
@@ -103,22 +115,18 @@ async def here(dsn: str, tmp_path: Path, short_patience: None) -> AsyncIterator[
 
 @pytest_asyncio.fixture
 async def beside(dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    """A way to the database past the proxy."""
     connection = await asyncpg.connect(dsn)
     yield connection
     await connection.close()
 
 
-async def test_calls_larger_than_what_the_writer_holds_drain(
-    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_calls_larger_than_the_writer_drain(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(acceptor, "MAX_QUEUED_PARTS", 1000)
     async with gateway(dsn, tmp_path) as here:
         here.away()
         for _ in range(30):
             assert (await here.post(*numbers(41))).status == 202
-        here.back()
-        await here.drained()
+        await here.back_and_drained()
         assert await here.stored() == 30 * 41
 
 
@@ -158,9 +166,7 @@ async def test_a_slow_database_drains_too(here: Gateway) -> None:
     assert await here.stored() == 21
 
 
-async def test_a_repeat_shares_the_fate_of_the_call_it_repeats(
-    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_repeat_shares_the_fate_of_its_call(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     syncing, go = threading.Event(), threading.Event()
 
     def sync(_: int) -> None:
@@ -183,8 +189,7 @@ async def test_a_repeat_shares_the_fate_of_the_call_it_repeats(
             assert [(await first).status, (await twin).status] == [503, 503]
         assert not told, "nobody is told before the sync"
         assert not here.spooling.open
-        here.back()
-        await here.drained()
+        await here.back_and_drained()
         assert await here.stored() == 1
 
 
@@ -196,8 +201,7 @@ async def test_a_repeat_of_a_repeat_gets_the_first_answer_during_an_outage(dsn: 
         here.away()
         assert (await here.post(*numbers(1))).status == 202
         assert (await here.post(to, key="order-1")).data == first.data
-        here.back()
-        await here.drained()
+        await here.back_and_drained()
 
 
 async def test_what_a_bit_makes_unreadable_is_kept_and_all_else_is_entered(dsn: str, tmp_path: Path) -> None:
@@ -209,8 +213,7 @@ async def test_what_a_bit_makes_unreadable_is_kept_and_all_else_is_entered(dsn: 
         data = bytearray(path.read_bytes())
         data[60] ^= 1
         path.write_bytes(data)
-        here.back()
-        await here.drained()
+        await here.back_and_drained()
         assert await here.stored() == 9
         assert [p.suffix for p in here.folder.iterdir()] == [".kept"]
         await until(lambda: not here.spooling.calls, what="what is lost is not waited for")
@@ -280,8 +283,7 @@ async def test_who_has_opted_out_meanwhile_gets_nothing(here: Gateway, beside: a
     alone = await here.post(third, key="alone")
     for number in (one, third):
         await beside.execute(OPT_OUT, int(f"86{number}"))
-    here.back()
-    await here.drained()
+    await here.back_and_drained()
     gone, good, also = [i["message_id"] for i in both.data["items"] + alone.data["items"]]
     assert (await here.api.get(f"/messages/{good}")).data["status"] == "queued"
     for message_id in (gone, also):
@@ -295,9 +297,7 @@ async def test_who_has_opted_out_meanwhile_gets_nothing(here: Gateway, beside: a
 
 
 @pytest.mark.parametrize("name", ["marketing", "club"])
-async def test_who_withdraws_during_an_outage_gets_no_spooled_marketing(
-    here: Gateway, database: Database, name: str
-) -> None:
+async def test_who_withdraws_gets_no_spooled_marketing(here: Gateway, database: Database, name: str) -> None:
     change, account_id, (one, two) = by_test(database), here.api.account_id, numbers(2)
     given = Given(Source.PAPER, "V1", "file 7", datetime(2026, 1, 1, tzinfo=UTC))
     await give(change, account_id, [f"86{one}", f"86{two}"], given)
@@ -309,8 +309,7 @@ async def test_who_withdraws_during_an_outage_gets_no_spooled_marketing(
     assert (await here.post(one, two, type=name)).status == 202
     id_ = await database.fetchval("SELECT id FROM consent WHERE number = $1", int(f"86{one}"))
     await withdraw(change, id_, "by telephone")
-    here.back()
-    await here.drained()
+    await here.back_and_drained()
     rows = await database.fetch(
         "SELECT m.number, p.code FROM message m JOIN part p ON p.id = m.id WHERE m.type = 'marketing' ORDER BY m.number"
     )
@@ -357,8 +356,7 @@ async def test_the_database_goes_again_while_the_spool_drains(here: Gateway, mon
     done, waiting = await asyncio.wait(posts, timeout=12)
     assert not waiting, "they wait as long as the replay does"
     assert {post.result().status for post in done} == {202}
-    here.back()
-    await here.drained()
+    await here.back_and_drained()
     assert await here.stored() == 81 + len(posts)
     assert (await here.api.get("/balance")).data["balance"] == 10_000 - 81 - len(posts)
 
@@ -403,11 +401,126 @@ async def test_the_disk_of_the_spool_is_full(dsn: str, tmp_path: Path) -> None:
                 assert (answer.status, answer.code) == (503, "STORAGE_UNAVAILABLE")
                 assert taken > 5
                 assert [f.kind for f in here.spooling.findings("node/1")] == ["spool_failed"]
-                here.back()
-                await here.drained()
+                await here.back_and_drained()
                 total += 20 * taken
                 assert await here.stored() == total
                 await until(lambda: not here.spooling.active, what="the outage is over")
                 assert not here.spooling.findings("node/1")
     finally:
         subprocess.run(["umount", folder], check=True)
+
+
+GOOD, BAD = ("13800138000", "您好"), ("13800138001", "来赌博")
+WORD = message_of("CONTENT_SENSITIVE", {"words": "赌博"})
+ADDRESS = "https://reports.example.com/"
+
+
+@pytest_asyncio.fixture
+async def api(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with running(dsn, tmp_path, now=noon) as built:
+        await words.put(by_test(built.ctx.db), [Word("赌博")])
+        await built.ctx.snapshots.follow()
+        yield built
+
+
+async def spooled(api: Api, *items: tuple[str, str], meanwhile: str = "", **how: Any) -> list[str]:
+    """A call as the spool keeps it, entered after what has happened ``meanwhile``; the ids of its recipients."""
+    account = api.ctx.snapshots.current.account(api.account_id)
+    assert account is not None
+    request = SendRequest(
+        account, tuple(SendItem(*item) for item in items), MessageType(how.pop("type", "notice")),
+        how.pop("origin", Origin.API), "t", callback_url=ADDRESS, **how,
+    )  # fmt: skip
+    prepared = await api.acceptor._prepare(request)
+    assert prepared.call is not None
+    body = replaying.to_bytes(prepared.call)
+    if meanwhile:
+        await api.ctx.db.execute(meanwhile)
+    for _ in range(2):
+        with suppress(SmsgwError):
+            await api.acceptor._writer.put(replaying.from_bytes(body))
+    return [str(item.message_id) for item in prepared.outcome.items]
+
+
+async def ends(api: Api, ids: list[str]) -> list[tuple[str, str, str]]:
+    """Status, code and reason of each record; a report of each that has ended says the same, once, to the address."""
+    found = []
+    for id_ in ids:
+        record = (await api.get(f"/messages/{id_}")).data
+        end = record["status"], record["carrier_code"], record["description"]
+        rows = await api.ctx.db.fetch("SELECT status, code, target FROM customer_event WHERE message_id = $1", int(id_))
+        if record["status"] in ("queued", "held"):
+            assert rows == []
+            end = (record["status"], "", "")
+        else:
+            assert [tuple(row) for row in rows] == [(*end[:2], ADDRESS)]
+            assert record["price"] == 0
+        found.append(end)
+    return found
+
+
+async def balance(api: Api) -> int:
+    return int((await api.get("/balance")).data["balance"])
+
+
+REJECTED = ("rejected", "CONTENT_SENSITIVE", WORD)
+QUEUED = ("queued", "", "")
+
+
+async def test_what_was_refused_is_recorded_beside_what_was_not(api: Api) -> None:
+    assert await ends(api, await spooled(api, GOOD, BAD)) == [QUEUED, REJECTED]
+    other = ("13800138002", BAD[1])
+    assert await ends(api, await spooled(api, BAD, other)) == [REJECTED, REJECTED], "as a whole"
+    assert await balance(api) == 9_999
+
+
+async def test_what_the_ledger_refuses_leaves_the_others_their_own_reason(api: Api) -> None:
+    gone = "UPDATE account SET balance = 0"
+    ids = await spooled(api, GOOD, BAD, meanwhile=gone)
+    short = message_of("BALANCE_INSUFFICIENT", {"need": 1, "left": 0})
+    assert await ends(api, ids) == [("rejected", "BALANCE_INSUFFICIENT", short), REJECTED]
+    stopped = await spooled(api, BAD, GOOD, meanwhile="UPDATE account SET status = 'stopped'")
+    why = message_of("ACCOUNT_STOPPED")
+    assert await ends(api, stopped) == [REJECTED, ("rejected", "ACCOUNT_STOPPED", why)]
+    assert await balance(api) == 0
+
+
+async def test_too_many_to_a_number_are_found_out_then(api: Api) -> None:
+    first = await spooled(api, ("13800138000", "验证码 1"), type="otp")
+    second = await spooled(api, ("13800138000", "验证码 2"), BAD, type="otp")
+    rule = message_of("NUMBER_FREQ_LIMITED", {"rule": "验证码短信 1 分钟内最多 1 条"})
+    assert await ends(api, first + second) == [QUEUED, ("rejected", "NUMBER_FREQ_LIMITED", rule), REJECTED]
+    assert await balance(api) == 9_999
+
+
+async def test_too_many_abroad_are_found_out_then(api: Api) -> None:
+    await policies.put(by_test(api.ctx.db), "abroad_hourly", "2")
+    await api.ctx.snapshots.follow()
+    first = await spooled(api, ("+85261230001", "您好"), BAD)
+    second = await spooled(api, ("13800138000", "您好"), ("+85261230002", "您好"), ("+85261230003", "您好"))
+    rule = message_of("INTERNATIONAL_LIMITED", {"rule": "1 小时内最多 2 条"})
+    late = ("rejected", "INTERNATIONAL_LIMITED", rule)
+    assert await ends(api, first + second) == [QUEUED, REJECTED, QUEUED, QUEUED, late]
+
+
+async def test_a_partner_who_holds_an_answer_is_told_of_the_end(api: Api) -> None:
+    await spooled(api, ("13800138000", "验证码 1"), type="otp")
+    (late,) = await spooled(api, ("13800138000", "验证码 2"), type="otp", origin=Origin.SMPP)
+    told = await api.ctx.db.fetch(
+        "SELECT status, code, acknowledged_at FROM customer_event WHERE message_id = $1", int(late)
+    )
+    assert [tuple(row) for row in told] == [("rejected", "NUMBER_FREQ_LIMITED", None)]
+
+
+async def test_what_is_held_waits_for_its_reviewer(api: Api) -> None:
+    await policies.put(by_test(api.ctx.db), "review", "all")
+    await api.ctx.snapshots.follow()
+    ids = await spooled(api, GOOD, BAD)
+    assert await ends(api, ids) == [("held", "", ""), REJECTED]
+    reviewing = Reviewing(api.ctx.db, api.outcomes, api.ctx.snapshots, AnyFleet(), api.ctx.tasks)
+    assert await reviewing.decide(Change(api.ctx.db, Actor.operator("root")), int(ids[0]), passes=True) == 1
+    assert await ends(api, ids) == [QUEUED, REJECTED]
+    ids = await spooled(api, GOOD, BAD, meanwhile="UPDATE account SET balance = 0")
+    (held, bad) = await ends(api, ids)
+    assert (held[:2], bad) == (("rejected", "BALANCE_INSUFFICIENT"), REJECTED)
+    assert await api.ctx.db.fetchval("SELECT count(*) FROM review") == 1, "nobody is asked about it"

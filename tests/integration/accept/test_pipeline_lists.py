@@ -64,9 +64,6 @@ async def lists(database: Database, limits: Settings | None = None) -> NumberLis
     return found
 
 
-# --- block list ------------------------------------------------------------------------------------------------------
-
-
 async def test_the_audit_log_has_no_whole_number(database: Database) -> None:
     """Wherever it stands, also in what people write (the fixture ``dsn`` looks at what all tests have written)."""
     told = "用户 13800138000 来电"
@@ -94,7 +91,6 @@ async def test_what_is_added_and_removed_reaches_a_node_that_follows(database: D
     assert len(node) == 1
     assert node.refusal(PHONE, 1, MessageType.OTP, "") == ("NUMBER_BLACKLISTED", {"list": label("blocked_by", MANUAL)})
     assert node.refusal(OTHER, 1, MessageType.OTP, "") is None
-
     await list_service.block(by_test(database), [OTHER], Scope(7, "marketing", "店"), COMPLAINT, "")
     assert node.refusal(OTHER, 7, MARKETING, "店") is None  # not yet seen
     await node.follow()
@@ -102,7 +98,6 @@ async def test_what_is_added_and_removed_reaches_a_node_that_follows(database: D
     assert node.refusal(OTHER, 7, MARKETING, "别家") is None
     assert node.refusal(OTHER, 7, MessageType.NOTICE, "店") is None
     assert node.refusal(OTHER, 8, MARKETING, "店") is None
-
     assert await list_service.unblock(by_test(database), PHONE, Scope(1), reason="") == 0
     assert await list_service.unblock(by_test(database), PHONE, ALL, reason="asked again") == 1
     await node.follow()
@@ -186,9 +181,6 @@ async def test_many_changes_are_folded_in(database: Database, monkeypatch: pytes
     assert node.refusal(PHONE, 1, MessageType.OTP, "") is None
 
 
-# --- alarms ----------------------------------------------------------------------------------------------------------
-
-
 AT_ONCE = Rules({(kind, ""): Stored(True, after=0) for kind in ("channel_down", "database_down", "standby_low")})
 DOWN = Finding("channel_down", "channel/a", CRITICAL, "no answer")
 
@@ -209,7 +201,6 @@ class Watch:
 
 
 async def standing(database: Database) -> list[tuple[str, str]]:
-    """Kind and object of the alarms that stand."""
     return [(alarm.kind, alarm.object) for alarm in await alarms.list_(database)]
 
 
@@ -234,17 +225,14 @@ async def test_an_alarm_stands_once_and_is_cleared(database: Database) -> None:
     assert told == ("channel_down", "channel/a", CRITICAL, "no answer")
     assert alarm.count == 1  # standing still costs nothing
     assert [s.object for s in watch.table.standing] == ["channel/a"]
-
     await watch.look(replace(DOWN, detail="connection refused"))
     (changed,) = await alarms.list_(database)
     assert (changed.id, changed.detail.english, changed.count) == (alarm.id, "connection refused", 2)
-
     await watch.look()
     assert await alarms.list_(database) == []
     assert watch.table.standing == []
     (past,) = await alarms.list_(database, everything=True)
     assert past.cleared_at is not None
-
     await watch.look(DOWN)
     (again,) = await alarms.list_(database)
     assert (again.id, again.since) == (alarm.id, alarm.since), "it was not over for long"
@@ -256,7 +244,6 @@ async def test_an_alarm_stands_once_and_is_cleared(database: Database) -> None:
 
 
 async def lives(database: Database, *nodes: int) -> None:
-    """These live, and no others."""
     await database.execute("DELETE FROM lease")
     await database.execute(
         "INSERT INTO lease SELECT 'node/' || n, n, n, now() + interval '1 hour' FROM unnest($1::int[]) n", list(nodes)
@@ -348,20 +335,18 @@ async def test_acknowledging(database: Database) -> None:
         await alarm_service.acknowledge(by_test(database, actor="me"), [alarm.id])
 
 
-# --- complaints ------------------------------------------------------------------------------------------------------
-
-
 async def channel(database: Database, name: str = "a") -> int:
     return await database.fetchval(  # type: ignore[no-any-return]
         "INSERT INTO channel (name, protocol, host, port, username, password_sealed, access_code) "
         "VALUES ($1, 'cmpp20', '127.0.0.1', 1, 'u', '', '1069') RETURNING id",
         name,
     )
+
+
 async def test_complaints_above_the_ceiling_stop_marketing_there(database: Database) -> None:
     channel_id = await channel(database)
     await database.execute(
-        "INSERT INTO stat_minute VALUES (date_trunc('minute', now()), 1, 1, $1, 'submitted', 10000)",
-        channel_id,
+        "INSERT INTO stat_minute VALUES (date_trunc('minute', now()), 1, 1, $1, 'submitted', 10000)", channel_id
     )
     async with database.transaction() as connection:
         today = datetime.now(UTC).date()
@@ -370,7 +355,6 @@ async def test_complaints_above_the_ceiling_stop_marketing_there(database: Datab
             complaints.count_sent(changes, 1, today, signs)
             await changes.run(connection)
     limits = Settings(complaint_ceiling=100, complaint_minimum=2)
-
     for n, stopped in enumerate((False, True)):
         await register.enter(by_test(database), PHONE, sign="店", channel="a")
         node = await lists(database, limits)
@@ -379,7 +363,6 @@ async def test_complaints_above_the_ceiling_stop_marketing_there(database: Datab
         rates = {r.name: (r.complaints, r.sent) for r in await complaints.rates(database, limits)}
         assert rates == {"a": (n + 1, 10_000), "店": (n + 1, 200_000)}
     assert [f.object for f in node.findings()] == ["channel/a"]
-
     for _ in range(2):
         await register.enter(by_test(database), PHONE, sign="别家")
     await node.judge()
@@ -387,7 +370,6 @@ async def test_complaints_above_the_ceiling_stop_marketing_there(database: Datab
     assert node.refusal(OTHER, 1, MARKETING, "别家") == ("COMPLAINT_CEILING", named)
     assert node.refusal(OTHER, 1, MessageType.NOTICE, "别家") is None
     assert {f.object for f in node.findings()} == {"channel/a", "sign/别家"}
-
     off = await lists(database, Settings(complaint_ceiling=0))
     assert off.findings() == []
 
@@ -409,9 +391,6 @@ async def test_a_complaint_is_about_the_newest_message_that_fits(database: Datab
         await register.enter(by_test(database), OTHER, channel="nowhere")
 
 
-# --- codes and settings ----------------------------------------------------------------------------------------------
-
-
 async def test_a_move_keeps_the_number_before(database: Database) -> None:
     channel_id = await channel(database)
     one = await accounts.add(by_test(database), "one", extend_code="55")
@@ -431,7 +410,6 @@ async def test_a_move_keeps_the_number_before(database: Database) -> None:
         with refused("STATE_CONFLICT"):
             await accounts.move_extension(by_test(database), await id_of(database, name), "", taken)
     assert (await codes.load(database))[0] == extensions
-
     await change(database.dsn, "UPDATE old_code SET until = now() - interval '1 second'")
     assert await codes.load(database) == ([codes.Extension(one, "店", "89")], [])
     async with database.transaction() as connection:

@@ -1,4 +1,5 @@
-"""Every policy refuses, and says why (what records and reports say then: ``api/test_every_code.py``)."""
+"""Every policy refuses, and says why (what records and reports say then: ``api/test_every_code.py``); kinds of the
+operator have their own."""
 
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ from databases import change
 from days import noon
 from standins import Alone, AnyDestination
 
-from smsgw.core.errors import Invalid, message_of
-from smsgw.core.ids import IdSource
+from smsgw.core.errors import Invalid, Refused, message_of
+from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.keywords import Action, Word
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.policy import Listed
@@ -29,6 +30,7 @@ from smsgw.pipeline.accept.acceptor import Acceptor, SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.content import service as registry
 from smsgw.platform.content.model import Answer as Said
+from smsgw.platform.kinds import service as kinds
 from smsgw.platform.links import service as short_links
 from smsgw.platform.links.model import NewLink
 from smsgw.platform.links.table import LinkTable
@@ -37,11 +39,13 @@ from smsgw.platform.lists import service as lists
 from smsgw.platform.lists.consents import Given, Source
 from smsgw.platform.policies import queries as policy_queries
 from smsgw.platform.policies import service as policies
+from smsgw.platform.scenarios import service as scenarios
+from smsgw.platform.scenarios.model import Terms
 from smsgw.platform.url_filings import service as url_filings
 from smsgw.platform.words import service as words
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.migrate import migrations
-from smsgw.store.messages import abroad
+from smsgw.store.messages import abroad, daily
 
 PHONE, OTHER = "13800138000", "13800138001"
 
@@ -75,13 +79,11 @@ async def put(api: Api, name: str, value: str, **where: Any) -> None:
 
 
 async def judge(api: Api, kind: str, id_: int, state: Review = Review.APPROVED, **why: str) -> None:
-    """A reviewer's verdict about a signature or a template."""
     await registry.review(by_test(api.ctx.db, api.ctx.ids), kind, id_, state, **why)
     await changed(api)
 
 
 async def carriers(api: Api, kind: str, id_: int, names: Sequence[str], state: Registration) -> None:
-    """What carriers say of it."""
     await registry.register(by_test(api.ctx.db, api.ctx.ids), kind, id_, names, Said(state))
     await changed(api)
 
@@ -124,7 +126,6 @@ async def test_a_word_in_disguise(api: Api) -> None:
     batch = (await api.get(f"/messages?batch_id={answer.data['batch_id']}")).data["items"]
     assert {m["status"] for m in batch} == {"queued", "rejected"}
     assert await spent(api) == 2
-
     assert await words.remove(by_test(api.ctx.db), category="涉赌") == 1
     other = [Word("甲", account_id=api.account_id, type="notice"), Word("乙", account_id=99)]
     await words.put(by_test(api.ctx.db), other)
@@ -146,11 +147,9 @@ async def test_quiet_hours_and_opt_out_wording(api: Api, clock: Clock) -> None:
     bare = await post(api, content="大促", type="marketing")
     refused(bare, "CONTENT_OPTOUT_MISSING", wording="拒收请回复R")
     assert (await post(api, **sale)).status == 202
-
     await put(api, "optout", "append", account_id=api.account_id)
     answer = await post(api, OTHER, content="大促", type="marketing")
     assert (await record(api, answer))["content"] == "【测试】大促,拒收请回复R"
-
     clock.now = noon().replace(hour=21)
     tomorrow = noon().replace(hour=8) + timedelta(days=1)
     told = f"{tomorrow:%Y-%m-%d %H:%M}"
@@ -186,22 +185,6 @@ async def test_an_explanation_shows_every_check(api: Api) -> None:
     assert checks["黑名单"] == checks["时段"] == checks["退订提示"] == "OK"
     assert (bad["code"], bad["checks"]) == ("NUMBER_INVALID", [])
     assert (await api.get("/messages")).data["items"] == []
-
-
-async def test_a_repeat_of_an_accepted_call_is_answered_though_it_would_be_refused_now(api: Api) -> None:
-    body = {"to": [PHONE], "content": "赌博"}
-    first = await api.post("/messages", body, Idempotency_Key="k1")
-    assert first.status == 202
-    await words.put(by_test(api.ctx.db), [Word("赌博")])
-    await changed(api)
-    again = await api.post("/messages", body, Idempotency_Key="k1")
-    assert (again.status, again.data) == (202, first.data)
-
-
-async def test_a_policy_that_cannot_be(api: Api) -> None:
-    for value in ("1/0m", "abc", "1/1m " * 9, "5/31d"):
-        with pytest.raises(Invalid, match="frequency"):
-            await policies.put(by_test(api.ctx.db), "frequency", value)
 
 
 async def test_a_new_installation_sends_what_is_approved_filed_and_agreed_to(api: Api) -> None:
@@ -244,9 +227,6 @@ async def test_an_installation_that_has_accounts_goes_on_as_before(dsn: str, dat
     }  # fmt: skip
 
 
-# --- signatures and templates ---------------------------------------------------------------------------------------
-
-
 async def test_signatures_are_approved_and_registered(api: Api) -> None:
     await put(api, "sign_policy", "registered")
     refused(await post(api), "SIGN_NOT_APPROVED", sign="测试")
@@ -284,7 +264,6 @@ async def test_what_is_reviewed_first(api: Api) -> None:
 
     await put(api, "review_over", "2")
     assert [await state(1), await state(2), await state(3)] == ["queued", "queued", "held"]
-
     await put(api, "review_over", "off")
     await put(api, "review_new_sign", "7")
     assert await state() == "held", "never approved"
@@ -326,7 +305,6 @@ async def test_a_message_of_a_template(api: Api) -> None:
     assert sent["content"] == "【测试】验证码 8848,5 分钟内有效"
     used = "SELECT template_id FROM message WHERE id = $1"
     assert await api.ctx.db.fetchval(used, int(sent["message_id"])) == id_
-
     items = [{"to": OTHER, "params": {"code": "1", "n": "2"}}, {"to": OTHER, "params": {"code": "2"}}]
     answer = await api.post("/messages/batch", {"items": items, "template_id": str(id_), "type": "otp"})
     assert [i["status"] for i in answer.data["items"]] == ["queued", "rejected"]
@@ -351,9 +329,6 @@ async def test_a_template_that_cannot_be(api: Api) -> None:
     for content in ("{1a}", "{a} {", "【店】{a}", "{" + "a" * 40 + "}"):
         answer = await api.post("/templates", {"name": "x", "content": content}, key=key)
         assert (answer.status, answer.code) == (400, "PARAM_INVALID"), content
-
-
-# --- frequency ------------------------------------------------------------------------------------------------------
 
 
 async def test_how_often_a_number_gets_a_code(api: Api, clock: Clock) -> None:
@@ -439,7 +414,6 @@ async def accepted_by_two(api: Api, clock: Clock, type_: MessageType, calls: Seq
 
 
 async def test_two_at_once_cannot_both_pass(api: Api, clock: Clock) -> None:
-    """Only the ledger can tell."""
     calls = [
         [SendItem(f"137{number:08d}", f"验证码 {k}") for number in range(n, n + 20)]
         for n in range(0, 200, 20)
@@ -447,8 +421,6 @@ async def test_two_at_once_cannot_both_pass(api: Api, clock: Clock) -> None:
     ]
     assert await accepted_by_two(api, clock, MessageType.OTP, calls) == 200
 
-
-# --- abroad ---------------------------------------------------------------------------------------------------------
 
 FAR = ("+8526123{:04d}", "+4477001{:05d}", "+1876555{:04d}", "+1415555{:04d}", "+37061{:06d}")
 """Hong Kong, Britain, Jamaica, the United States, Lithuania."""
@@ -458,10 +430,8 @@ async def _later(api: Api, passed: timedelta) -> None:
     """As if what was sent abroad had been sent so long ago."""
     await api.ctx.db.execute("UPDATE abroad_minute SET minute = minute - $1::interval", passed)
     await api.ctx.db.execute(
-        "UPDATE abroad_country SET first_at = first_at - $1::interval, last_at = last_at - $1::interval",
-        passed,
+        "UPDATE abroad_country SET first_at = first_at - $1::interval, last_at = last_at - $1::interval", passed
     )
-
 
 
 async def test_how_much_an_account_sends_abroad(api: Api) -> None:
@@ -515,9 +485,6 @@ async def test_two_nodes_count_abroad_together(api: Api, clock: Clock) -> None:
     calls = [[SendItem(FAR[n // 20].format(k), "您好") for k in range(n, n + 5)] for n in range(0, 100, 5)]
     assert await accepted_by_two(api, clock, MessageType.NOTICE, calls) == 50
     assert await api.ctx.db.fetchval("SELECT count(*) FROM abroad_country") == 3
-
-
-# --- links ----------------------------------------------------------------------------------------------------------
 
 
 async def test_a_short_link_in_marketing_is_judged_by_where_it_leads(api: Api) -> None:
@@ -592,8 +559,6 @@ async def test_links_of_marketing_are_on_file_with_the_carrier(api: Api) -> None
     mixed = await post(api, PHONE, "13000138000", content=text + " ", **sale)
     assert [i.get("code") for i in mixed.data["items"]] == [None, "LINK_NOT_FILED"]
     assert (await post(api, content="取件 t.cn/b")).status == 202, "no marketing"
-
-    # Of a variable, too.
     # Of a variable, too.
     id_t = await template(api, "{name}大促,拒收请回复R", "促销", type="marketing")
     await judge(api, "template", id_t)
@@ -601,7 +566,6 @@ async def test_links_of_marketing_are_on_file_with_the_carrier(api: Api) -> None
     filled = await api.post("/messages", send | {"params": {"name": "看ｅｖｉｌ．ｃｎ／ｘ吧"}})
     refused(filled, "LINK_NOT_FILED", link="evil.cn/x", carrier="中国移动")
     assert (await api.post("/messages", send | {"params": {"name": "看example.com/y吧"}})).status == 202
-
     assert [f["target"] for f in (await api.get("/links/filings", key=key)).data["items"]] == ["example.com"]
     assert (await api.post("/links/filings", {"target": "看看"}, key=key)).code == "PARAM_INVALID"
     assert (await api.call("DELETE", f"/links/filings/{id_}", key=key)).status == 200
@@ -615,3 +579,146 @@ async def test_what_a_carrier_refused_is_filed_again(api: Api) -> None:
     again = await url_filings.file(by_test(db), 0, "t.cn/a", icp="京1")
     assert again.id == filed.id
     assert [again.carriers[c].state for c in ("CMCC", "CUCC", "CBN")] == ["registered", "pending", "pending"]
+
+
+async def make(api: Api, name: str = "bill", label: str = "账单", base: MessageType = MessageType.NOTICE) -> None:
+    await kinds.add(by_test(api.ctx.db), name, label, base)
+    await api.ctx.snapshots.follow()
+
+
+async def send(api: Api, type_: str, content: str = "您好", to: str = PHONE, **fields: object) -> Answer:
+    return await api.post("/messages", {"to": [to], "content": content, "type": type_, **fields})
+
+
+def only(answer: Answer) -> str:
+    (item,) = answer.data["items"]
+    return str(item["message_id"])
+
+
+async def test_a_kind_is_stored_told_and_counted_by_its_own_name(api: Api) -> None:
+    compat = "SELECT compat FROM schema_info"
+    assert await api.ctx.db.fetchval(compat) < kinds.SCHEMA
+    await make(api)
+    assert await api.ctx.db.fetchval(compat) == kinds.SCHEMA, "no older program starts any more"
+    answer = await send(api, "bill")
+    assert answer.status == 202, answer.body
+    record = (await api.get(f"/messages/{only(answer)}")).data
+    assert record["type"] == "bill"
+    assert (await send(api, "notice", "另一条")).status == 202
+    rows = await api.ctx.db.fetch("SELECT type, kind FROM message ORDER BY id")
+    assert [tuple(r) for r in rows] == [("notice", "bill"), ("notice", "")]
+    while await daily.roll_up(api.ctx.db, datetime.now(CHINA) + timedelta(days=1)):
+        pass
+    counted = await api.ctx.db.fetch("SELECT type, sum(messages)::int AS n FROM stat_day GROUP BY 1 ORDER BY 1")
+    assert [tuple(r) for r in counted] == [("bill", 1), ("notice", 1)]
+
+
+async def test_programs_see_what_they_may_name(api: Api) -> None:
+    await make(api)
+    await make(api, "club", "会员动态", MessageType.MARKETING)
+    await kinds.retire(by_test(api.ctx.db), "club")
+    await api.ctx.snapshots.follow()
+    assert [(one["name"], one["label"], one["base"]) for one in (await api.get("/kinds")).data["items"]] == [
+        ("otp", "验证码", "otp"), ("notice", "通知", "notice"), ("marketing", "营销", "marketing"),
+        ("bill", "账单", "notice"),
+    ]  # fmt: skip
+
+
+async def test_hours_are_its_own_and_the_refusal_names_it(api: Api) -> None:
+    await make(api)
+    await put(api, "hours", "14:00-16:00", type_="bill")
+    answer = await send(api, "bill")
+    assert (answer.status, answer.code) == (400, "TIME_WINDOW_CLOSED"), answer.body
+    opens = f"{noon().replace(hour=14):%Y-%m-%d %H:%M}"
+    assert answer.data["items"][0]["message"] == message_of("TIME_WINDOW_CLOSED", {"type": "账单", "time": opens})
+    assert (await send(api, "notice")).status == 202
+
+
+async def test_frequency_counts_apart_only_where_it_is_the_kinds_own(api: Api) -> None:
+    await make(api)
+    for wrong in ("1/0m", "abc", "1/1m " * 9, "5/31d"):
+        with pytest.raises(Invalid, match="frequency"):
+            await put(api, "frequency", wrong)
+    await put(api, "frequency_per", "number", type_="notice")
+    await put(api, "frequency", "1/1d", type_="notice")
+    assert (await send(api, "notice", "一")).status == 202
+    assert (await send(api, "bill", "二")).code == "NUMBER_FREQ_LIMITED"  # else more kinds were more messages
+    await put(api, "frequency", "1/1d", type_="bill")
+    assert (await send(api, "bill", "三")).status == 202
+    assert (await send(api, "bill", "四")).code == "NUMBER_FREQ_LIMITED"
+    assert (await send(api, "notice", "五")).code == "NUMBER_FREQ_LIMITED"
+
+
+async def test_duties_are_those_of_its_type(api: Api) -> None:
+    await make(api, "club", "会员活动", MessageType.MARKETING)
+    assert (await send(api, "club", "满减")).code == "CONTENT_OPTOUT_MISSING"
+    await api.ctx.db.execute("UPDATE account SET emergency = true")
+    answer = await send(api, "club", "满减,拒收请回复R")
+    assert answer.status == 202, answer.body
+    lanes = await api.ctx.db.fetchval("SELECT lane FROM part")
+    assert lanes == 3
+
+
+async def test_review_is_its_own(api: Api) -> None:
+    await make(api)
+    await put(api, "review", "all", type_="bill")
+    assert (await send(api, "bill")).data["items"][0]["status"] == "held"
+    assert (await send(api, "notice", "另一条")).data["items"][0]["status"] == "queued"
+
+
+async def test_a_scenario_takes_kinds_of_its_type_alone(api: Api) -> None:
+    await make(api)
+    terms = Terms(name="缴费", type=MessageType.NOTICE)
+    scenario = str(await scenarios.add(by_test(api.ctx.db), api.account_id, terms))
+    answer = await send(api, "bill", scenario_id=scenario)
+    assert (await api.get(f"/messages/{only(answer)}")).data["type"] == "bill"
+    await make(api, "club", "会员活动", MessageType.MARKETING)
+    assert (await send(api, "club", "另一条", scenario_id=scenario)).code == "PARAM_INVALID"
+
+
+async def test_a_retired_one_sends_nothing_new_and_answers_repeats(api: Api) -> None:
+    await make(api)
+    body = {"to": [PHONE], "content": "您好", "type": "bill"}
+    first = await api.post("/messages", body, Idempotency_Key="once")
+    assert first.status == 202
+    await kinds.retire(by_test(api.ctx.db), "bill")
+    await api.ctx.snapshots.follow()
+    again = await api.post("/messages", body, Idempotency_Key="once")
+    assert (again.status, again.data) == (202, first.data)
+    refused = await send(api, "bill", "另一条")
+    assert (refused.status, refused.code) == (400, "PARAM_INVALID")
+    assert (await send(api, "bil", "另一条")).code == "PARAM_INVALID"
+    assert (await api.get(f"/messages/{only(first)}")).data["type"] == "bill"
+    await kinds.restore(by_test(api.ctx.db), "bill")
+    await api.ctx.snapshots.follow()
+    assert (await send(api, "bill", "另一条")).status == 202
+
+
+async def test_names_that_are_none(api: Api) -> None:
+    for name in ("", "A", "账单", "otp", "all", "1bill", "b", "x" * 33, "a b"):
+        with pytest.raises(Invalid):
+            await make(api, name)
+
+
+async def test_two_that_people_cannot_tell_apart(api: Api) -> None:
+    await make(api)
+    for name, label in (("bill", "别的"), ("bill2", "账单"), ("bill3", "通知")):
+        with pytest.raises(Refused):
+            await make(api, name, label)
+    await kinds.retire(by_test(api.ctx.db), "bill")
+    await make(api, "bill2", "账单")
+    with pytest.raises(Refused):
+        await kinds.restore(by_test(api.ctx.db), "bill")
+    await kinds.rename(by_test(api.ctx.db), "bill", "旧账单")
+    await kinds.restore(by_test(api.ctx.db), "bill")
+
+
+async def test_none_is_made_while_a_node_runs_an_older_program(api: Api) -> None:
+    await api.ctx.db.execute(
+        "INSERT INTO node (number, instance, place, since, seen_at, schema, schema_epoch)"
+        " VALUES (7, 'old', 'old', now(), now(), 177, 1);"
+        "INSERT INTO lease (resource, node, epoch, expires_at) VALUES ('node/7', 7, 1, now() + interval '1 hour')"
+    )
+    with pytest.raises(Refused) as caught:
+        await make(api)
+    assert "node(s) 7 run" in english_of(caught.value.detail["reason"])

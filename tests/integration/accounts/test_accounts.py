@@ -1,24 +1,31 @@
-"""The tree of accounts through the HTTP API: who may send, how much, how fast, at what price, and who sees it."""
+"""Accounts above and below each other: whose money, limits and addresses count, and what is read for them."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from datetime import datetime, timedelta
 
 import pytest
 import pytest_asyncio
 from api_server import Answer, Api
+from browsing import Browser
+from browsing import send as submit
 from changes import by_test
+from portal_site import Site
 
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
+from smsgw.core.states import PartState
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
 from smsgw.platform.keys.model import NewKey
+from smsgw.platform.messages import queries as message_queries
 from smsgw.platform.org import queries
 from smsgw.platform.org import service as org
+from smsgw.platform.statistics import queries as statistics
 from smsgw.runtime.aio import spawn
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import credit
@@ -27,8 +34,6 @@ ONE = {"to": ["13800138000"], "content": "您的验证码是 1234"}
 
 
 class Tree:
-    """Accounts with a key each; ``acme`` (with money) is the first."""
-
     def __init__(self, api: Api) -> None:
         self.api = api
         self.ids = {"acme": api.account_id}
@@ -210,7 +215,6 @@ async def test_parts_cost_what_their_type_costs(tree: Tree) -> None:
     assert (await tree.send("shop", 3, type="notice")).status == 202
     assert (await tree.send("shop", 50, type="marketing")).status == 202
     money = await account_queries.balance(db, tree.ids["shop"])
-    assert money is not None
     assert money.balance == -7
     refused = await tree.send("shop", 2, type="otp")
     assert (refused.status, refused.code) == (402, "BALANCE_INSUFFICIENT")
@@ -223,11 +227,9 @@ async def test_people_see_their_accounts_and_all_below(tree: Tree) -> None:
     change = Change(db, Actor.operator("test"))
     await org.add_person(change, "li", "李", ["dept"], "x", accounts=[tree.ids["sales"]])
     person = await queries.person(db, "li")
-    assert person is not None
     assert person.scope.accounts == tuple(sorted((tree.ids["sales"], tree.ids["shop"])))
     await tree.set("shop", parent="care")
     person = await queries.person(db, "li")
-    assert person is not None
     assert person.scope.accounts == (tree.ids["sales"],)
 
 
@@ -279,7 +281,6 @@ async def test_a_departments_quota_is_never_passed_by_many_at_once(tree: Tree) -
 
 
 async def somebody_waits(db: Database) -> None:
-    """For a lock."""
     async with asyncio.timeout(20):
         while not await db.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -313,3 +314,53 @@ async def test_a_new_month_has_a_department_quota_of_its_own(tree: Tree) -> None
     await tree.api.ctx.db.execute("INSERT INTO department_used VALUES ($1, $2, 2)", made["bureau"], before)
     assert (await tree.send("care", 2)).status == 202
     assert (await tree.send("care")).code == "QUOTA_DEPARTMENT_EXCEEDED"
+
+
+FIGURES = re.compile(r'data-metric="(\w+)">(\d+)<')
+
+
+@pytest.mark.parametrize("role", ["dept", "operator"])
+async def test_home_counts_the_accounts_of_the_one_who_looks(site: Site, role: str) -> None:
+    await _traffic(site)
+    for names, figures in {
+        ("hall",): (3, 0, 2, 1), ("clinic",): (2, 0, 2, 0), ("hall", "clinic"): (5, 0, 4, 1), (): (0, 0, 0, 0),
+    }.items():  # fmt: skip
+        login = "-".join(("li", *names))
+        await site.add_staff(login, role, *names)
+        async with Browser(site) as browser:
+            page = await browser.login(login)
+            assert FIGURES.findall(await browser.get("/home/live")) == FIGURES.findall(page)
+        found = dict(FIGURES.findall(page))
+        told = tuple(int(found.get(m, 0)) for m in ("accepted", "submitted", "delivered", "failed"))
+        assert told == figures, names
+    chart = await statistics.per_minute(site.db, accounts=(site.accounts["clinic"],))
+    assert sum(n for _, metric, n in chart if metric == "accepted") == 2
+    assert await statistics.per_minute(site.db, accounts=()) == []
+
+
+async def _traffic(site: Site) -> None:
+    for account, count in (("hall", 3), ("clinic", 2)):
+        for n in range(count):
+            await submit(site, account, to=f"1380013800{n}")
+        taken = await site.carrier_takes()
+        await site.carrier_reports(taken[:2])
+        if taken[2:]:
+            await site.carrier_reports(taken[2:], PartState.UNDELIVERABLE, "MK:0001")
+
+
+async def test_what_is_read_for_accounts_is_theirs_in_sql(site: Site) -> None:
+    """No account at all is none, not all."""
+    ids = {name: await submit(site, name) for name in ("hall", "clinic")}
+    since = min(v.accepted_at for v in await message_queries.several(site.db, [*ids.values()], accounts=None))
+    for seen in (["hall"], ["hall", "clinic"], [], None):
+        given = None if seen is None else tuple(site.accounts[name] for name in seen)
+        seen = list(ids) if seen is None else seen
+        several = await message_queries.several(site.db, list(ids.values()), accounts=given)
+        assert sorted(v.account_name for v in several) == sorted(seen)
+        searched = await message_queries.search(
+            site.db, accounts=given, from_time=since - timedelta(days=1), now=since + timedelta(days=1)
+        )
+        assert sorted(v.account_name for v in searched) == sorted(seen)
+        for name, id_ in ids.items():
+            assert (await message_queries.get(site.db, id_, accounts=given) is not None) == (name in seen)
+            assert (await message_queries.trace(site.db, id_, accounts=given) is not None) == (name in seen)

@@ -26,7 +26,6 @@ PATH = BASE + "/balance"
 
 
 async def codes(api: Api, key: NewKey) -> tuple[str, str]:
-    """What a signed call and one with the token are answered with."""
     signed = await api.send("GET", PATH, headers=api.signed("GET", PATH, key=key))
     return signed.code, (await api.get("/balance", key=key)).code
 

@@ -79,7 +79,6 @@ async def test_many_at_once_and_the_balance_ends_at_its_floor(api: Api) -> None:
     assert codes.count("OK") == 18
     assert set(codes) == {"OK", "BALANCE_INSUFFICIENT"}
     money = await account_queries.balance(api.ctx.db, poor)
-    assert money is not None
     assert money.available == 1
     lines = {line.account: line for line in await reconciliation.check_ledger(api.ctx.db)}
     assert lines["poor"].problems == []
@@ -214,9 +213,7 @@ async def bill(ledger: Ledger, month: date | None = None) -> Bill:
 
 
 async def by_entry(ledger: Ledger) -> Decimal:
-    """What the entries of the ledger come to, one by one."""
-    amount: Decimal = await ledger.connection.fetchval(_BY_ENTRY, ledger.account_id)
-    return amount
+    return await ledger.connection.fetchval(_BY_ENTRY, ledger.account_id)
 
 
 async def used(ledger: Ledger) -> Decimal:
@@ -266,9 +263,7 @@ async def test_a_refund_is_at_the_price_of_its_debit(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("waited", [timedelta(seconds=30), timedelta(hours=20)])
-async def test_what_was_set_apart_before_a_change_and_booked_behind_it_has_the_new_price(
-    ledger: Ledger, waited: timedelta
-) -> None:
+async def test_what_is_booked_behind_a_change_of_price_has_the_new_one(ledger: Ledger, waited: timedelta) -> None:
     ledger.follow_the_clock()
     await priced(ledger, "0.0385")
     await ledger.accept()
@@ -305,7 +300,6 @@ async def test_every_entry_has_one_price_while_it_changes_all_the_time(ledger: L
 
 
 async def test_a_month_that_is_over_does_not_change(ledger: Ledger) -> None:
-    """Not even the program may change which price held when."""
     await priced(ledger, "0.0385")
     month = (today().replace(day=1) - timedelta(days=1)).replace(day=1)
     await ledger.connection.execute(

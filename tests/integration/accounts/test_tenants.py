@@ -59,7 +59,6 @@ async def api(dsn: str, tmp_path: Path, clock: Clock) -> AsyncIterator[Api]:
 
 
 async def tenant(api: Api, name: str, **fields: Any) -> NewKey:
-    """Another account with money, and its key."""
     id_ = await accounts.add(by_test(api.ctx.db), name, default_sign="测试", **fields)
     await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), id_, 10_000, "")
     return await api.add_key(id_, scopes=SCOPES)
@@ -154,7 +153,6 @@ async def test_a_code_does_not_change_hands_while_it_is_answered(api: Api) -> No
             await accounts.add(by_test(db), f"new{taken}", extend_code=taken)
     await extension(api, "bank", "124")  # nobody has sent from there
     owner, rest = api.ctx.snapshots.current.numbering.owner_of("12345")
-    assert owner is not None
     assert (owner.name, rest) == ("acme", "345")
     assert (await send(api, bank, extend_code="5")).status == 202
     await extension(api, "acme", "12")  # its own again

@@ -138,7 +138,6 @@ async def api(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
 
 
 async def both(api: Api, call: Call, key: NewKey | None = None) -> tuple[Answer, Answer]:
-    """The answers in Chinese and in English. A time of a task is told by how far it is from now."""
     method, path, body, headers, _ = call
     if isinstance(body, dict):
         now = datetime.now(UTC)
@@ -151,7 +150,6 @@ async def both(api: Api, call: Call, key: NewKey | None = None) -> tuple[Answer,
 
 
 def in_english(answer: Answer) -> None:
-    """No Chinese in anything that it says."""
     assert not HAN.search(json.dumps(answer.body, ensure_ascii=False)), answer.body
 
 

@@ -63,9 +63,6 @@ async def message(api: Api, answer: Answer) -> Any:
     return row
 
 
-# --- scenarios -------------------------------------------------------------------------------------------------------
-
-
 async def test_a_scenario_is_made_changed_stopped_and_taken_into_use_again(api: Api) -> None:
     made = await api.post("/scenarios", {"name": "预约提醒", "type": "notice", "sign": "测试", "valid_minutes": 30})
     assert (made.status, made.data["state"], made.data["valid_minutes"]) == (201, "active", 30)
@@ -95,7 +92,6 @@ async def test_a_scenario_is_made_changed_stopped_and_taken_into_use_again(api: 
 
 @pytest_asyncio.fixture
 async def ruled(dsn: str, tmp_path: Path) -> AsyncIterator[Api]:
-    """With the templates and policies that there are."""
     async with running(dsn, tmp_path, now=clock.now) as made:
         made.key = await made.add_key(scopes=SCOPES)
         yield made
@@ -192,9 +188,6 @@ async def test_a_task_is_as_its_scenario_has_it(api: Api) -> None:
     assert (refused.status, refused.data["field"]) == (400, "window")
 
 
-# --- drafts ----------------------------------------------------------------------------------------------------------
-
-
 async def test_a_draft_is_kept_replaced_and_becomes_a_task(api: Api) -> None:
     made = await api.post("/drafts", {"name": "提醒", "to": [A, "138"]})
     assert (made.status, made.data["recipients"], made.data["to"]) == (201, "to", [A, "138"])
@@ -263,9 +256,6 @@ async def test_people_see_nothing_of_the_accounts_drafts(api: Api) -> None:
     assert await drafts.one(api.ctx.db, boss.actor(), int(draft)) is None
 
 
-# --- phrases ---------------------------------------------------------------------------------------------------------
-
-
 async def test_phrases_of_a_program_are_the_accounts(api: Api) -> None:
     made = await api.post("/phrases", {"title": "证件", "content": "请携带身份证"})
     assert (made.status, made.data["owner"]) == (201, "")
@@ -281,11 +271,7 @@ async def test_phrases_of_a_program_are_the_accounts(api: Api) -> None:
     assert (await api.get(at)).code == "NOT_FOUND"
 
 
-# --- consents --------------------------------------------------------------------------------------------------------
-
-
 async def imported(api: Api) -> None:
-    """Let the files be read."""
     sheets = Sheets(api.ctx.db, api.ctx.tasks.files.store)
     runner = JobRunner(api.ctx.db, 1, [ConsentImporter(api.ctx.db, sheets).kind()])
     while await runner.claim():
@@ -362,9 +348,6 @@ async def test_an_import_ends_with_the_right_of_its_key(api: Api) -> None:
     ended = await api.ctx.db.fetchval("SELECT state || error FROM job WHERE id = $1", int(begun))
     assert ended == "failedPERMISSION_DENIED"
     assert await api.ctx.db.fetchval("SELECT count(*) FROM consent") == 0
-
-
-# --- number filters --------------------------------------------------------------------------------------------------
 
 
 async def test_numbers_are_looked_at_as_a_job(api: Api) -> None:

@@ -25,7 +25,6 @@ DOCUMENT = (Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="u
 
 
 def example(language: str, mark: str) -> str:
-    """The one code block of the language that has the mark in it."""
     found = [code for code in re.findall(rf"```{language}\n(.*?)```", DOCUMENT, re.DOTALL) if mark in code]
     assert len(found) == 1
     return found[0]
@@ -33,12 +32,7 @@ def example(language: str, mark: str) -> str:
 
 async def shell(script: str, **environment: str) -> str:
     process = await asyncio.create_subprocess_exec(
-        "sh",
-        "-euc",
-        script,
-        env={"PATH": "/usr/local/bin:/usr/bin:/bin", **environment},
-        stdout=-1,
-        stderr=-1,
+        "sh", "-euc", script, env={"PATH": "/usr/local/bin:/usr/bin:/bin", **environment}, stdout=-1, stderr=-1
     )
     output, errors = await asyncio.wait_for(process.communicate(), 30)
     assert process.returncode == 0, errors.decode()
@@ -68,9 +62,7 @@ async def test_the_shell_example_signs_and_sends(dsn: str, tmp_path: Path) -> No
 
 async def test_the_quick_start_runs(dsn: str, tmp_path: Path) -> None:
     async with running(dsn, tmp_path) as api:
-        script = (
-            example("sh", "MESSAGE_ID").replace("http://127.0.0.1:8080", api.origin).replace("curl ", "curl -sS ")
-        )
+        script = example("sh", "MESSAGE_ID").replace("http://127.0.0.1:8080", api.origin).replace("curl ", "curl -sS ")
         sent = await api.post("/messages", {"to": ["13800138001"], "content": "先"})
         script = script.replace("MESSAGE_ID", sent.data["items"][0]["message_id"]).replace("BATCH", "1")
         script = script.replace('"wait_s": 20', '"wait_s": 1')
@@ -79,15 +71,12 @@ async def test_the_quick_start_runs(dsn: str, tmp_path: Path) -> None:
     assert [answer["code"] for answer in answers] == ["OK"] * 4
 
 
-
 FOLDER = Path(__file__).parents[3] / "smsgw" / "api" / "manual" / "examples"
 COMMANDS = {
-    "python": ["python3", "python/smsgw_client.py"],
-    "node": ["node", "node/smsgw_client.mjs"],
-    "php": ["php", "php/smsgw_client.php"],
-    "go": ["go", "run", "go/smsgw_client.go"],
+    "python": ["python3", "python/smsgw_client.py"], "node": ["node", "node/smsgw_client.mjs"],
+    "php": ["php", "php/smsgw_client.php"], "go": ["go", "run", "go/smsgw_client.go"],
     "java": ["java", "java/SmsgwClient.java"],
-}
+}  # fmt: skip
 LANGUAGES = sorted(COMMANDS)
 
 
@@ -150,14 +139,12 @@ async def test_a_client_sends_pulls_and_acknowledges(
         assert len({request.idempotency_key for request in busy}) == 1
         content = await api.ctx.db.fetchval("SELECT content FROM message WHERE id = $1", message_id)
         assert content == '【测试】您好 "引号" \\ 结束'
-
         await deliver(api.ctx.db, api, message_id)
         code, output, errors = await run(language, "pull", **access(api))
         assert code == 0, errors
         assert str(message_id) in output
         assert "delivered" in output
         assert (await api.ctx.db.fetchval("SELECT count(*) FROM customer_event WHERE acknowledged_at IS NULL") == 0)
-
         code, _, errors = await run(language, "send", "123", "您好", **access(api))
         assert code == 1
         assert "NUMBER_INVALID" in errors

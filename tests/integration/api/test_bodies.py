@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from api_server import BASE, Answer, Api, running
 from changes import by_test
+from harness import until
 
 from smsgw.core.errors import Temporary
 from smsgw.core.model import Account, MessageType, Origin
@@ -37,14 +38,12 @@ Pair = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def stranger(api: Api) -> NewKey:
-    """A key of another account."""
     account = await accounts.add(by_test(api.ctx.db), "other", default_sign="测试")
     await accounts.top_up(by_test(api.ctx.db, api.ctx.ids), account, 1_000_000, "")
     return await api.add_key(account)
 
 
 def hashed(api: Api, path: str, body: bytes, **how: Any) -> dict[str, str]:
-    """Headers of a signed request that tell the body's hash."""
     return {**api.signed("POST", BASE + path, body, **how), "X-Sms-Content-SHA256": hashlib.sha256(body).hexdigest()}
 
 
@@ -72,12 +71,6 @@ async def answer(reader: asyncio.StreamReader, within: float = 5) -> tuple[int, 
 
 async def upload(api: Api, body: bytes = TABLE, **how: Any) -> Answer:
     return await api.send("POST", f"{BASE}/files", data=body, headers=hashed(api, "/files", body, **how) | MULTIPART)
-
-
-async def until(check: Any) -> None:
-    async with asyncio.timeout(60):
-        while not check():  # noqa: ASYNC110 - what is awaited has no event
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize("path", ["/files", "/messages"])
@@ -131,9 +124,7 @@ async def test_trickling_uploads_keep_nobody_from_his(api: Api) -> None:
         assert [a.status for a in answers] == [201] * 4, answers
 
 
-async def test_what_trickles_is_cut_off_and_what_is_merely_slow_is_not(
-    api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+async def test_what_trickles_is_cut_off(api: Api, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(listening, "GRACE", 0.5)
     monkeypatch.setattr(listening, "SLOWEST", 400)
 

@@ -94,8 +94,6 @@ class Said(Wording):
 
 @dataclass
 class Provoked:
-    """What has come of a case."""
-
     detail: dict[str, Any]
     """What fills the message."""
     answer: Answer | None = None
@@ -108,8 +106,6 @@ class Provoked:
 
 @dataclass
 class Own:
-    """A case's account, its key, and what it does with them."""
-
     api: Api
     id: int
     name: str
@@ -119,8 +115,7 @@ class Own:
 
     @property
     def account(self) -> Account:
-        found = self.api.ctx.snapshots.current.account(self.id)
-        return found
+        return self.api.ctx.snapshots.current.account(self.id)
 
     async def set(self, **changes: Any) -> None:
         await accounts.edit(by_test(self.api.ctx.db), self.id, changes)
@@ -146,7 +141,6 @@ class Own:
         return await self.post("/messages", self.body(content, **fields))
 
     async def refused(self, detail: dict[str, Any], content: str | None = "您好", **fields: Any) -> Provoked:
-        """Of a call to one number, which is recorded."""
         answer = await self.send(content, **fields)
         (item,) = answer.data["items"]
         assert item["status"] in ("rejected", "duplicate"), answer.body
@@ -176,7 +170,6 @@ class Own:
         return await self.post("/files", form, Content_Type="multipart/form-data; boundary=b")
 
     async def cut_off(self, path: str, length: int) -> Answer:
-        """The answer to a body that announces its length, and does not come."""
         raw = await self.api.raw(
             f"POST {BASE}{path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.key.bearer}\r\n"
             f"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: {length}\r\n\r\n".encode()
@@ -229,7 +222,6 @@ async def test_code(api: Api, monkeypatch: pytest.MonkeyPatch, code: str) -> Non
 
 
 async def recorded(own: Own, message_id: str, code: str, text: str) -> None:
-    """The record and the pulled report say so."""
     record = (await own.api.get(f"/messages/{message_id}", key=own.key)).data
     assert (record["carrier_code"], record["description"]) == (code, text)
     assert record["status"] in ("rejected", "duplicate")
@@ -290,7 +282,6 @@ def of_people(
 
 
 def person(code: str) -> Callable[[Callable[[Own, Change], Awaitable[Any]]], None]:
-    """A case of people that takes several steps."""
     return lambda doing: CASES.update({code: of_people(doing)})
 
 
@@ -484,7 +475,6 @@ async def _(own: Own) -> Provoked:
 
 
 async def _link(own: Own) -> str:
-    """A short link of the case's account."""
     own.api.ctx.sent_links.hosts = ("s.example.cn",)
     wanted = NewLink(own.id, "春季", "https://www.example.cn/", LinkKind.PERSONAL)
     return str((await own.api.ctx.sent_links.make(by_test(own.api.ctx.db), wanted, clock.now())).id)
@@ -649,7 +639,6 @@ async def _(own: Own) -> Provoked:
 
 @case("PERMISSION_DENIED")
 async def _(own: Own) -> Provoked:
-    """Of the portal and what has no scopes: a key is told of its scope before."""
     reader = Change(own.api.ctx.db, Actor.key("ak_live_1", own.id, {"query"}))
     return await own.caught(audience.add_audience(reader, own.id, "老客户"))
 

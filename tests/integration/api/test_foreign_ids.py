@@ -1,5 +1,5 @@
 """Each operation of the API with another account's ids: nothing of it is read or changed, and what is another's looks
-like what does not exist. An operation without a case here fails."""
+like what does not exist. What names one thing or is a list has its case by its path; all else without one fails."""
 
 from __future__ import annotations
 
@@ -46,9 +46,6 @@ CASES: dict[str, list[Asked]] = {
     "GET /messages": [("client_ref={ref}", None), ("batch_id={batch}", None), (f"to={PHONE}", None), ("", None),
                       ("cursor={message}", None)],
     "POST /messages/query": [("", {"ids": ["{message}", "{refused}"]})],
-    "GET /messages/{id}": [("message", None)],
-    "POST /messages/{id}/cancel": [("message", None)],
-    "GET /messages/{id}/trace": [("message", None)],
     "POST /reports/pull": [("", {})],
     "POST /reports/ack": [("", {"batch": "{pulled}"})],
     "POST /mo/pull": [("", {})],
@@ -59,16 +56,9 @@ CASES: dict[str, list[Asked]] = {
     "PUT /webhooks": [("", {"way": "pull"})],
     "GET /webhooks/deliveries": [("message_id={message}&state=any", None), ("", None)],
     "POST /webhooks/redeliver": [("", {"message_ids": ["{refused}"]}), ("", {"event_ids": ["{event}"]})],
-    "GET /webhooks/{name}": [("name", None)],
     "PUT /webhooks/{name}": [("name", {"url": "https://example.org/"})],
-    "DELETE /webhooks/{name}": [("name", None)],
-    "POST /webhooks/{name}/enable": [("name", None)],
-    "POST /webhooks/{name}/disable": [("name", None)],
     "POST /webhooks/{name}/secret": [("name", {})],
-    "POST /webhooks/{name}/test": [("name", None)],
-    "GET /webhooks/{name}/calls": [("name", None)],
     "POST /files": [("", b"")],
-    "GET /files/{id}": [("file", None)],
     "POST /tasks": [
         ("", {"name": "n", "file_id": "{file}", "content": "x", "sign": "测试"}),
         ("", {"name": "n", "audience_id": "{audience}", "content": "x", "sign": "测试"}),
@@ -77,60 +67,31 @@ CASES: dict[str, list[Asked]] = {
         ("", {**SALE, "content": "x", "sign": "测试", "client_ref": "{ref}"}),
     ],
     "GET /tasks": [("client_ref={ref}", None), ("cursor={task}", None), ("", None)],
-    "GET /tasks/{id}": [("task", None)],
     "PATCH /tasks/{id}": [("task", {"name": "mine"})],
-    "POST /tasks/{id}/pause": [("task", None)],
-    "POST /tasks/{id}/resume": [("task", None)],
-    "POST /tasks/{id}/cancel": [("task", None)],
-    "GET /tasks/{id}/recipients": [("task", None)],
-    "GET /tasks/{id}/report": [("task", None)],
-    "POST /tasks/{id}/release": [("task", None)],
     "GET /mo": [("cursor={reply}", None), ("in_reply_to={message}", None), ("", None)],
-    "GET /mo/{id}": [("reply", None)],
     "GET /kinds": [("", None)],
-    "GET /scenarios": [("cursor={scenario}", None), ("", None)],
     "POST /scenarios": [("", {"name": "{mark}", "template_id": "{template}"})],
-    "GET /scenarios/{id}": [("scenario", None)],
     "PUT /scenarios/{id}": [("scenario", {"name": "{mark}", "template_id": "{template}"})],
-    "POST /scenarios/{id}/stop": [("scenario", None)],
-    "POST /scenarios/{id}/start": [("scenario", None)],
-    "GET /drafts": [("cursor={draft}", None), ("", None)],
     "POST /drafts": [("", {"scenario_id": "{scenario}", "audience_id": "{audience}"})],
-    "GET /drafts/{id}": [("draft", None)],
     "PUT /drafts/{id}": [("draft", {"file_id": "{file}", "template_id": "{template}"})],
-    "POST /drafts/{id}/submit": [("draft", None)],
-    "DELETE /drafts/{id}": [("draft", None)],
-    "GET /phrases": [("cursor={phrase}", None), ("", None)],
     "POST /phrases": [("", {"title": "{mark}", "content": "x"})],
-    "GET /phrases/{id}": [("phrase", None)],
     "PUT /phrases/{id}": [("phrase", {"title": "{mark}", "content": "x"})],
-    "DELETE /phrases/{id}": [("phrase", None)],
     "POST /consents": [("", {**GIVEN, "numbers": [OTHER]})],
     "GET /consents": [("cursor={consent}", None), (f"number={PHONE}", None), ("", None)],
-    "GET /consents/{id}": [("consent", None)],
     "POST /consents/{id}/withdraw": [("consent", {"reason": "xx"})],
     "POST /consents/import": [("", {**GIVEN, "file_id": "{file}", "mapping": {"number": "手机"}})],
-    "GET /consents/imports/{id}": [("import", None)],
     "POST /consents/{id}/proof": [("consent", b"")],
-    "GET /consents/{id}/proof": [("consent", None)],
-    "GET /numbers/filters": [("cursor={filter}", None), ("", None)],
     "POST /numbers/filters": [("", {"name": "{mark}", "numbers": [OTHER]})],
-    "GET /numbers/filters/{id}": [("filter", None)],
-    "GET /numbers/filters/{id}/numbers": [("filter", None)],
     "POST /numbers/filters/{id}/ask": [("filter", {"most": 1})],
-    "DELETE /numbers/filters/{id}": [("filter", None)],
     "GET /statistics": [("group=sign,channel", None)],
     "POST /contacts": [("", {"items": [{"number": OTHER}], "audience_id": "{audience}"})],
     "GET /contacts": [("audience_id={audience}", None), (f"number={PHONE}", None), ("cursor={contact}", None)],
-    "DELETE /contacts/{id}": [("contact", None)],
     "GET /audiences": [("", None)],
     "POST /audiences": [
         ("", {"name": "{mark}"}),
         ("", {"name": "n", "segment": {"kind": "clicked", "link_id": "{link}"}}),
         ("", {"name": "n", "segment": {"kind": "clicked", "task_id": "{task}"}}),
     ],
-    "GET /audiences/{id}": [("audience", None)],
-    "DELETE /audiences/{id}": [("audience", None)],
     "POST /audiences/{id}/members": [("audience", {"add": [OTHER]}), ("audience", {"remove": [PHONE]})],
     "POST /blocklist": [("", {"numbers": [OTHER]})],
     "GET /blocklist": [(f"number={BLOCKED}", None), ("", None)],
@@ -139,49 +100,46 @@ CASES: dict[str, list[Asked]] = {
     "GET /optouts": [(f"number={OUT}", None), ("cursor={optout}", None), ("", None)],
     "POST /numbers/check": [("", {"numbers": [PHONE, BLOCKED]})],
     "POST /signs": [("", {"sign": "{mark}"})],
-    "GET /signs": [("cursor={sign}", None), ("", None)],
-    "GET /signs/{id}": [("sign", None)],
     "POST /signs/{id}/proofs": [("sign?kind=license", b"")],
-    "GET /signs/{id}/proofs": [("sign", None)],
-    "GET /signs/proofs/{id}": [("document", None)],
-    "DELETE /signs/proofs/{id}": [("document", None)],
     "POST /templates": [("", {"name": "{mark}", "content": "x"})],
-    "GET /templates": [("cursor={template}", None), ("", None)],
-    "GET /templates/{id}": [("template", None)],
     "POST /links/filings": [("", {"target": "{mark}.example.org"})],
-    "GET /links/filings": [("cursor={filing}", None), ("", None)],
-    "GET /links/filings/{id}": [("filing", None)],
-    "DELETE /links/filings/{id}": [("filing", None)],
     "POST /links": [("", {"name": "{mark}", "target": "https://{mark}.example.org/", "kind": "personal"})],
     "POST /links/batch": [
         ("", {"items": [{"name": "{mark}", "target": "https://{mark}.example.org/", "kind": "personal"}]}),
     ],
     "GET /links": [("cursor={link}", None), ("text={mark}", None), ("", None)],
-    "GET /links/{id}": [("link", None)],
     "POST /links/{id}/target": [("link", {"target": "https://{mark}.example.org/"})],
     "POST /links/{id}/stop": [("link", {})],
-    "POST /links/{id}/start": [("link", None)],
     "GET /links/{id}/clicks": [("link", None), ("link?verdict=human", None)],
-    "GET /links/{id}/codes": [("link", None)],
     "GET /balance": [("", None)],
     "GET /usage": [("group=account,department,key", None)],
 }  # fmt: skip
+THINGS = {
+    "/messages": "message", "/webhooks": "name", "/files": "file", "/tasks": "task", "/mo": "reply",
+    "/scenarios": "scenario", "/drafts": "draft", "/phrases": "phrase", "/consents": "consent",
+    "/consents/imports": "import", "/numbers/filters": "filter", "/contacts": "contact", "/audiences": "audience",
+    "/signs": "sign", "/signs/proofs": "document", "/templates": "template", "/links/filings": "filing",
+    "/links": "link",
+}  # fmt: skip
+"""What the place in a path is, or a list of them has."""
+for _route in ROUTES:
+    _list, _, _place = _route.path.partition("/{")
+    if f"{_route.method} {_route.path}" not in CASES and _list in THINGS and _route.body is None:
+        CASES[f"{_route.method} {_route.path}"] = (
+            [(THINGS[_list], None)] if _place else [(f"cursor={{{THINGS[_list]}}}", None), ("", None)]
+        )
 
 
 pytestmark = pytest.mark.api(scopes=SCOPES)
 
 
 async def owned(api: Api) -> dict[str, str]:
-    """One of everything that an account may have; its ids."""
-
     async def made(method: str, path: str, body: Any = None, **how: Any) -> Any:
         answer = await api.call(method, path, body, **how)
         assert answer.status in (200, 201, 202), (path, answer.body)
         return answer.data
 
-    sent = await made(
-        "POST", "/messages", {"to": [PHONE], "content": MARK, "client_ref": "ref-1", "send_at": far()}
-    )
+    sent = await made("POST", "/messages", {"to": [PHONE], "content": MARK, "client_ref": "ref-1", "send_at": far()})
     await made("POST", "/blocklist", {"numbers": [BLOCKED], "reason": MARK})
     await made("POST", "/optouts", {"numbers": [OUT], "reason": MARK})
     out = await api.ctx.db.fetchval("SELECT version FROM block_list WHERE source = 'opt_out'")
@@ -190,9 +148,7 @@ async def owned(api: Api) -> dict[str, str]:
     pulled = await made("POST", "/reports/pull", {})
     sign = await made("POST", "/signs", {"sign": MARK})
     template = await made("POST", "/templates", {"name": MARK, "content": MARK})
-    await registry.review(
-        by_test(api.ctx.db, api.ctx.ids), TEMPLATE, int(template["template_id"]), Review.APPROVED
-    )
+    await registry.review(by_test(api.ctx.db, api.ctx.ids), TEMPLATE, int(template["template_id"]), Review.APPROVED)
     await api.ctx.snapshots.follow()
     audience = await made("POST", "/audiences", {"name": MARK})
     members = {"items": [{"number": PHONE, "name": MARK}], "audience_id": audience["id"]}
@@ -204,9 +160,7 @@ async def owned(api: Api) -> dict[str, str]:
     )
     file = await made("POST", "/files", form.encode(), Content_Type="multipart/form-data; boundary=b")
     task = await made(
-        "POST",
-        "/tasks",
-        {"name": MARK, "to": [PHONE], "content": MARK, "client_ref": "ref-1", "send_at": far()},
+        "POST", "/tasks", {"name": MARK, "to": [PHONE], "content": MARK, "client_ref": "ref-1", "send_at": far()}
     )
     scenario = await made("POST", "/scenarios", {"name": MARK, "note": MARK})
     draft = await made("POST", "/drafts", {"name": MARK, "content": MARK, "to": [PHONE]})
@@ -249,18 +203,13 @@ def far() -> str:
 
 
 def nobodys(ids: dict[str, str]) -> dict[str, str]:
-    """Of the same form, and there is none such."""
     return {
-        name: str(int(id_) + 77_777_777)
-        if id_.isdigit()
-        else {"name": "hook-9", "ref": "ref-9"}.get(name, "yifang")
+        name: str(int(id_) + 77_777_777) if id_.isdigit() else {"name": "hook-9", "ref": "ref-9"}.get(name, "yifang")
         for name, id_ in ids.items()
     }
 
 
-async def ask(
-    api: Api, key: NewKey, operation: str, asked: Asked, ids: dict[str, str], **headers: str
-) -> Answer:
+async def ask(api: Api, key: NewKey, operation: str, asked: Asked, ids: dict[str, str], **headers: str) -> Answer:
     method, path = operation.split(" ")
     query, body = asked
     if "{" in path:
@@ -302,7 +251,6 @@ END $$
 
 
 async def books(api: Api, account_id: int) -> dict[str, str]:
-    """All that the database has of an account."""
     db = api.ctx.db
     tables = await db.fetch(
         "SELECT c.relname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid WHERE a.attname = 'account_id' "

@@ -21,7 +21,6 @@ from smsgw.core.blocklist import OPT_OUT, Scope
 from smsgw.core.permissions import SCOPES
 from smsgw.node import control
 from smsgw.platform.accounts import service as accounts
-from smsgw.platform.keys.model import NewKey
 from smsgw.platform.lists import queries as list_queries
 from smsgw.platform.lists import service as list_changes
 from smsgw.runtime import clock
@@ -133,33 +132,24 @@ async def test_the_command_line_sends_in_steps(d: Desk, dsn: str, tmp_path: Path
 A, B = "13800138000", "13900139000"
 
 
-async def other_account(api: Api) -> NewKey:
-    return await api.add_key(await accounts.add(by_test(api.ctx.db), "other"), scopes=SCOPES)
-
-
 async def test_contacts_are_made_changed_found_and_forgotten(api: Api) -> None:
     items = [
         {"number": A, "name": "张三", "tags": ["会员", "北京"], "fields": {"city": "北京"}},
-        {"number": "+86 " + B, "name": "李_四"},
-        {"number": "123"},
-        {"number": "86" + A},
-    ]
+        {"number": "+86 " + B, "name": "李_四"}, {"number": "123"}, {"number": "86" + A},
+    ]  # fmt: skip
     made = await api.post("/contacts", {"items": items})
     assert (made.status, made.data["created"], made.data["updated"]) == (200, 2, 0)
     assert [r["code"] for r in made.data["rejected"]] == ["NUMBER_INVALID", "NUMBER_DUPLICATE"]
     wrong = await api.post("/contacts", {"items": [{"number": A, "fields": {"1x": "y"}}]})
     assert (wrong.code, wrong.data["field"]) == ("PARAM_INVALID", "items[0].fields")
-
     changed = await api.post("/contacts", {"items": [{"number": A, "tags": ["老会员"]}]})
     assert (changed.data["created"], changed.data["updated"]) == (0, 1)
     (one,) = (await api.get("/contacts?tag=%E8%80%81%E4%BC%9A%E5%91%98")).data["items"]
     assert (one["number"], one["name"], one["tags"], one["fields"]) == ("86" + A, "张三", ["老会员"], {"city": "北京"})
     assert [c["name"] for c in (await api.get("/contacts?name=_")).data["items"]] == ["李_四"]
-
     first = await api.get("/contacts?limit=1")
     second = await api.get(f"/contacts?limit=1&cursor={first.data['next_cursor']}")
     assert {c["number"] for c in first.data["items"] + second.data["items"]} == {"86" + A, "86" + B}
-
     assert (await api.call("DELETE", f"/contacts/{one['id']}")).data == {"removed": 1}
     assert (await api.call("DELETE", f"/contacts/{one['id']}")).code == "NOT_FOUND"
 
@@ -169,7 +159,6 @@ async def test_audiences_hold_contacts(api: Api) -> None:
     assert made.status == 201
     audience = made.data["id"]
     assert (await api.post("/audiences", {"name": "会员"})).code == "PARAM_INVALID"
-
     await api.post("/contacts", {"items": [{"number": A}], "audience_id": audience})
     await api.post("/contacts", {"items": [{"number": B}]})
     moved = await api.post(f"/audiences/{audience}/members", {"add": [B, "13700137000"], "remove": [A]})
@@ -178,7 +167,6 @@ async def test_audiences_hold_contacts(api: Api) -> None:
     assert listed["members"] == 1
     members = (await api.get(f"/contacts?audience_id={audience}")).data["items"]
     assert [m["number"] for m in members] == ["86" + B]
-
     assert (await api.call("DELETE", f"/audiences/{audience}")).status == 200
     assert len((await api.get("/contacts")).data["items"]) == 2
     assert (await api.post("/contacts", {"items": [{"number": A}], "audience_id": audience})).code == "NOT_FOUND"
@@ -222,7 +210,6 @@ async def test_numbers_are_blocked_for_the_account_and_taken_off_again(api: Api)
     done = await api.post("/blocklist", body)
     assert (done.data["changed"], [r["number"] for r in done.data["rejected"]]) == (2, ["12"])
     assert (await api.post("/optouts", {"numbers": [A], "sign": "测试"})).data["changed"] == 1
-
     listed = (await api.get("/blocklist")).data["items"]
     assert {(e["number"], e["source"], e["type"], e["sign"]) for e in listed} == {
         ("86" + A, "manual", "marketing", ""),
@@ -233,11 +220,9 @@ async def test_numbers_are_blocked_for_the_account_and_taken_off_again(api: Api)
     first = await api.get("/blocklist?limit=2")
     rest = await api.get(f"/blocklist?limit=2&cursor={first.data['next_cursor']}")
     assert len(first.data["items"] + rest.data["items"]) == 3
-
     # what the accept path would follow
     entries = await list_queries.find(api.ctx.db, "86" + A, accounts=None)
     assert {(e.account, e.source) for e in entries} == {("acme", "manual"), ("acme", "opt_out")}
-
     gone = await api.post("/blocklist/remove", {"numbers": [A, B], "reason": "误加"})
     assert gone.data["changed"] == 2
     (left,) = (await api.get("/blocklist")).data["items"]
@@ -283,15 +268,6 @@ async def test_opt_outs_are_found_by_number_and_time_page_by_page(api: Api) -> N
     ended = "UPDATE block_list SET removed_at = now() WHERE number = $1"
     await api.ctx.db.execute(ended, int("86" + given[0]))
     assert await found("") == newest[:-1], "those that hold"
-
-
-async def test_messages_are_looked_up_by_id(api: Api) -> None:
-    sent = await api.post("/messages", {"to": [A, B], "content": "您好"})
-    ids = [i["message_id"] for i in sent.data["items"]]
-    found = await api.post("/messages/query", {"ids": [*ids, ids[0], "1", "9999999999999999999"]})
-    assert sorted(m["message_id"] for m in found.data["items"]) == sorted(ids)
-    other = await other_account(api)
-    assert (await api.post("/messages/query", {"ids": ids}, key=other)).data["items"] == []
 
 
 async def test_a_segment_is_an_audience_that_is_counted_and_written_to(api: Api) -> None:

@@ -75,7 +75,6 @@ async def failed(d: Desk, n: int) -> list[Row]:
 
 
 async def taken(one: Desk, *rounds: Fallback) -> None:
-    """Everybody looks at what is due, at the same time."""
     one.later(seconds=700)
     await asyncio.gather(*(each.step() for each in rounds or (chains(one),)))
 

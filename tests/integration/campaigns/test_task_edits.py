@@ -38,7 +38,9 @@ async def _task(d: Desk, task_id: int) -> Task:
     return (await d.view(task_id)).task
 
 
-async def _contents(d: Desk) -> set[str]:
+async def _sent(d: Desk) -> set[str]:
+    """Feed; the texts of all messages."""
+    await d.feed()
     return {row["content"] for row in await d.database.fetch("SELECT content FROM message")}
 
 
@@ -51,9 +53,9 @@ def _later(d: Desk) -> Any:
 
 
 async def _asks_about_a_word(d: Desk) -> None:
-    """From now on a text with a certain word waits for a reviewer."""
     await words.put(by_test(d.database), [Word("返利", action=Action.REVIEW)])
     await d.snapshots.follow()
+    d.at("08:00")
 
 
 async def _answer(d: Desk, *, passes: bool) -> None:
@@ -74,8 +76,7 @@ async def test_what_it_says_and_how_is_changed_until_it_begins(d: Desk) -> None:
     assert (before["content"], after["content"], before["rate"], after["rate"]) == ("您好", "改过的内容", 0, 7)
     assert (await _edit(d, task_id, content="改过的内容")).version == 2, "nothing has changed"
     await _edit(d, task_id, send_at=None, steps=None)
-    await d.feed()
-    assert await _contents(d) == {"【测试】改过的内容"}
+    assert await _sent(d) == {"【测试】改过的内容"}
     with refusing("STATE_CONFLICT"):
         await _edit(d, task_id, content="太晚了")
     assert (await _edit(d, task_id, rate=9)).rate == 9, "the rate may be changed as long as it runs"
@@ -119,15 +120,12 @@ async def test_what_was_approved_is_not_sent_with_another_text(d: Desk) -> None:
             )
     await d.reviewing.decide(Change(d.database, BOSS), second.batch_id, passes=True)
     assert (await _task(d, task_id)).state == "scheduled"
-
     await _edit(d, task_id, content="第三版")
     assert (await _task(d, task_id)).state == "review", "what was approved was another text"
     d.later(hours=6)
-    await d.feed()
-    assert await _contents(d) == set()
+    assert await _sent(d) == set()
     await _answer(d, passes=True)
-    await d.feed()
-    assert await _contents(d) == {"【测试】第三版"}
+    assert await _sent(d) == {"【测试】第三版"}
     states = [(r.content, r.state) for r in await reviews.page(d.database, state="", accounts=None)]
     assert states == [("第三版", "passed"), ("第二版", "passed"), ("第一版", "withdrawn")]
 
@@ -176,14 +174,12 @@ async def test_between_beginning_and_edit_one_wins(d: Desk, first: str) -> None:
         await _edit(d, task_id, content="新")
         begun = await d.feeder._begin(seen, d.now())
         assert begun.content == "新"
-        await d.feed()
-        assert await _contents(d) == {"【测试】新"}
+        assert await _sent(d) == {"【测试】新"}
     else:
         assert await d.feeder._begin(seen, d.now()) is not None
         with refusing("STATE_CONFLICT"):
             await _edit(d, task_id, content="新")
-        await d.feed()
-        assert await _contents(d) == {"【测试】旧"}
+        assert await _sent(d) == {"【测试】旧"}
 
 
 async def test_a_chunk_of_another_version_is_not_stored(d: Desk) -> None:
@@ -196,8 +192,7 @@ async def test_a_chunk_of_another_version_is_not_stored(d: Desk) -> None:
         return await send(request)
 
     d.acceptor.send = changed  # type: ignore[method-assign]
-    await d.feed()
-    assert await _contents(d) == {"【测试】新"}
+    assert await _sent(d) == {"【测试】新"}
 
 
 async def test_values_of_rows_fit_another_order_and_fewer_of_them(d: Desk, dsn: str) -> None:
@@ -211,8 +206,7 @@ async def test_values_of_rows_fit_another_order_and_fewer_of_them(d: Desk, dsn: 
     await d.database.execute(AS_OF_A_TABLE, other)
     await owned(dsn, "UPDATE task_row SET vals = ARRAY['子', '丑'] WHERE task_id = (SELECT max(id) FROM task)")
     await _edit(d, other, content="只有{乙}", send_at=None)
-    await d.feed()
-    assert await _contents(d) == {"【测试】先21后11", "【测试】先22后12", "【测试】只有丑"}
+    assert await _sent(d) == {"【测试】先21后11", "【测试】先22后12", "【测试】只有丑"}
 
 
 async def test_the_effect_is_weighed_in_parts_and_units(d: Desk) -> None:
@@ -277,8 +271,7 @@ async def test_an_emergency_waits_for_another_person_and_goes_first(d: Desk) -> 
     (asked,) = await reviews.page(d.database, accounts=None)
     with pytest.raises(Refused):  # not even who works at the command line passes an emergency of their own
         await d.reviewing.decide(cli, asked.batch_id, passes=True)
-    await d.feed()
-    assert await _contents(d) == set()
+    assert await _sent(d) == set()
     await d.reviewing.decide(Change(d.database, BOSS), asked.batch_id, passes=True)
     await d.feed()
     assert {row["lane"] for row in await d.database.fetch("SELECT lane FROM part")} == {0}
@@ -329,7 +322,7 @@ async def test_what_comes_round_is_edited_between_two_runs_and_what_was_sent_sta
     d.at("09:00")
     await d.feed()
     await d.submit()
-    assert await _contents(d) == {"【测试】第一版"}
+    assert await _sent(d) == {"【测试】第一版"}
     chain = {"hops": [{"content": "请查收", "when": "failed"}], "minutes": 60}
     rule = {"every": "day", "at": ["10:30", "16:00"]}
     done = await _edit(d, task_id, content="第二版", recurring=rule, rate=50, fallback=chain)
@@ -355,7 +348,6 @@ async def test_what_comes_round_is_edited_between_two_runs_and_what_was_sent_sta
 
 async def test_what_rests_of_a_run_does_not_go_while_a_new_text_is_asked_about(d: Desk) -> None:
     await _asks_about_a_word(d)
-    d.at("08:00")
     task_id = await d.make(3, "早上好", recurring=TWICE)
     d.at("09:00")
     await d.feed()
@@ -376,7 +368,7 @@ async def test_what_rests_of_a_run_does_not_go_while_a_new_text_is_asked_about(d
     await d.tasks.resume(by_test(d.database), task_id)
     d.later(seconds=5)
     assert (await d.fed(task_id)).task.run == 2
-    assert await _contents(d) == {"【测试】早上好", "【测试】返利活动"}
+    assert await _sent(d) == {"【测试】早上好", "【测试】返利活动"}
 
 
 async def test_what_needs_no_word_any_more_stays_paused(d: Desk) -> None:
@@ -389,13 +381,9 @@ async def test_what_needs_no_word_any_more_stays_paused(d: Desk) -> None:
     assert (await _task(d, task_id)).state == "scheduled"
 
 
-# --- a rejected edit of what comes round ----------------------------------------------------------------------------
-
-
 async def _asked_about(d: Desk, text: str = "早上好", rows: int = 3, **changes: Any) -> int:
     """A task that has come round once, with nothing of the run at a carrier yet, and an edit that waits for a word."""
     await _asks_about_a_word(d)
-    d.at("08:00")
     task_id = await d.make(rows, text, recurring=TWICE)
     d.at("09:00")
     await d.feed()
@@ -426,7 +414,7 @@ async def test_a_rejected_edit_leaves_what_was_approved_going_on(d: Desk) -> Non
     assert not await d.database.fetchval("SELECT count(*) FROM ledger WHERE kind = 'refund'")
     d.at("15:00")
     assert (await d.fed(task_id)).task.run == 2
-    assert await _contents(d) == {"【测试】早上好"}
+    assert await _sent(d) == {"【测试】早上好"}
     await d.submit()
     row = await d.database.fetchrow("SELECT actor, after FROM audit WHERE action = 'task.reject'")
     assert {"content", "recurring", "rate", "fallback"} <= set(json.loads(row["after"])["put_back"])
@@ -450,12 +438,11 @@ async def test_a_node_that_is_killed_after_the_rejection_lets_the_run_go_on_when
     await d.feeder._reconcile()
     assert await _states(d) == [PartState.QUEUED] * 3
     await d.submit()
-    assert await _contents(d) == {"【测试】早上好"}
+    assert await _sent(d) == {"【测试】早上好"}
 
 
 async def test_who_has_paused_it_is_not_overruled_by_a_rejection(d: Desk) -> None:
     await _asks_about_a_word(d)
-    d.at("08:00")
     task_id = await d.make(3, "早上好", recurring=TWICE)
     await d.tasks.pause(by_test(d.database), task_id)
     await _edit(d, task_id, content="返利活动")
@@ -464,13 +451,11 @@ async def test_who_has_paused_it_is_not_overruled_by_a_rejection(d: Desk) -> Non
     assert (task.state, task.paused_from, task.reason, task.content) == ("paused", "scheduled", "PAUSED", "早上好")
     await d.tasks.resume(by_test(d.database), task_id)
     d.at("09:00")
-    await d.feed()
-    assert await _contents(d) == {"【测试】早上好"}
+    assert await _sent(d) == {"【测试】早上好"}
 
 
 async def test_a_rejection_after_the_last_time_of_the_approved_rule_ends_the_task_and_not_its_run(d: Desk) -> None:
     await _asks_about_a_word(d)
-    d.at("08:00")
     rule = TWICE | {"until": d.now() + timedelta(hours=8)}
     task_id = await d.make(3, "早上好", recurring=rule)
     d.at("09:00")
@@ -485,7 +470,6 @@ async def test_a_rejection_after_the_last_time_of_the_approved_rule_ends_the_tas
 
 async def test_what_nobody_has_approved_before_is_rejected_for_good(d: Desk) -> None:
     await _asks_about_a_word(d)
-    d.at("08:00")
     task_id = await d.make(3, "返利", recurring=TWICE)
     await _edit(d, task_id, content="返利活动")
     await _answer(d, passes=False)

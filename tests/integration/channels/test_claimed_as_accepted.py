@@ -66,8 +66,6 @@ class Taker:
 
 
 class Door:
-    """An acceptance with one channel behind it."""
-
     def __init__(self, ledger: Ledger, sender: Sender) -> None:
         self.ledger = ledger
         self.sender = sender
@@ -80,7 +78,6 @@ class Door:
         )  # fmt: skip
 
     async def put(self, **about: Any) -> tuple[int, bool]:
-        """A message comes: its id, and whether it waits in a queue."""
         call = self.ledger.call(**about)
         stored = await self.writer.put(call)
         assert isinstance(stored, Stored)
@@ -88,7 +85,6 @@ class Door:
 
     @property
     def in_hand(self) -> list[tuple[int, int, int]]:
-        """Keys of what the channel would send."""
         return sorted(part.key for part in self.sender.in_hand)
 
 
@@ -113,7 +109,6 @@ async def other(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 
 
 async def test_a_message_is_claimed_as_it_is_accepted(ledger: Ledger, door: Door) -> None:
-    """It is in hand as if it had been claimed, and stands so in the ledger."""
     first, waits = await door.put(parts=2)
     assert not waits
     assert door.in_hand == [(first, 1, 1), (first, 2, 1)]
@@ -128,15 +123,13 @@ async def test_a_message_is_claimed_as_it_is_accepted(ledger: Ledger, door: Door
         "WHERE id = $1 ORDER BY part"
     )
     rows = [
-        [tuple(row) for row in await ledger.connection.fetch(look, message)]
-        for message in (first, queued.batch_id)
+        [tuple(row) for row in await ledger.connection.fetch(look, message)] for message in (first, queued.batch_id)
     ]
     assert rows[0] == rows[1]
     assert rows[0][0][1:5] == (S.SENDING, ledger.channels["a"], door.sender.lease.epoch, 1)
 
 
 async def test_an_older_message_is_claimed_first(ledger: Ledger, door: Door) -> None:
-    """Somebody has said that there is one."""
     older = await ledger.accept()
     door.sender.claims.announce({(POOL, LANE)})
     newer, waits = await door.put()
@@ -188,9 +181,7 @@ async def test_acceptance_waits_for_no_lease(ledger: Ledger, door: Door, other: 
     assert door.in_hand == []
 
 
-async def test_a_lease_is_nobodys_while_something_is_entered_under_it(
-    ledger: Ledger, door: Door, other: asyncpg.Connection
-) -> None:
+async def test_nobody_takes_a_lease_under_an_entrance(ledger: Ledger, door: Door, other: asyncpg.Connection) -> None:
     """The next owner sees all of it, or none will be."""
     call = ledger.call()
     async with ledger.connection.transaction():
@@ -231,10 +222,7 @@ async def test_what_was_certainly_not_committed_is_entered_again_and_queued(
     assert door.sender.lease.epoch == epoch, "nothing was in doubt"
 
 
-async def test_what_may_be_committed_is_given_back_and_sent_once(
-    ledger: Ledger, door: Door, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is committed, as no standby has it; nobody has it in hand."""
+async def test_what_may_be_committed_is_sent_once(ledger: Ledger, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     ear, left = door.writer._ear, [1]
 
     def says() -> None:
@@ -287,7 +275,6 @@ async def test_what_nobody_took_up_before_a_crash_goes_back(ledger: Ledger, door
     async with ledger.connection.transaction():
         await commit_calls(ledger.connection, [call], False, node=NODE, entrances=door.at_once)
     lease = await leases.acquire(ledger.database, door.sender.lease.resource, NODE)
-    assert lease is not None
     counts = await recover_channel(
         ledger.database, ledger.outcomes, ledger.journal, Replay(epochs={door.sender.lease.epoch}),
         channel_id=ledger.channels["a"], name="a", policy=UnknownPolicy.HOLD, epoch=lease.epoch,

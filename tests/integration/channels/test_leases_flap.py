@@ -1,4 +1,4 @@
-"""Two nodes and one channel, while the way to the database takes about as long as a lease lives."""
+"""Channels between nodes: what another node says of its own counts as long as a lease lives, and leases that flap."""
 
 from __future__ import annotations
 
@@ -7,29 +7,96 @@ import contextlib
 import random
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+import pytest_asyncio
+from changes import by_test
 from claiming_sender import Neighbour
 from composing import Composed, ground, services
 from dbproxy import DatabaseProxy
 from harness import dice as make_dice
+from harness import free_port, until
 from ledger import POOL, Ledger
 from standins import NoNumbers
 
 from smsgw.channels import claims as claims_module
+from smsgw.channels import manager
 from smsgw.channels.claims import Claims
 from smsgw.channels.pool_shares import PoolShares
 from smsgw.core.errors import SmsgwError
-from smsgw.core.model import Claimed, Outcome, OutcomeKind, UnknownPolicy
+from smsgw.core.model import ChannelStatus, Claimed, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.states import PartState
+from smsgw.node.life import Daemon
 from smsgw.pipeline.fleet import Membership
 from smsgw.pipeline.outcomes.recovery import recover_channel
+from smsgw.platform.channels import service as channels
 from smsgw.runtime import aio
 from smsgw.runtime.aio import boottime
+from smsgw.runtime.config import Config, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import CONFLICT, OUTAGE, Database
 from smsgw.store.engine.journal import Journal, Replay
 from smsgw.store.engine.secrets import Sealer
+
+LEASED = """
+INSERT INTO lease (resource, node, epoch, expires_at)
+SELECT 'channel/' || id, 2, 1, now() + interval '1 day' FROM channel WHERE name = 'theirs'
+ON CONFLICT (resource) DO UPDATE SET node = 2, expires_at = excluded.expires_at
+"""
+SAID = """
+INSERT INTO channel_state (channel_id, node, bound, last_bound_at, last_error, updated_at, refused)
+SELECT id, 2, 2, now(), '', now() - $1::float8 * interval '1 second', false FROM channel WHERE name = 'theirs'
+ON CONFLICT (channel_id) DO UPDATE SET updated_at = excluded.updated_at, bound = 2, node = 2
+"""
+
+
+@pytest_asyncio.fixture
+async def daemon(dsn: str, tmp_path: Path) -> AsyncIterator[Daemon]:
+    daemon = Daemon(Config(
+        node=NodeConfig(data_dir=tmp_path / "data"), database=DatabaseConfig(dsn=dsn),
+        http=HttpConfig(listen="127.0.0.1:0"), ops=OpsConfig(listen="127.0.0.1:0"),
+    ))  # fmt: skip
+    await daemon.start()
+    try:
+        node = daemon.node
+        fields = {"protocol": "cmpp30", "host": "127.0.0.1", "port": free_port(), "username": "900001",
+                  "password": "secret12", "access_code": "10690001", "connections": 2,
+                  "carriers": ["CMCC"]}  # fmt: skip
+        await channels.add(by_test(node.database, node.ids.next), node.sealer, "theirs", fields)
+        await node.database.execute(LEASED)
+        yield daemon
+    finally:
+        await daemon.stop()
+
+
+def line(daemon: Daemon) -> ChannelStatus | None:
+    return next((one for one in daemon.node.channels.status() if one.name == "theirs"), None)
+
+
+async def test_the_word_of_a_node_that_is_gone_is_over(daemon: Daemon) -> None:
+    await daemon.node.database.execute(SAID, 0.0)
+    await until(lambda: (one := line(daemon)) and (one.bound, one.state, one.node) == (2, "bound", 2), what="heard")
+    await daemon.node.database.execute(SAID, manager.FRESH + 1)
+    await until(lambda: (one := line(daemon)) and not one.bound, what="it counts no more")
+    one = line(daemon)
+    assert (one.state, one.node) == ("connecting", 0)
+    assert one.last_error == "node 2, which had it, no longer reports"
+
+
+async def test_what_was_heard_before_an_outage_is_over(daemon: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    await daemon.node.database.execute(SAID, 0.0)
+    await until(lambda: (one := line(daemon)) and one.bound, what="heard")
+    monkeypatch.setattr(manager.store, "said", _away)
+    monkeypatch.setattr(manager, "FRESH", 0.5)
+    await until(lambda: (one := line(daemon)) and not one.bound, what="it counts no more")
+
+
+async def _away(*_: object) -> None:
+    await asyncio.sleep(0)
+    raise ConnectionResetError
+
 
 S = PartState
 TTL = 1.5
@@ -122,9 +189,7 @@ class Node:
 
 
 @pytest.mark.slow
-async def test_two_nodes_never_own_a_channel_at_once_nor_send_twice(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_two_nodes_never_share_a_channel_nor_send_twice(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     dice = make_dice()
     for name, value in (("TTL", TTL), ("MARGIN", 0.2)):
         monkeypatch.setattr(leases, name, value)
@@ -153,14 +218,12 @@ async def test_two_nodes_never_own_a_channel_at_once_nor_send_twice(
             await node.outcomes.stop()
             await node.database.close()
             node.journal.close()
-
     await ledger.connection.execute("UPDATE lease SET expires_at = now() - interval '1 s'")
     fence = await ledger.fence("a")  # the next owner, which knows nothing
     await recover_channel(
         ledger.database, ledger.outcomes, ledger.journal, Replay(), channel_id=fence.channel_id, name="a",
         policy=UnknownPolicy.HOLD, epoch=fence.epoch,
     )  # fmt: skip
-
     writes = sorted((w for node in nodes for w in node.writes), key=lambda w: w[0])
     # Who has written under a later epoch ends the time of all before it.
     assert [epoch for _, epoch, _ in writes] == sorted(epoch for _, epoch, _ in writes)

@@ -28,7 +28,6 @@ OWN = {"pool": [{"name": "own", "channels": ["b"]}], "rule": [{"name": "all", "a
 
 
 async def where(ledger: Ledger) -> dict[int, set[str]]:
-    """Message -> the pools of its parts."""
     rows = await ledger.connection.fetch("SELECT p.id, o.name FROM part p JOIN pool o ON o.id = p.pool_id")
     pools: dict[int, set[str]] = {}
     for row in rows:
@@ -104,7 +103,6 @@ async def test_what_waits_for_something_follows_when_it_is_released(ledger: Ledg
 
 
 async def in_force(ledger: Ledger) -> None:
-    """Let the node know the table that is in force."""
     table, pools = await routes.load(ledger.database), await load_pools(ledger.database)
     ledger.snapshots.change(table=table, pools=pools)
 
@@ -122,10 +120,7 @@ async def test_what_a_dying_channel_gives_back_follows_its_account(ledger: Ledge
 
 @pytest.mark.parametrize("kind", ["account", "sign"])
 @pytest.mark.parametrize("served", [True, False])
-async def test_what_waited_for_a_channel_that_is_gone_follows_its_account(
-    ledger: Ledger, kind: str, served: bool
-) -> None:
-    """Whether another channel serves the pool that it came from or not."""
+async def test_what_waited_for_a_gone_channel_follows_its_account(ledger: Ledger, kind: str, served: bool) -> None:
     message_id, theirs = await ledger.accept(), await ledger.accept()
     await ledger.connection.execute("UPDATE message SET sign = '别家' WHERE id = $1", theirs)
     await ledger.connection.execute("UPDATE message SET sign = '小店' WHERE id = $1", message_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from claiming_sender import Sender
 from databases import no_standby
+from harness import until
 from ledger import BALANCE, LANE, NODE, POOL, Ledger
 
 from smsgw.channels import claims as claims_module
@@ -37,9 +38,6 @@ S = PartState
 
 def key(name: str, body: bytes = b"same", kind: str = "k") -> tuple[RequestKey, ...]:
     return (RequestKey(kind, name, body, 0),)
-
-
-# --- calls -----------------------------------------------------------------------------------------------------------
 
 
 async def test_a_repeat_is_answered_with_the_first_answer(ledger: Ledger) -> None:
@@ -66,16 +64,8 @@ async def test_the_key_of_a_refused_call_is_free_again_in_the_same_batch(ledger:
     assert await ledger.connection.fetchval("SELECT array_agg(id) FROM message") == [cheap.batch_id]
 
 
-async def test_twins_of_a_refused_call_are_refused_and_leave_nothing(ledger: Ledger) -> None:
-    calls = [ledger.call(keys=key("K"), units=BALANCE + 1) for _ in range(3)]
-    assert [r.code for r in await ledger.store(*calls)] == ["BALANCE_INSUFFICIENT"] * 3  # type: ignore[attr-defined]
-    assert await ledger.connection.fetchval("SELECT count(*) FROM request_key") == 0
-    assert await ledger.balance() == BALANCE
-
-
 @pytest.mark.parametrize("entered", [False, True])
 async def test_what_a_spooled_call_was_kept_is_not_kept_from_its_batch_as_well(ledger: Ledger, entered: bool) -> None:
-    """Whether it is entered now or is found to have been before."""
     reserved = BALANCE - 30  # for these and for others that are not of the batch
     spooled = replace(ledger.call(messages=60), spooled=True)
     if entered:
@@ -119,9 +109,6 @@ async def test_a_batch_is_repeated_after_a_lost_commit(ledger: Ledger) -> None:
     assert await ledger.connection.fetchval("SELECT count(*) FROM ledger WHERE kind = 'debit'") == 1
 
 
-# --- claims ----------------------------------------------------------------------------------------------------------
-
-
 async def test_two_nodes_never_overlap_and_never_split_a_message(ledger: Ledger, dsn: str) -> None:
     for n in range(60):
         await ledger.accept(parts=1 + n % 4)
@@ -151,7 +138,6 @@ async def test_two_nodes_never_overlap_and_never_split_a_message(ledger: Ledger,
 
 async def test_a_lease_is_taken_over_only_when_it_is_over(ledger: Ledger) -> None:
     mine = await leases.acquire(ledger.database, "x", 1)
-    assert mine is not None
     assert mine.still_mine()
     assert await leases.acquire(ledger.database, "x", 2) is None
     assert await leases.renew(ledger.database, [mine]) == []
@@ -160,13 +146,9 @@ async def test_a_lease_is_taken_over_only_when_it_is_over(ledger: Ledger) -> Non
     assert mine.lost
     assert not mine.still_mine()
     theirs = await leases.acquire(ledger.database, "x", 2)
-    assert theirs is not None
     assert theirs.epoch > mine.epoch
     await leases.release(ledger.database, mine)  # of an epoch that is over: changes nothing
     assert await leases.renew(ledger.database, [theirs, mine]) == [mine]
-
-
-# --- recovery --------------------------------------------------------------------------------------------------------
 
 
 def key_of(part: Claimed) -> tuple[int, int, int]:
@@ -307,9 +289,7 @@ async def test_test_messages_are_for_the_test_channel_and_nobody_else(ledger: Le
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.5, 1.0])
-async def test_after_a_crash_of_the_machine_what_was_in_flight_is_unknown_and_nothing_else(
-    ledger: Ledger, kept: float
-) -> None:
+async def test_after_a_crash_of_the_machine_only_what_was_in_flight_is_unknown(ledger: Ledger, kept: float) -> None:
     """The tail of the journal was never synced, and the boot is another one."""
     ids = [await ledger.accept() for _ in range(7)]
     waiting = ids.pop()
@@ -374,7 +354,6 @@ async def sender(ledger: Ledger) -> AsyncIterator[Sender]:
 
 @pytest_asyncio.fixture
 async def other(dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    """Somebody else's connection."""
     connection = await connect(dsn, writer=True)
     yield connection
     await connection.close()
@@ -390,13 +369,6 @@ async def locked(connection: asyncpg.Connection, sql: str, *args: object) -> Asy
     await transaction.rollback()
 
 
-async def poll(what: Callable[[], Awaitable[object]], within: float = 60.0) -> None:
-    deadline = time.monotonic() + within
-    while not await what():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
-
-
 def keys(claimed: Iterable[Claimed]) -> list[tuple[int, int, int]]:
     return sorted((c.id, c.part, c.attempt) for c in claimed)
 
@@ -405,7 +377,6 @@ KINDS = ("queued", "deferred", "again")
 
 
 async def waiting(ledger: Ledger, kind: str) -> int:
-    """A message that is found by claims of this kind; its id."""
     message_id = await (deferred(ledger) if kind == "deferred" else ledger.accept())
     if kind == "again":
         await ledger.connection.execute("UPDATE part SET avoid_channels = '{99}'")
@@ -427,7 +398,6 @@ async def sending(ledger: Ledger) -> list[tuple[int, int, int]]:
 
 
 async def look(ledger: Ledger, sender: Sender) -> None:
-    """For claimed parts that nobody has in hand."""
     sender.claims._look_at = 0.0
     await sender.claims.look_after(sender.in_hand)
     await ledger.outcomes.drain()
@@ -466,7 +436,7 @@ async def test_what_a_claim_commits_after_it_was_given_up_comes_back(
         for _ in range(3):
             with contextlib.suppress(TimeoutError):
                 await sender.take()
-    await poll(lambda: running(ledger, 0))
+    await until(lambda: running(ledger, 0))
     monkeypatch.undo()
     await until_taken(sender, 3)
     assert {c.id for c in sender.in_hand} == {late, free}
@@ -484,9 +454,9 @@ async def test_a_claim_that_begins_after_it_was_given_up_finds_nothing(
             await sender.take()
         monkeypatch.undo()
         again = aio.spawn(sender.take(), name="again")
-        await poll(lambda: running(ledger, 2))
+        await until(lambda: running(ledger, 2))
     await again
-    await poll(lambda: running(ledger, 0))
+    await until(lambda: running(ledger, 0))
     assert await sending(ledger) == keys(sender.in_hand)
     await until_taken(sender, 5)
     assert sorted(c.id for c in sender.in_hand) == ids
@@ -558,7 +528,7 @@ async def test_a_claim_that_no_standby_has_is_none(dsn: str, ledger: Ledger, sen
         claimed.extend(await sender.take())
         return claimed
 
-    await poll(again)
+    await until(again)
     assert [(c.id, c.attempt) for c in claimed] == [(message, 2)]
     assert sender.lease.epoch > old
 
@@ -569,7 +539,6 @@ async def test_a_lease_that_is_over_is_not_taken_back_by_a_claim_in_doubt(ledger
     sender.claims._doubt = sender.lease.epoch
     await ledger.connection.execute("UPDATE lease SET expires_at = now() - interval '1 s'")
     theirs = await leases.acquire(ledger.database, sender.lease.resource, 2)
-    assert theirs is not None
     assert await sender.take() == []
     assert sender.lease.lost
     row = await ledger.connection.fetchrow("SELECT node, epoch FROM lease WHERE resource = $1", theirs.resource)
@@ -628,9 +597,6 @@ async def test_what_is_given_back_twice_in_one_breath_goes_back_to_its_pool(ledg
     assert [await ledger.states(i) for i in ids] == [[S.QUEUED], [S.QUEUED, S.QUEUED]]
 
 
-# --- beside somebody who keeps a snapshot -------------------------------------------------------------------------
-
-
 async def test_after_a_look_that_the_server_gave_up_the_queues_are_gone_through_in_pieces(
     ledger: Ledger, sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -670,7 +636,7 @@ async def test_after_a_look_that_the_server_gave_up_the_queues_are_gone_through_
         await sender.take()
         return not sender.claims._heads.dear
 
-    await poll(as_before)
+    await until(as_before)
 
 
 @pytest.mark.parametrize("which", ["claim_deferred", "next_deferred", "claim"])
@@ -707,9 +673,6 @@ async def test_a_look_beside_the_queues_that_the_server_gave_up_keeps_no_message
     with pytest.raises(asyncpg.QueryCanceledError):
         await sender.take()
     assert asked == 2, "after its rest"
-
-
-# --- fences ------------------------------------------------------------------------------------------------------
 
 
 async def deferred(ledger: Ledger) -> int:
@@ -749,9 +712,7 @@ async def test_every_claim_needs_the_live_lease_of_its_epoch(ledger: Ledger, kin
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "past"])
-async def test_a_claim_passes_over_what_somebody_else_is_at_and_does_not_wait(
-    ledger: Ledger, other: asyncpg.Connection, kind: str
-) -> None:
+async def test_a_claim_passes_over_what_others_lock(ledger: Ledger, other: asyncpg.Connection, kind: str) -> None:
     busy, free = [await waiting(ledger, kind) for _ in range(2)]
     fence = await ledger.fence("a")
     async with locked(other, "SELECT 1 FROM part WHERE id = $1 FOR UPDATE", busy), asyncio.timeout(20):
@@ -795,9 +756,7 @@ async def test_a_renewal_that_meets_a_new_epoch_is_no_loss(ledger: Ledger, other
 
 
 @pytest.mark.parametrize("in_force", [False, True])
-async def test_a_lease_that_ends_while_a_new_epoch_is_in_doubt_is_lost(
-    ledger: Ledger, other: asyncpg.Connection, in_force: bool
-) -> None:
+async def test_a_lease_that_ends_in_doubt_is_lost(ledger: Ledger, other: asyncpg.Connection, in_force: bool) -> None:
     await ledger.fence("a")
     lease = ledger.leases["a"]
     old = lease.epoch
@@ -819,7 +778,7 @@ async def test_the_server_gives_up_a_claim_before_we_do(
     async with locked(other, "LOCK TABLE part IN EXCLUSIVE MODE"):
         with pytest.raises(asyncpg.QueryCanceledError):
             await sender.take()
-        await poll(lambda: running(ledger, 0), within=4)
+        await until(lambda: running(ledger, 0), within=4)
     assert len(await sender.take()) == 1
 
 

@@ -25,8 +25,6 @@ WEEK = timedelta(days=7)
 
 @dataclass
 class Seen:
-    """A channel, as it is tried out."""
-
     spec: ChannelSpec
     profile: Profile
     delivered_at: float = float("-inf")
@@ -44,8 +42,6 @@ EXPIRE = Sweep(lambda connection, now: sweeps.expire(connection, now, 0))
 
 
 class Trier:
-    """A node that tries the channel out."""
-
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         profile = {"probe_number": "13900000000"}
@@ -57,7 +53,6 @@ class Trier:
         self.probing = Probing(ledger.database, ledger.ids, lambda: ledger.clock)
 
     async def look(self) -> tuple[str, str]:
-        """A round; the verdict after it."""
         await self.probing.follow()
         await self.probing.step([self.channel])  # type: ignore[list-item]
         await self.probing.follow()

@@ -1,32 +1,164 @@
-"""Cancelling, and recalling what waits for blocked numbers, on the real ledger."""
+"""Messages that wait are held while their account is stopped, cancelled, or recalled when their number is blocked."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from changes import by_test
 from ledger import BALANCE, Ledger
-from snapshots import snapshot_of
+from snapshots import FixedSnapshots, snapshot_of
 
 from smsgw.core.actor import Actor
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
-from smsgw.core.errors import SmsgwError
+from smsgw.core.errors import Refused, SmsgwError
 from smsgw.core.kinds import CustomKind
 from smsgw.core.model import Account, MessageType, OutcomeKind
 from smsgw.core.policy import PolicySet
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.cancellation import LATECOMERS, Cancelled, Cancelling, Recall
+from smsgw.pipeline.outcomes.writer import Sweep
+from smsgw.pipeline.periodic import Supervisor
+from smsgw.pipeline.upkeep.holding import Holding
+from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.lists import consents
 from smsgw.platform.lists import service as lists
 from smsgw.runtime import clock
+from smsgw.store.messages import claiming, holding, sweeps
 
 S = PartState
+
+
+class Job:
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.snapshots = FixedSnapshots()
+        self.holding = Holding(ledger.database, self.snapshots, ledger.fleet)
+
+    async def switch(self, status: str, *, step: bool = True) -> None:
+        await accounts.set_status(by_test(self.ledger.database), self.ledger.account_id, status)
+        await self.follow()
+        if step:
+            await self.holding.step()
+
+    async def follow(self) -> None:
+        rows = await account_queries.accounts(self.ledger.database)
+        self.snapshots.current = snapshot_of(row.account for row in rows)
+
+    async def claim(self) -> list[int]:
+        fence = await self.ledger.fence("a")
+        how: dict[str, Any] = {"limit": 100, "oldest": 0, "halted": self.snapshots.current.halted}
+        found = await claiming.claim(self.ledger.connection, fence, queues=[(1, 2)], **how)
+        found += await claiming.claim_deferred(self.ledger.connection, fence, now=datetime.now(UTC), **how)
+        return [c.id for c in found]
+
+
+@pytest.fixture
+def job(ledger: Ledger) -> Iterator[Job]:
+    one = Job(ledger)
+    yield one
+    one.holding.stop()
+
+
+async def test_queued_and_deferred_are_held_and_go_back_where_they_were(ledger: Ledger, job: Job) -> None:
+    long = await ledger.accept(parts=3)
+    (one, two, three) = await ledger.claim()
+    await ledger.answer(OutcomeKind.ACCEPTED, one)
+    await ledger.answer(OutcomeKind.UNSENT, two, three)  # half of it is written: the rest stays with its channel
+    queued = await ledger.accept(parts=2)
+    assert await ledger.states(long) == [S.SENT, S.DEFERRED, S.DEFERRED]
+    await job.switch("stopped", step=False)
+    assert await job.claim() == [], "before anything is held"
+    await job.holding.step()
+    assert await ledger.states(long) == [S.SENT, S.HELD, S.HELD]
+    assert await ledger.states(queued) == [S.HELD, S.HELD]
+    assert await job.claim() == []
+    kinds = [r[0] for r in await ledger.connection.fetch("SELECT kind FROM event WHERE id = $1", queued)]
+    assert kinds == ["held"]
+    job.ledger.fleet.queues.clear()
+    await job.switch("active")
+    assert await ledger.states(long) == [S.SENT, S.DEFERRED, S.DEFERRED]
+    assert await ledger.states(queued) == [S.QUEUED, S.QUEUED]
+    assert job.ledger.fleet.queues == {(1, 2)}
+    assert sorted(await job.claim()) == sorted([long, long, queued, queued])
+    await job.holding.step()
+    assert await ledger.states(queued) == [S.SENDING, S.SENDING]
+
+
+async def test_what_comes_back_to_a_stopped_account_is_held_too(ledger: Ledger, job: Job) -> None:
+    """In hand of a channel when the account was stopped, or due by its time."""
+    in_hand = await ledger.accept()
+    claimed = await ledger.claim()
+    later = await ledger.accept(state=S.SCHEDULED)
+    await job.switch("stopped")
+    await ledger.answer(OutcomeKind.UNSENT, *claimed)
+    await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.release_scheduled(c, now, 0)))
+    assert [await ledger.state(m) for m in (in_hand, later)] == [S.QUEUED, S.QUEUED]
+    assert await job.claim() == []
+    await job.holding.step()
+    assert [await ledger.state(m) for m in (in_hand, later)] == [S.HELD, S.HELD]
+
+
+async def test_validity_ends_while_it_is_held(ledger: Ledger, job: Job) -> None:
+    short = await ledger.accept(parts=2, valid=timedelta(minutes=5))
+    long = await ledger.accept()
+    await job.switch("stopped")
+    ledger.later(minutes=6)
+    assert await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.expire(c, now, 0))) == 2
+    assert await ledger.events(short) == ["expired"]
+    assert await ledger.balance() == BALANCE - 1
+    await job.switch("active")
+    assert await ledger.state(long) == S.QUEUED
+    assert await ledger.states(short) == [S.EXPIRED, S.EXPIRED]
+
+
+async def test_a_start_in_the_middle_ends_the_holding(ledger: Ledger, job: Job) -> None:
+    """A batch acts on what the account is at that moment, whatever the node believes."""
+    queued = await ledger.accept()
+    await job.switch("stopped", step=False)
+    await accounts.set_status(by_test(ledger.database), ledger.account_id, "active")
+    assert await holding.hold(ledger.connection, ledger.account_id, ledger.clock, 0) == []
+    await job.holding.step()
+    assert await ledger.state(queued) == S.QUEUED
+    await job.switch("stopped")
+    assert await holding.resume(ledger.connection, ledger.account_id, ledger.clock, 0) == []
+    assert await ledger.state(queued) == S.HELD
+
+
+async def test_an_account_below_a_stopped_one_is_held_and_reviews_are_not_released(ledger: Ledger, job: Job) -> None:
+    await accounts.add(by_test(ledger.database), "group")
+    await accounts.edit(by_test(ledger.database), ledger.account_id, {"parent": "group"})
+    queued, review = await ledger.accept(), await ledger.accept(state=S.HELD)
+    for status, state in (("stopped", S.HELD), ("active", S.QUEUED)):
+        await accounts.set_status(by_test(ledger.database), await id_of(ledger.database, "group"), status)
+        await job.follow()
+        await job.holding.step()
+        assert [await ledger.state(m) for m in (queued, review)] == [state, S.HELD]
+
+
+async def test_one_node_at_a_time(ledger: Ledger, job: Job) -> None:
+    queued = await ledger.accept()
+    await job.switch("stopped", step=False)
+    await ledger.connection.execute("INSERT INTO lease VALUES ('job/holding', 2, 1, now() + interval '1 hour')")
+    supervisor = Supervisor(ledger.database, 1)
+    running = supervisor.run((job.holding.periodic(),))
+    try:
+        with pytest.raises(Refused):
+            await supervisor.run_now("hold")
+        assert await ledger.state(queued) == S.QUEUED
+        await ledger.connection.execute("UPDATE lease SET expires_at = now() WHERE resource = 'job/holding'")
+        await supervisor.run_now("hold")
+        assert await ledger.state(queued) == S.HELD
+    finally:
+        await running.stop()
+
+
 NUMBER = "8613800138000"
 """Of the messages of these tests."""
 
@@ -39,7 +171,7 @@ def cancelling(ledger: Ledger) -> Cancelling:
     return Cancelling(ledger.database, ledger.outcomes)
 
 
-class Job:
+class Recalling:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
         self.clock = 0.0
@@ -50,8 +182,8 @@ class Job:
 
 
 @pytest.fixture
-def job(ledger: Ledger) -> Job:
-    return Job(ledger)
+def recalling(ledger: Ledger) -> Recalling:
+    return Recalling(ledger)
 
 
 async def code_of(ledger: Ledger, message_id: int) -> str:
@@ -66,9 +198,7 @@ def refused(code: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("state", [S.QUEUED, S.SCHEDULED, S.HELD])
-async def test_a_message_is_cancelled_refunded_and_reported_once(
-    ledger: Ledger, cancelling: Cancelling, state: PartState
-) -> None:
+async def test_a_message_is_cancelled_once(ledger: Ledger, cancelling: Cancelling, state: PartState) -> None:
     message_id = await ledger.accept(parts=2, state=state)
     for _ in range(2):
         await cancelling.message(message_id, Actor.key("ak_live_1", ledger.account_id, {"send"}))
@@ -84,7 +214,6 @@ async def test_it_is_too_late_once_a_part_was_claimed(ledger: Ledger, cancelling
     """Refused for now by the carrier is not too late: nothing was taken."""
     message_id = await ledger.accept(parts=2)
     one, two = await ledger.claim()
-
     for part in (one, two):
         with refused("STATE_CONFLICT"):
             await cancelling.message(message_id, ANYBODY)
@@ -120,12 +249,12 @@ async def test_of_a_call_what_still_waits_is_cancelled(ledger: Ledger, cancellin
     assert await cancelling.batch(call.batch_id, ANYBODY) == Cancelled(1100, 0)
 
 
-async def test_a_blocked_number_gets_nothing_that_still_waits(ledger: Ledger, job: Job) -> None:
+async def test_a_blocked_number_gets_nothing_that_still_waits(ledger: Ledger, recalling: Recalling) -> None:
     queued, review = await ledger.accept(parts=2), await ledger.accept(state=S.HELD)
-    await job.recall.step()
+    await recalling.recall.step()
     assert await ledger.states(queued) == [S.QUEUED] * 2
-    await job.block()
-    await job.recall.step()
+    await recalling.block()
+    await recalling.recall.step()
     for message_id in (queued, review):
         assert set(await ledger.states(message_id)) == {S.REJECTED}
         assert await code_of(ledger, message_id) == "NUMBER_BLACKLISTED"
@@ -133,62 +262,60 @@ async def test_a_blocked_number_gets_nothing_that_still_waits(ledger: Ledger, jo
     assert await ledger.balance() == BALANCE
 
 
-async def test_only_what_falls_under_the_entry(ledger: Ledger, job: Job) -> None:
+async def test_only_what_falls_under_the_entry(ledger: Ledger, recalling: Recalling) -> None:
     notice = await ledger.accept()
     await lists.block(by_test(ledger.database), ["8613800138001"], Scope(), MANUAL, "")
-    await job.block(Scope(0, "marketing", ""), OPT_OUT)
-    await job.block(Scope(ledger.account_id + 1, "", ""))
-    await job.block(Scope(0, "", "别家"))
-    await job.block(expires_at=datetime(2026, 1, 1, tzinfo=UTC))
-    await job.recall.step()
+    await recalling.block(Scope(0, "marketing", ""), OPT_OUT)
+    await recalling.block(Scope(ledger.account_id + 1, "", ""))
+    await recalling.block(Scope(0, "", "别家"))
+    await recalling.block(expires_at=datetime(2026, 1, 1, tzinfo=UTC))
+    await recalling.recall.step()
     assert await ledger.state(notice) == S.QUEUED
     await ledger.connection.execute("UPDATE message SET type = 'marketing', sign = '店'")
-    await job.block(Scope(ledger.account_id, "marketing", "店"), OPT_OUT)
-    await job.recall.step()
+    await recalling.block(Scope(ledger.account_id, "marketing", "店"), OPT_OUT)
+    await recalling.recall.step()
     assert await ledger.state(notice) == S.REJECTED
     assert await code_of(ledger, notice) == "NUMBER_OPTED_OUT"
 
 
-async def test_what_a_carrier_may_have_is_not_recalled(ledger: Ledger, job: Job) -> None:
+async def test_what_a_carrier_may_have_is_not_recalled(ledger: Ledger, recalling: Recalling) -> None:
     half = await ledger.accept(parts=2)
     one, two = await ledger.claim()
     await ledger.answer(OutcomeKind.ACCEPTED, one)
     await ledger.answer(OutcomeKind.DEFERRED, two)
-    await job.block()
-    await job.recall.step()
+    await recalling.block()
+    await recalling.recall.step()
     assert await ledger.states(half) == [S.SENT, S.DEFERRED]
 
 
-async def test_what_was_being_accepted_meanwhile_is_found_by_the_second_look(ledger: Ledger, job: Job) -> None:
+async def test_what_was_being_accepted_is_found_by_the_second_look(ledger: Ledger, recalling: Recalling) -> None:
     """And a restart looks again: only the second look is remembered."""
-    await job.block()
-    await job.recall.step()
+    await recalling.block()
+    await recalling.recall.step()
     late = await ledger.accept()
-    job.clock += LATECOMERS - 1
-    await job.recall.step()
+    recalling.clock += LATECOMERS - 1
+    await recalling.recall.step()
     assert await ledger.state(late) == S.QUEUED
-    job.clock += 1
-    await job.recall.step()
+    recalling.clock += 1
+    await recalling.recall.step()
     assert await ledger.state(late) == S.REJECTED
-
     later = await ledger.accept()
-    job.clock += LATECOMERS
-    await job.recall.step()
+    recalling.clock += LATECOMERS
+    await recalling.recall.step()
     assert await ledger.state(later) == S.QUEUED, "done for good"
-
     await lists.block(by_test(ledger.database), ["8613800138001", NUMBER], Scope(), MANUAL, "")
-    await job.recall.step()
+    await recalling.recall.step()
     assert await ledger.state(later) == S.REJECTED
     after_restart = await ledger.accept()
-    await Job(ledger).recall.step()
+    await Recalling(ledger).recall.step()
     assert await ledger.state(after_restart) == S.REJECTED
 
 
-async def test_many_entries_and_many_messages_go_step_by_step(ledger: Ledger, job: Job) -> None:
+async def test_many_entries_and_many_messages_go_step_by_step(ledger: Ledger, recalling: Recalling) -> None:
     await ledger.store(ledger.call(messages=1300))
     many = [f"86139{n:08d}" for n in range(1200)]
     await lists.block(by_test(ledger.database), [*many, NUMBER], Scope(), MANUAL, "")
-    await job.recall.step()
+    await recalling.recall.step()
     counts = await ledger.connection.fetch("SELECT state, count(*) FROM part GROUP BY state")
     assert [tuple(row) for row in counts] == [(S.REJECTED, 1300)]
     assert await ledger.balance() == BALANCE
@@ -205,35 +332,33 @@ async def withdrawn(ledger: Ledger, account_id: int) -> None:
 
 
 def asked_for(ledger: Ledger, *accounts: Account) -> None:
-    """These accounts send marketing by consent alone."""
     ledger.snapshots.current = snapshot_of(
         accounts, policies=PolicySet({(a.id, "marketing"): {"consent": "marketing"} for a in accounts})
     )
 
 
-async def test_who_withdraws_gets_nothing_that_was_accepted_before(ledger: Ledger, job: Job) -> None:
+async def test_who_withdraws_gets_nothing_that_was_accepted_before(ledger: Ledger, recalling: Recalling) -> None:
     shop = Account(ledger.account_id, "shop", "active")
     ledger.snapshots.current = snapshot_of((shop,), policies=PolicySet({(0, ""): {"consent": "off"}}))
     ids = [await ledger.accept(state=state) for state in (S.QUEUED, S.SCHEDULED, S.HELD)]
     notice = await ledger.accept()
     await ledger.connection.execute("UPDATE message SET type = 'marketing' WHERE id <> $1", notice)
     await withdrawn(ledger, ledger.account_id)
-    await Job(ledger).recall.step()
+    await Recalling(ledger).recall.step()
     assert [await ledger.state(i) for i in ids] == [S.QUEUED, S.SCHEDULED, S.HELD], "nobody asks for consent"
     asked_for(ledger, shop)
-    await job.recall.step()
+    await recalling.recall.step()
     assert [await ledger.state(i) for i in ids] == [S.REJECTED] * 3
     assert [await code_of(ledger, i) for i in ids] == ["NUMBER_NO_CONSENT"] * 3
     assert await ledger.state(notice) == S.QUEUED
-
     late = await ledger.accept()
     await ledger.connection.execute("UPDATE message SET type = 'marketing' WHERE id = $1", late)
-    job.clock += LATECOMERS
-    await job.recall.step()
+    recalling.clock += LATECOMERS
+    await recalling.recall.step()
     assert await ledger.state(late) == S.REJECTED, "it was being accepted meanwhile"
 
 
-async def test_a_kind_may_ask_for_consent_alone(ledger: Ledger, job: Job) -> None:
+async def test_a_kind_may_ask_for_consent_alone(ledger: Ledger, recalling: Recalling) -> None:
     """Or alone not: what holds for the kind counts after accept, too."""
     shop, kinds = Account(ledger.account_id, "shop", "active"), {
         name: CustomKind(name, name, MessageType.MARKETING) for name in ("club", "news")
@@ -244,13 +369,13 @@ async def test_a_kind_may_ask_for_consent_alone(ledger: Ledger, job: Job) -> Non
     policies = PolicySet({(0, ""): {"consent": "off"}, (shop.id, "club"): {"consent": "marketing"}})
     ledger.snapshots.current = snapshot_of((shop,), policies=policies, kinds=kinds)
     await withdrawn(ledger, ledger.account_id)
-    await job.recall.step()
+    await recalling.recall.step()
     assert {kind: await ledger.state(i) for kind, i in ids.items()} == {
         "": S.QUEUED, "club": S.REJECTED, "news": S.QUEUED,
     }  # fmt: skip
 
 
-async def test_a_newer_proof_and_a_nearer_word_keep_what_waits(ledger: Ledger, job: Job) -> None:
+async def test_a_newer_proof_and_a_nearer_word_keep_what_waits(ledger: Ledger, recalling: Recalling) -> None:
     change = by_test(ledger.database)
     above = await accounts.add(change, "above")
     asked_for(ledger, Account(ledger.account_id, "shop", "active", above=(above,)))
@@ -258,14 +383,14 @@ async def test_a_newer_proof_and_a_nearer_word_keep_what_waits(ledger: Ledger, j
     await ledger.connection.execute("UPDATE message SET type = 'marketing'")
     for _ in range(2):
         await consents.give(change, ledger.account_id, [NUMBER], GIVEN)
-    await job.recall.step()
+    await recalling.recall.step()
     assert await ledger.state(message_id) == S.QUEUED, "replaced is not withdrawn"
     await withdrawn(ledger, above)
-    await job.recall.step()
+    await recalling.recall.step()
     assert await ledger.state(message_id) == S.QUEUED
     id_ = await ledger.database.fetchval("SELECT id FROM consent WHERE account_id = $1 AND withdrawn_at IS NULL",
                                          ledger.account_id)  # fmt: skip
     await consents.withdraw(change, id_, "by telephone")
     await consents.give(change, above, [NUMBER], replace(GIVEN, given_at=clock.now()))
-    await job.recall.step()
+    await recalling.recall.step()
     assert await ledger.state(message_id) == S.REJECTED, "what an account above was told does not count here"

@@ -14,7 +14,6 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 @pytest_asyncio.fixture
 async def stage(dsn: str) -> AsyncIterator[Stage]:
-    """Its pusher is not begun."""
     made = Stage(dsn)
     await made.open()
     yield made

@@ -10,7 +10,7 @@ import hmac
 import json
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl
@@ -19,6 +19,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from changes import by_test
+from harness import until
 from receiver import LOOPBACK, Received, Receiver, Stage, receiving, repeated
 from standins import AnyFleet
 
@@ -42,16 +43,9 @@ from smsgw.store.messages import pushing
 
 @pytest_asyncio.fixture
 async def stage(stage: Stage) -> AsyncIterator[Stage]:
-    """Its pusher has begun."""
     await stage.start()
     yield stage
     await stage.stop_pusher()
-
-
-async def until(condition: Callable[[], bool], *, within: float = 60.0) -> None:
-    async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0.02)
 
 
 async def goes_to(stage: Stage, receiver: Receiver, **options: Any) -> None:
@@ -60,8 +54,19 @@ async def goes_to(stage: Stage, receiver: Receiver, **options: Any) -> None:
     await stage.reload()
 
 
+async def pushed(stage: Stage, n: int = 1, **about: Any) -> list[int]:
+    """Reports that are made and have been pushed."""
+    made = await stage.reports(n, **about)
+    await stage.quiet()
+    return made
+
+
+async def wait(stage: Stage, **about: float) -> None:
+    stage.shift += timedelta(**about)
+    await stage.quiet()
+
+
 def answers(receiver: Receiver, status: int = 200, **headers: str) -> None:
-    """From now on."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     receiver.reply = lambda _: web.Response(status=status, headers=named)
 
@@ -74,7 +79,6 @@ def of(secret: str, call: Received) -> str:
 
 
 def called(receiver: Receiver) -> list[list[int]]:
-    """The events of every call, answered well or not."""
     return [[int(item["event_id"]) for item in call.json["items"]] for call in receiver.calls]
 
 
@@ -102,24 +106,20 @@ async def sending(*own_ports: int) -> AsyncIterator[Sender]:
 
 
 async def nothing_is_reached(stage: Stage, receiver: Receiver) -> None:
-    """When the pusher's node allows no private networks."""
     await stage.stop_pusher()
     stage.pusher = stage.make_pusher(reach=Reach(http=True, ports=LOOPBACK.ports))
     await stage.snapshots.follow()
     await stage.start_pusher()
-    await stage.reports()
-    await stage.quiet()
+    await pushed(stage)
     assert receiver.calls == []
     assert (await stage.rows())[0]["problem"] == "the address may not be pushed to"
 
 
 async def test_events_are_pushed_in_signed_batches(stage: Stage, receiver: Receiver) -> None:
     secret = await stage.put("main", f"{receiver.origin}/hook?x=%2F1", linger_ms=0)
-    assert secret is not None
     assert secret.startswith("whsec_")
     await stage.reload()
-    made = await stage.reports(250)
-    await stage.quiet()
+    made = await pushed(stage, 250)
     assert receiver.events == [str(i) for i in made]
     assert max(len(c.json["items"]) for c in receiver.calls) == 100
     assert await stage.waiting() == 0
@@ -137,12 +137,10 @@ async def test_both_secrets_sign_while_one_is_being_replaced(stage: Stage, recei
         by_test(stage.database), stage.sealer, stage.account_id, "main", keep_old_hours=1
     )
     await stage.reload()
-    await stage.reports()
-    await stage.quiet()
+    await pushed(stage)
     assert receiver.calls[0].headers["webhook-signature"].count("v1,") == 2
     stage.shift = timedelta(hours=2)
-    await stage.reports()
-    await stage.quiet()
+    await pushed(stage)
     assert receiver.calls[1].headers["webhook-signature"].split() == [of(new, receiver.calls[1])]
 
 
@@ -166,7 +164,6 @@ async def test_a_receiver_that_is_down_for_a_day_gets_everything(stage: Stage, r
     failing = await pushing.failing(stage.database, stage.now())
     assert [(row["name"], row["last_error"]) for row in failing] == [("main", "HTTP 502")]
     assert len(receiver.calls) < 1500, "a receiver that is down is not hammered"
-
     answers(receiver)
     stage.shift += timedelta(minutes=2)
     for _ in range(20):
@@ -181,9 +178,7 @@ async def test_a_receiver_that_is_down_for_a_day_gets_everything(stage: Stage, r
     assert await pushing.failing(stage.database, stage.now()) == []
 
 
-async def test_an_event_is_given_up_after_its_schedule_and_can_be_offered_again(
-    stage: Stage, receiver: Receiver
-) -> None:
+async def test_an_event_is_given_up_after_its_schedule_and_offered_again(stage: Stage, receiver: Receiver) -> None:
     await goes_to(stage, receiver)
     answers(receiver, 500)
     (event,) = await stage.reports()
@@ -201,7 +196,6 @@ async def test_an_event_is_given_up_after_its_schedule_and_can_be_offered_again(
         stage.database, (stage.account_id,), state="dead", since=stage.now() - timedelta(days=3)
     )
     assert (dead.id, dead.state, dead.tries) == (event, "dead", 12)
-
     answers(receiver)
     since = stage.now() - timedelta(days=3)
     assert await webhooks.redeliver(
@@ -220,8 +214,7 @@ async def test_beside_a_kept_snapshot_what_failed_is_tried_again_though_nothing_
     at_dear_looks(monkeypatch)
     await goes_to(stage, receiver)
     answers(receiver, 500)
-    made = await stage.reports(3)
-    await stage.quiet()
+    made = await pushed(stage, 3)
     assert receiver.calls
     answers(receiver)
     stage.shift += timedelta(minutes=10)
@@ -254,9 +247,7 @@ async def test_what_was_taken_when_the_lease_ran_out_is_pushed_when_it_is_renewe
     await stage.quiet()
 
 
-async def test_a_later_event_of_a_message_waits_while_the_earlier_is_under_way(
-    stage: Stage, receiver: Receiver
-) -> None:
+async def test_a_later_event_of_a_message_waits_for_the_earlier(stage: Stage, receiver: Receiver) -> None:
     await goes_to(stage, receiver, max_items=1, concurrency=8)
     answered: list[str] = []
 
@@ -269,8 +260,7 @@ async def test_a_later_event_of_a_message_waits_while_the_earlier_is_under_way(
     receiver.reply = slow
     message = stage.ids.next()
     made = await stage.reports(4, message_id=message)
-    others = await stage.reports(20)
-    await stage.quiet()
+    others = await pushed(stage, 20)
     await until(lambda: len(answered) == 24)
     assert [i for i in answered if int(i) in made] == [str(i) for i in made]
     started = [c.json["items"][0]["event_id"] for c in receiver.calls]
@@ -290,26 +280,21 @@ async def test_a_call_has_one_event_of_a_message(stage: Stage, receiver: Receive
     assert called(receiver)[1:] == [[one] for one in later]
 
 
-async def test_while_an_event_waits_for_its_next_try_later_ones_of_its_message_wait(
-    stage: Stage, receiver: Receiver
-) -> None:
+async def test_later_events_of_a_message_wait_for_the_next_try(stage: Stage, receiver: Receiver) -> None:
     await goes_to(stage, receiver, max_items=1, concurrency=8)
     message = stage.ids.next()
     (refused,) = await stage.reports(1, message_id=message)
     receiver.reply = lambda call: web.Response(status=500 if str(refused).encode() in call.body else 200)
     await stage.quiet()
     (later,) = await stage.reports(1, message_id=message)
-    (other,) = await stage.reports()
-    await stage.quiet()
+    (other,) = await pushed(stage)
     assert called(receiver) == [[refused], [other]]
-
     receiver.calls.clear()
     stage.shift += timedelta(seconds=SCHEDULE[0] - 3)  # not due yet, on a slow machine neither
     await stage.quiet()
     assert called(receiver) == []
     answers(receiver)
-    stage.shift += timedelta(seconds=3)
-    await stage.quiet()
+    await wait(stage, seconds=3)
     assert called(receiver) == [[refused], [later]]
 
 
@@ -317,33 +302,26 @@ async def test_what_a_receiver_asks_to_wait_for_an_event_waits(stage: Stage, rec
     """Longer than its schedule says, and no longer than an hour."""
     await goes_to(stage, receiver, max_items=1)
     answers(receiver, 503, Retry_After="86400")
-    await stage.reports()
-    await stage.quiet()
+    await pushed(stage)
     answers(receiver)
     stage.shift += timedelta(minutes=50)
-    await stage.reports()
-    await stage.quiet()
+    await pushed(stage)
     assert len(receiver.calls) == 1, "nor does anything else go there"
-    stage.shift += timedelta(minutes=11)
-    await stage.quiet()
+    await wait(stage, minutes=11)
     assert len(receiver.calls) == 3
 
 
-async def test_a_receiver_that_fails_is_asked_with_one_event_and_then_takes_all(
-    stage: Stage, receiver: Receiver
-) -> None:
+async def test_a_receiver_that_fails_is_tried_with_one_event(stage: Stage, receiver: Receiver) -> None:
     await goes_to(stage, receiver, max_items=1, concurrency=4)
     answers(receiver, 500)
-    made = await stage.reports(12)
-    await stage.quiet()
+    made = await pushed(stage, 12)
     before = len(receiver.calls)
     assert 3 <= before <= 3 + 4, "those that were under way, and no more"
     stage.shift += timedelta(seconds=61)  # whatever it is asked next is due
     await stage.quiet()
     assert len(receiver.calls) == before + 1
     answers(receiver)
-    stage.shift += timedelta(seconds=61)
-    await stage.quiet()
+    await wait(stage, seconds=61)
     await stage.quiet()
     assert sorted(receiver.events) == sorted(map(str, made)), "what waits for its next try is brought forward"
 
@@ -401,31 +379,25 @@ async def test_a_hanging_receiver_holds_up_nobody(stage: Stage, receiver: Receiv
 async def test_a_redirect_or_a_late_retry_is_obeyed_as_agreed(stage: Stage, receiver: Receiver) -> None:
     await goes_to(stage, receiver)
     answers(receiver, 302, Location=f"{receiver.origin}/elsewhere")
-    await stage.reports()
-    await stage.quiet()
+    await pushed(stage)
     assert [c.path for c in receiver.calls] == ["/"], "no redirect is followed"
     answers(receiver, 429, Retry_After="120")
-    stage.shift += timedelta(seconds=10)
-    await stage.quiet()
+    await wait(stage, seconds=10)
     assert len(receiver.calls) == 2
     await stage.reports(3)
-    stage.shift += timedelta(seconds=100)
-    await stage.quiet()
+    await wait(stage, seconds=100)
     assert len(receiver.calls) == 2, "the whole endpoint waits as it was asked to"
     answers(receiver)
-    stage.shift += timedelta(seconds=25)
-    await stage.quiet()
+    await wait(stage, seconds=25)
     assert len(receiver.events) == 4
 
 
 async def test_gone_switches_an_endpoint_off_and_its_events_wait(stage: Stage, receiver: Receiver) -> None:
     await goes_to(stage, receiver)
     answers(receiver, 410)
-    await stage.reports(5)
-    await stage.quiet()
+    await pushed(stage, 5)
     await stage.reload()
-    stage.shift += timedelta(days=1)
-    await stage.quiet()
+    await wait(stage, days=1)
     assert len(receiver.calls) == 1
     (endpoint,) = await webhook_queries.endpoints(stage.database)
     assert (endpoint.status, endpoint.reason) == ("disabled", "HTTP 410")
@@ -515,8 +487,7 @@ async def test_a_huge_or_endless_answer_is_cut_off(stage: Stage) -> None:
     try:
         await stage.put("main", f"http://127.0.0.1:{runner.addresses[0][1]}/", linger_ms=0)
         await stage.reload()
-        await stage.reports()
-        await stage.quiet()
+        await pushed(stage)
         assert len(app_calls) == 1
         assert (await stage.rows())[0]["problem"] == "HTTP 500"
         assert sent < 20_000_000, "what is not read is not sent"
@@ -532,41 +503,34 @@ async def test_old_forms(stage: Stage, receiver: Receiver) -> None:
     )  # fmt: skip
     receiver.reply = lambda _: web.Response(text='{"clcode":"000000","more":1}')
     await stage.reload()
-    await stage.reports(2)
-    await stage.quiet()
+    await pushed(stage, 2)
     assert await stage.waiting() == 0
     assert [c.method for c in receiver.calls] == ["GET", "GET"]
     query = dict(parse_qsl(receiver.calls[0].query))
     assert (query["mobile"], query["status"], query["u"]) == ("8613800000000", "DELIVRD", "a+b")
     assert len(query["t"]) == 10
-
     receiver.calls.clear()
     receiver.reply = lambda _: web.Response(text=" SUCCESS\n")
     await stage.put("get", receiver.origin, format="form", fields=mapping, expect="SUCCESS")
     await stage.reload()
-    await stage.reports()
-    await stage.quiet()
+    await pushed(stage)
     form = dict(parse_qsl(receiver.calls[0].body.decode()))
     assert form.keys() == mapping.keys()
     assert (form["mobile"], form["n"]) == ("8613800000000", "1")
-
     receiver.calls.clear()
     await stage.put(
         "get", receiver.origin, format="form_json", items_field="sms_status", fields=mapping, times="unix",
         linger_ms=0,
     )  # fmt: skip
     await stage.reload()
-    await stage.reports(3)
-    await stage.quiet()
+    await pushed(stage, 3)
     items = json.loads(parse_qs(receiver.calls[0].body.decode())["sms_status"][0])
     assert len(items) == 3
     assert items[0].keys() == mapping.keys()
-
     receiver.calls.clear()
     await stage.put("get", receiver.origin, format="json_array", linger_ms=0, expect="0")
     await stage.reload()
-    await stage.reports()
-    await stage.quiet()
+    await pushed(stage)
     assert isinstance(receiver.calls[0].json, list)
     assert (await stage.rows())[-1]["problem"] == "the answer does not say what is expected"
 
@@ -591,8 +555,7 @@ async def test_a_messages_own_address_is_used_and_a_dead_one_stops_no_other(stag
         assert rows[foreign[0]]["dead_at"] is not None
         assert "list" in rows[foreign[0]]["problem"]
         answers(other)
-        stage.shift += timedelta(minutes=2)
-        await stage.quiet()
+        await wait(stage, minutes=2)
         assert sorted(other.events) == [str(i) for i in dead]
 
 
@@ -623,8 +586,7 @@ async def test_events_change_over_with_the_way_of_their_account(stage: Stage, re
     await stage.put("main", receiver.origin, linger_ms=0)
     await webhooks.edit_setting(by_test(stage.database), stage.account_id, way="pull")
     await stage.reload()
-    made = await stage.reports(3)
-    await stage.quiet()
+    made = await pushed(stage, 3)
     assert receiver.calls == []
     counts = await webhooks.redeliver(
         by_test(stage.database), stage.account_id, state="waiting", since=stage.now() - timedelta(hours=1),
@@ -644,8 +606,7 @@ async def test_what_waits_is_counted(stage: Stage, receiver: Receiver) -> None:
     await stage.put("callback", hosts=("127.0.0.1",))
     await stage.reload()
     answers(receiver, 500)
-    first, *_ = await stage.reports(3)
-    await stage.quiet()
+    first, *_ = await pushed(stage, 3)
     await stage.pusher.sample()
     states = {s.name: s for s in stage.pusher.status()}
     assert (states["main"].waiting, states["callback"].waiting) == (3, 0)
@@ -681,9 +642,7 @@ async def test_events_that_nobody_took_before_their_time_was_over_are_told_of(st
     assert [f.kind for f in await stage.pusher.findings()] == [], "for a day"
 
 
-async def test_connections_for_many_grants_are_not_kept_for_ever(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_connections_of_many_grants_are_not_kept(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(push_http, "MAX_WAYS", 2)
     async with sending() as sender:
         for n in (1, 2, 3, 4, 1):
@@ -693,9 +652,7 @@ async def test_connections_for_many_grants_are_not_kept_for_ever(
     assert len(receiver.calls) == 5
 
 
-async def test_one_accounts_name_server_that_hangs_holds_up_no_other(
-    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_name_server_that_hangs_holds_up_no_other(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     go_on, known = threading.Event(), socket.getaddrinfo
 
     def getaddrinfo(host: str, *how: Any, **more: Any) -> Any:
@@ -706,7 +663,6 @@ async def test_one_accounts_name_server_that_hangs_holds_up_no_other(
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     port = receiver.origin.rpartition(":")[2]
     async with sending() as sender:
-
         async def push(host: str, owner: int) -> bool:
             return (await sender.send(Call("POST", f"http://{host}:{port}/", {}, b"x"), LOOPBACK, owner=owner)).ok
 

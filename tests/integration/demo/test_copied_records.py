@@ -62,8 +62,6 @@ async def database(postgres: Any) -> AsyncIterator[Database]:
 
 
 class _Told:
-    """In the place of a running job."""
-
     def __init__(self, job: Job) -> None:
         self.job = job
         self.done = 0
@@ -100,14 +98,12 @@ async def _made(
     told: Any = _Told(job)
     making = exports._Making(database, _Store(), page, actor, person.name, told)
     copying = exports._Copying.of(making)
-    assert copying is not None
     incoming = Incoming(1, exports.FILES, path, None, name=f"records.{format_.value}")
     await copying.write(incoming)
     return incoming, making
 
 
 async def _shown(database: Database, making: exports._Making) -> list[list[str]]:
-    """As the list shows them."""
     found, window = list[list[str]](), Window("time", making._sort.descending, limit=500)
     while True:
         got = await making._page.rows(database, making._actor, making._found, window)
@@ -141,8 +137,7 @@ async def test_so_is_a_spreadsheet(database: Database, tmp_path: Path) -> None:
     assert head == [cells.heading(column, teller("zh")) for column in making._columns]
     shown = [[_written(cell) for cell in row] for row in await _shown(database, making)]
     read = [
-        [str(int(cell)) if isinstance(cell, float) else str(cell).replace("\r", "\n") for cell in row]
-        for row in rows
+        [str(int(cell)) if isinstance(cell, float) else str(cell).replace("\r", "\n") for cell in row] for row in rows
     ]
     assert read == shown
     assert isinstance(rows[0][head.index(teller("zh")("条数"))], float)
@@ -158,7 +153,6 @@ async def test_what_is_too_much_for_a_file_is_files_by_days(
     asked = {"time": "custom", "from": f"{today - timedelta(days=3)}", "to": f"{today - timedelta(days=1)}"}
     incoming, making = await _made(database, tmp_path / "x.part", format_, "zh", "-time", asked)
     assert incoming.name == "records.zip"
-    assert making._page.bulk is not None
     days = dict(await making._page.bulk.days(database, making._actor, making._found))
     assert len(days) == 3
     with zipfile.ZipFile(incoming.path) as archive:

@@ -3,13 +3,11 @@ seed makes the same again."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 import smsgw.demo
 from smsgw.channels.wire.proofs import readings
@@ -34,23 +32,11 @@ STATISTICS = "SELECT * FROM stat_day ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9"
 
 
 async def made(database: Database) -> Filled:
-    return await fill(
-        database, SEALER, password_hash="x", now=datetime.now(UTC), days=DAYS, daily=DAILY, seed=7
-    )
-
-
-@pytest_asyncio.fixture
-async def database(dsn: str) -> AsyncIterator[Database]:
     audit.use(lambda: SEALER)
-    database = Database(dsn)
-    await database.open()
-    yield database
-    await database.close()
+    return await fill(database, SEALER, password_hash="x", now=datetime.now(UTC), days=DAYS, daily=DAILY, seed=7)
 
 
 class Look:
-    """Questions at the filled database."""
-
     def __init__(self, database: Database) -> None:
         self.database = database
 
@@ -68,9 +54,7 @@ class Look:
         assert report.pdus
 
     async def books(self) -> None:
-        assert await self.rows("SELECT count(*) FROM message_99991231") == [(0,)], (
-            "each in its day's partition"
-        )
+        assert await self.rows("SELECT count(*) FROM message_99991231") == [(0,)], "each in its day's partition"
         wrong = """
             SELECT a.name FROM account a
             WHERE a.balance <> (SELECT sum(units) FROM ledger l WHERE l.account_id = a.id) OR a.balance < 0
@@ -87,7 +71,6 @@ class Look:
         assert await self.rows("SELECT NULLIF(sum(refunded), 0) FROM usage_day") == await self.rows(back)
 
     async def statistics(self) -> None:
-        """A recount by the program changes nothing."""
         before = await self.rows(STATISTICS)
         accepted = sum(row[9] for row in before if row[8] == "accepted")
         assert accepted == await self.database.fetchval("SELECT count(*) FROM message")

@@ -1,12 +1,14 @@
-"""Pages that show a figure of one name and scope show the same value; what has a label of a figure says its name."""
+"""Figures of pages are what the records come to, are the same on all pages, and are named by their label."""
 
 from __future__ import annotations
 
 import asyncio
 import gzip
-from collections import defaultdict
+import secrets
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,11 +16,47 @@ import aiohttp
 import portal_walk
 import pytest
 from demo_site import demo_site
+from figures import sampled
 from page_costs import session_of
 
 from smsgw.admin.words.figures import FIGURES
+from smsgw.core.actor import Actor
+from smsgw.core.ids import CHINA
+from smsgw.platform.statistics import reports
+from smsgw.platform.statistics.reports import Wanted
 
 pytestmark = pytest.mark.shard("pages")
+
+
+@pytest.mark.slow
+async def test_figures_are_counts_of_records(dsn: str, tmp_path: Path) -> None:
+    seed = secrets.randbelow(1 << 31)
+    async with demo_site(dsn, tmp_path / "node", days=10, daily=60) as site:
+        last = datetime.now(CHINA).date()
+        first = last.replace(day=1) - timedelta(days=31)
+        for _ in range(5):
+            figures = await sampled(site.database, first, last, 10**6, seed)
+            wrong = [one for one in figures if one.shown != one.counted]
+            if not wrong:
+                break
+            await asyncio.sleep(5)  # messages that end between the two looks
+        assert not wrong, wrong[:10]
+        kinds = Counter(one.what.split()[0] for one in figures if one.counted)
+        assert kinds.keys() == {"day", "month", "people", "home", "task", "account", "failures", "delays"}, (
+            "all of them say something"
+        )
+        assert len(await sampled(site.database, first, last, 400, seed)) == 400
+        who = Actor.system("test")
+        months = await reports.periods(site.database, who, Wanted(first, last, monthly=True))
+        days = await reports.periods(site.database, who, Wanted(first, last))
+        for month in months:
+            of_it = [day for day in days if day.day and month.day and (day.day.replace(day=1) == month.day)]
+            for name in ("submitted", "ended", "delivered", "failed", "unknown", "unsent", "billed"):
+                assert getattr(month, name) == sum(getattr(day, name) for day in of_it), (month.day, name)
+        await site.database.execute("UPDATE stat_day SET messages = messages + 1 WHERE status = 'delivered'")
+        figures = await sampled(site.database, first, last, 10**6, seed)
+        assert any(one.shown != one.counted for one in figures), "what is falsified is seen"
+
 
 VOID = {"area", "br", "col", "hr", "img", "input", "link", "meta", "source", "wbr"}
 HEADS = {"h1", "h2", "h3", "a", "option", "label", "legend", "button", "summary", "title"}
@@ -40,21 +78,17 @@ class Element:
     children: list[Element] = field(default_factory=list)
 
     def below(self) -> Iterator[Element]:
-        """Itself and all in it."""
         yield self
         for child in self.children:
             yield from child.below()
 
     @property
     def value(self) -> str:
-        """What a figure says, without its unit."""
         text = self.attributes.get("data-value") or "".join(one.own for one in self.below() if one.tag != "small")
         return "".join(text.split()).rstrip("%")
 
 
 class Page(HTMLParser):
-    """A page as a tree."""
-
     def __init__(self, text: str) -> None:
         super().__init__()
         self.root = self._here = Element("", {})
@@ -77,13 +111,11 @@ class Page(HTMLParser):
         self._here.own += data
 
     def figures(self) -> Iterator[tuple[tuple[str, str], str]]:
-        """Name and scope with the value."""
         for one in self.root.below():
             if name := one.attributes.get("data-figure"):
                 yield (name, one.attributes.get("data-scope") or ""), one.value
 
     def unnamed(self) -> Iterator[str]:
-        """Labels of figures beside which none is named."""
         for one in self.root.below():
             label = one.attributes.get("data-label") if one.tag == "td" else one.own.strip()
             column = one.tag == "th" and one.attributes.get("scope") != "row"

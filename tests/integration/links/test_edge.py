@@ -65,9 +65,7 @@ async def begun(settings: Config) -> AsyncIterator[Edge]:
         await edge.stop()
 
 
-async def test_an_edge_that_cannot_read_the_links_begins_and_leads_on_when_it_can(
-    database: Database, settings: Config
-) -> None:
+async def test_an_edge_that_cannot_read_the_links_leads_on_when_it_can(database: Database, settings: Config) -> None:
     """Else the supervisor would end the nodes with it: messages do not hang on links."""
     account = await accounts.add(by_test(database), "acme")
     other = Sealer(b"of another installation".ljust(32))
@@ -75,7 +73,6 @@ async def test_an_edge_that_cannot_read_the_links_begins_and_leads_on_when_it_ca
         wanted = NewLink(account, "spring", TARGET, chosen=chosen)
         await service.make(by_test(database), other, wanted, (HOST,), now=datetime.now(UTC))
     async with begun(settings) as edge, aiohttp.ClientSession(headers={"Host": HOST}) as session:
-
         async def status(path: str) -> int:
             async with session.get(f"{edge._urls['public']}{path}", allow_redirects=False) as answer:
                 return answer.status
@@ -90,9 +87,7 @@ async def test_an_edge_that_cannot_read_the_links_begins_and_leads_on_when_it_ca
     assert await database.fetchval("SELECT count(*) FROM link_click") == 1, "entered by the stop at the latest"
 
 
-async def test_it_goes_by_the_number_of_the_first_worker_and_makes_none_itself(
-    database: Database, settings: Config
-) -> None:
+async def test_it_goes_by_the_number_of_the_first_worker(database: Database, settings: Config) -> None:
     """Where the file is gone that says so, the first worker makes another, by what its journal is of."""
     file = settings.node.data_dir / nodes.FILE
     async with begun(settings) as edge:
@@ -162,8 +157,6 @@ async def _told(root: Path) -> tuple[str, str, bool]:
 
 @contextlib.asynccontextmanager
 async def answering(socket: Path, answer: web.Response) -> AsyncIterator[None]:
-    """Something else in the place of the edge."""
-
     async def say(_: web.Request) -> web.StreamResponse:
         return answer
 

@@ -84,6 +84,7 @@ def refused(code: str) -> Iterator[None]:
         yield
     assert caught.value.code == code
 
+
 @dataclass
 class Edge:
     """A public edge on a loopback port, and the links behind it."""
@@ -109,7 +110,6 @@ class Edge:
         return by_test(self.database)
 
     async def make(self, **given: Any) -> ShortLink:
-        """A link in force, and known to the edge."""
         account = given.pop("account_id", self.account)
         wanted = NewLink(account, "spring", given.pop("target", TARGET), **given)
         made = await service.make(self.change, SEALER, wanted, DOMAINS, now=datetime.now(UTC))
@@ -147,7 +147,6 @@ class Edge:
         return await self.database.fetch("SELECT * FROM link_click ORDER BY id")
 
     async def one(self, link: ShortLink) -> ShortLink:
-        """The link as it stands."""
         return await queries.one(self.database, link.id, accounts=None)
 
     async def stop(self, link: ShortLink) -> None:
@@ -157,6 +156,7 @@ class Edge:
     async def pass_(self, link: ShortLink, version: int, **how: Any) -> None:
         await service.pass_(self.change, link.id, version, **how)
         await self.links.follow()
+
 
 @contextlib.asynccontextmanager
 async def opened(
@@ -201,7 +201,6 @@ async def edge(database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 async def refuses(edge: Edge, code: str, **given: Any) -> None:
-    """No link is made with what is given."""
     wanted = replace(NewLink(edge.account, "spring", TARGET), **given)
     with refused(code):
         await service.make(edge.change, SEALER, wanted, DOMAINS, now=datetime.now(UTC))
@@ -209,12 +208,9 @@ async def refuses(edge: Edge, code: str, **given: Any) -> None:
 
 @contextlib.contextmanager
 def no_room(edge: Edge) -> Iterator[None]:
-    """For clicks, on this node."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(edge.clicks._spool, "_limit", 0)
         yield
-
-# --- made and opened --------------------------------------------------------------------------------------------------
 
 
 async def test_a_link_leads_to_its_target_and_its_click_is_kept(edge: Edge) -> None:
@@ -270,8 +266,6 @@ async def test_a_counter_that_was_put_back_gives_no_code_twice(edge: Edge) -> No
         "UPDATE short_link_key SET next = 0",
     )  # fmt: skip
     again = await edge.make(kind=LinkKind.PERSONAL, codes=100)
-    assert link.serial is not None
-    assert again.serial is not None
     assert again.serial >= link.serial + 100
     assert again.serial < SERIALS / 50
     assert (await edge.open(f"/{(await edge.codes(again))[99]}")).to == TARGET
@@ -313,7 +307,6 @@ async def test_visits_of_people_are_limited_and_those_of_programs_are_not_counte
     fresh = LinkTable(edge.database, SEALER)
     await fresh.follow()
     found = fresh.find(HOST, "first3", time.time())
-    assert found is not None
     assert found.link is None
 
 
@@ -452,9 +445,6 @@ async def test_what_cannot_be_is_refused(edge: Edge) -> None:
     assert await edge.database.fetchval("SELECT count(*) FROM short_link") == 0
 
 
-# --- nothing else -----------------------------------------------------------------------------------------------------
-
-
 async def test_nothing_else_is_served(edge: Edge) -> None:
     await edge.make(chosen="spring")
     for path in (
@@ -515,16 +505,14 @@ async def test_a_node_without_ids_leads_nobody_on(edge: Edge, monkeypatch: pytes
 async def test_rude_requests_lead_nowhere(edge: Edge) -> None:
     await edge.make(chosen="spring")
     for octets in (
-        b"GET /spring HTTP/1.1\r\n\r\n",
-        b"GET /spring HTTP/1.1\r\nHost: s.example.cn\r\nHost: evil.example\r\n\r\n",
+        b"GET /spring HTTP/1.1\r\n\r\n", b"GET /spring HTTP/1.1\r\nHost: s.example.cn\r\nHost: evil.example\r\n\r\n",
         b"GET /spring HTTP/1.1\r\nHost: evil.example\r\n\r\n",
         b"GET /spring HTTP/1.1\r\nHost: s.example.cn@evil.example\r\n\r\n",
         b"GET http://evil.example/spring HTTP/1.1\r\nHost: evil.example\r\n\r\n",
         b"GET /spring\x00 HTTP/1.1\r\nHost: s.example.cn\r\n\r\n",
         b"GET /spring HTTP/1.1\r\nHost: s.example.cn\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
-        b"GET /spring HTTP/9.9\r\nHost: s.example.cn\r\n\r\n",
-    ):
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"GET /spring HTTP/9.9\r\nHost: s.example.cn\r\n\r\n",
+    ):  # fmt: skip
         answer = await edge.raw(octets.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
         assert answer.startswith((b"HTTP/1.1 4", b"HTTP/1.0 4", b"HTTP/9.9 4")), octets
         for no in (b"302", b"Location", b"evil"):
@@ -579,10 +567,6 @@ async def test_an_edge_that_does_not_know_says_so(edge: Edge, monkeypatch: pytes
     assert edge.links.findings("node/1") == []
     assert (await edge.open("/made-since")).status == 404
     assert edge.context.guesses._ways["links"].total == 1
-
-
-
-# --- clicks -----------------------------------------------------------------------------------------------------------
 
 
 async def test_a_click_is_entered_once_however_often_it_is_read(edge: Edge) -> None:
@@ -650,9 +634,7 @@ async def test_a_click_whose_link_is_gone_keeps_none_from_being_judged(edge: Edg
     assert [row["link_id"] for row in await edge.database.fetch("SELECT link_id FROM link_visitor")] == [stays.id]
 
 
-async def test_without_room_for_clicks_people_are_led_on_and_counted(
-    edge: Edge, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_without_room_people_are_led_on_and_counted(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     link = await edge.make(chosen="spring", visits_max=2)
     with no_room(edge):
         assert (await edge.open("/spring")).status == 302
@@ -695,7 +677,6 @@ async def test_visits_that_have_no_row_cost_nothing_more_while_the_database_is_a
 
 
 async def test_clicks_that_have_no_place_are_counted(edge: Edge) -> None:
-    """The node starts all the same."""
     link = await edge.make(chosen="spring")
     await edge.clicks.stop()
     (edge.folder / "file").write_text("where a folder should be")
@@ -735,9 +716,7 @@ async def test_a_disk_that_hangs_keeps_nobody_waiting(edge: Edge, monkeypatch: p
     assert (await edge.one(link)).unkept == 0
 
 
-async def test_a_code_is_not_taken_for_opened_while_its_click_is_under_way(
-    edge: Edge, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_code_whose_click_is_under_way_is_not_opened(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether the disk will have it nobody knows: the next one of its recipient is still the first."""
     link = await edge.make(kind=LinkKind.PERSONAL, codes=3)
     (code, *_) = await edge.codes(link)
@@ -751,9 +730,7 @@ async def test_a_code_is_not_taken_for_opened_while_its_click_is_under_way(
     assert edge.context.openings.known(link.id, 0)
 
 
-async def test_the_fuller_the_file_the_shorter_the_rests_of_entering(
-    edge: Edge, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_fuller_the_file_the_shorter_the_rests(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of what finds no room only a number is kept. Waiting for others is no work either, after which it would rest."""
     await edge.make(chosen="spring")
     for _ in range(5):
@@ -784,7 +761,6 @@ WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.grant
 
 
 async def _entered(edge: Edge) -> float:
-    """When one step of entering is done."""
     assert await edge.clicks.enter()
     return time.monotonic()
 
@@ -884,9 +860,7 @@ async def test_who_opens_one_code_after_the_other_is_no_person(edge: Edge) -> No
     assert said[40] == "human"
 
 
-async def test_a_step_that_was_too_much_is_half_as_large_the_next_time(
-    edge: Edge, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_step_that_was_too_much_is_halved(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     await edge.make(chosen="spring")
     await edge.open("/spring")
     await edge.enter()

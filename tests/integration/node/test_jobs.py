@@ -1,38 +1,292 @@
-"""Durable jobs: claimed once, resumed from their checkpoint, cancelled, limited, fenced by their epoch."""
+"""Work in the background: periodic rounds, and durable jobs: leased, limited, resumed from their checkpoint, fenced."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 from changes import by_test
+from harness import until as often_until
+from structlog.testing import capture_logs
 
 from smsgw.core.actor import Actor, ActorKind, Scope
 from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.core.permissions import Permission
+from smsgw.pipeline import periodic
+from smsgw.pipeline.periodic import CutOff, Periodic, Supervisor
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
 from smsgw.platform.jobs import queries, runner, service
 from smsgw.platform.jobs.model import CRASHED, EXPIRED, Job, JobState, NewJob
 from smsgw.platform.jobs.runner import JobContext, JobKind, JobLost, JobRunner
+from smsgw.runtime import aio, sparing
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
 
+NO_DATABASE = Database("")
+until = partial(often_until, every=0.01)
+
+
+@contextlib.asynccontextmanager
+async def running(*work: Periodic) -> AsyncIterator[Supervisor]:
+    supervisor = Supervisor(NO_DATABASE, 1)
+    group = supervisor.run(work)
+    try:
+        yield supervisor
+    finally:
+        await group.stop()
+
+
+class Count:
+    def __init__(self, error: Exception | None = None, rounds: int = 0) -> None:
+        self.rounds = 0
+        self.error = error
+        self.more = rounds
+
+    async def __call__(self) -> bool:
+        self.rounds += 1
+        if self.error is not None:
+            raise self.error
+        return self.rounds < self.more
+
+
+async def test_a_failing_step_neither_ends_nor_stops_others_nor_fills_the_log() -> None:
+    steps = {"wrong": Count(ValueError("x")), "away": Count(Temporary("STORAGE_UNAVAILABLE")), "right": Count()}
+    with capture_logs() as lines:
+        async with running(*(Periodic(name, 0.01, step) for name, step in steps.items())):
+            await until(lambda: min(step.rounds for step in steps.values()) > 5)
+    told = [(line["event"], line["job"]) for line in lines]
+    assert sorted(told) == [("job.failed", "wrong"), ("job.put_off", "away")]
+
+
+async def test_figures_say_how_it_is_doing() -> None:
+    step = Count()
+    async with running(Periodic("one", 3600, step)) as supervisor:
+        with pytest.raises(ValueError, match="one"):
+            supervisor.run([Periodic("one", 3600, Count())])
+        await until(lambda: step.rounds == 1)
+        step.error = ValueError("x")
+        with pytest.raises(ValueError, match="x"):
+            await supervisor.run_now("one")
+        (figures,) = supervisor.figures
+        assert (figures.runs, figures.failures, figures.failing) == (2, 1, True)
+        assert figures.last_at is not None
+        step.error = None
+        await supervisor.run_now("one")
+        assert not supervisor.figures[0].failing
+    assert supervisor.figures == []
+    with pytest.raises(Refused):
+        await supervisor.run_now("one")
+
+
+class Timed:
+    """A step that takes so long, and notes when it began and ended."""
+
+    def __init__(self, seconds: float, more: int = 0) -> None:
+        self.seconds, self.more = seconds, more
+        self.begun: list[float] = []
+        self.ended: list[float] = []
+
+    async def __call__(self) -> bool:
+        clock = asyncio.get_running_loop().time
+        self.begun.append(clock())
+        await asyncio.sleep(self.seconds)
+        self.ended.append(clock())
+        return len(self.begun) < self.more
+
+    @property
+    def shortest_rest(self) -> float:
+        return min(after - before for before, after in zip(self.ended, self.begun[1:], strict=False))
+
+
+async def test_a_step_with_more_to_do_rests_in_proportion_to_what_it_took() -> None:
+    step = Timed(0.05, more=3)
+    async with running(Periodic("one", 3600, step, rest=3.0)):
+        await until(lambda: len(step.ended) == 3)
+    assert step.shortest_rest > 0.14
+
+
+async def test_steps_lie_as_far_apart_as_they_take_long_where_that_is_asked_for() -> None:
+    """Also where nothing more is to be done; a short one comes as often as any."""
+    long, short = Timed(0.05), Timed(0.0)
+    async with running(Periodic("long", 0.01, long, apart=4.0), Periodic("short", 0.01, short, apart=4.0)):
+        await until(lambda: len(long.begun) == 4)
+    assert long.shortest_rest > 0.19
+    assert len(short.begun) > 2 * len(long.begun)
+
+
+async def test_a_rest_has_an_end_however_long_the_step_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A step that has waited for a lock must not make the next one wait as long."""
+    monkeypatch.setattr(periodic, "REST_AT_MOST", 0.05)
+    slow, told = Timed(0.01, more=3), Count(rounds=3)
+    async with running(Periodic("share", 3600, slow, rest=1e6), Periodic("seconds", 3600, told, rest=lambda: 3600.0)):
+        await until(lambda: (len(slow.ended), told.rounds) == (3, 3))
+
+
+async def test_more_to_do_is_done_at_once_and_an_event_wakes() -> None:
+    step, wake = Count(rounds=5), asyncio.Event()
+    async with running(Periodic("one", 3600, step, wake=wake)):
+        await until(lambda: step.rounds == 5)
+        wake.set()
+        await until(lambda: step.rounds == 6)
+
+
+async def test_what_wakes_during_a_step_is_not_lost() -> None:
+    wake, begun, go_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    rounds = 0
+
+    async def step() -> None:
+        nonlocal rounds
+        rounds += 1
+        begun.set()
+        await go_on.wait()
+
+    async with running(Periodic("one", 3600, step, wake=wake)):
+        await begun.wait()
+        wake.set()
+        go_on.set()
+        await until(lambda: rounds == 2)
+
+
+async def test_a_step_has_an_end() -> None:
+    async def own_limit() -> None:
+        raise TimeoutError
+
+    with capture_logs() as lines:
+        async with running(Periodic("hangs", 0.01, Timed(3600), patience=0.05)) as supervisor:
+            await until(lambda: supervisor.figures[0].runs > 2)
+            with pytest.raises(CutOff):
+                await supervisor.run_now("hangs")
+        async with running(Periodic("limit", 3600, own_limit)) as limited:
+            await until(lambda: limited.figures[0].runs == 1)
+    assert [line["event"] for line in lines] == ["job.cut_off", "job.failed"]
+
+
+async def test_what_is_being_cut_off_is_not_cut_off_again() -> None:
+    """It may take a while over its end; whoever looks meanwhile has nothing to add."""
+    begun = asyncio.Event()
+
+    async def step() -> None:
+        begun.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            await asyncio.sleep(0.3)
+
+    with capture_logs() as lines:
+        async with running(Periodic("one", 3600, step)) as supervisor:
+            await begun.wait()
+            (runner,) = supervisor._runners.values()
+            runner.interrupt()
+            await asyncio.sleep(0.1)
+            runner.interrupt()
+            await until(lambda: bool(lines))
+    assert [line["event"] for line in lines] == ["job.cut_off"]
+
+
+async def test_a_step_never_runs_beside_itself() -> None:
+    beside = most = 0
+
+    async def step() -> None:
+        nonlocal beside, most
+        beside += 1
+        most = max(most, beside)
+        await asyncio.sleep(0.01)
+        beside -= 1
+
+    async with running(Periodic("one", 0.0, step)) as supervisor:
+        await asyncio.gather(*(supervisor.run_now("one") for _ in range(5)))
+    assert most == 1
+
+
+@pytest.fixture
+def short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("TTL", 4.0), ("MARGIN", 1.0), ("RENEW_EVERY", 0.2)):
+        monkeypatch.setattr(leases, name, value)
+    monkeypatch.setattr(periodic, "LAPSE_EVERY", 0.05)
+
+
+@pytest.mark.usefixtures("short_leases")
+async def test_exclusive_work_is_done_by_one_node_and_taken_over(database: Database) -> None:
+    steps, begun = (Count(), Count()), []
+    nodes = [Supervisor(database, 1), Supervisor(database, 2)]
+    groups = []
+    for n, supervisor in enumerate(nodes):
+        one = Periodic("one", 0.02, steps[n], exclusive="job/one", taken=lambda n=n: begun.append(n))  # type: ignore[misc]
+        groups.append(supervisor.run([one]))
+        await until(lambda: steps[0].rounds > 0)
+    assert begun == [0]
+    await until(lambda: steps[0].rounds > 10)
+    assert steps[1].rounds == 0
+    assert nodes[1].figures[0].elsewhere
+    with pytest.raises(Refused):
+        await nodes[1].run_now("one")
+    await groups[0].stop()  # the lease is given back
+    done = steps[0].rounds
+    await until(lambda: steps[1].rounds > 3)
+    assert (begun, steps[0].rounds) == ([0, 1], done)
+    await groups[1].stop()
+    assert await database.fetchval("SELECT count(*) FROM lease WHERE expires_at > clock_timestamp()") == 0
+
+
+@pytest.mark.usefixtures("short_leases")
+async def test_who_cannot_prolong_its_lease_is_cut_off_before_another_has_it(database: Database) -> None:
+    """A node that has lost its database must not go on with what it was doing when the next one begins."""
+    cut: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    async def long() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            cut.append(loop.time())
+
+    lost = Database(database.dsn, size=2)
+    await lost.open()
+    first, second = Supervisor(lost, 1), Supervisor(database, 2)
+    mine = first.run([Periodic("one", 0.02, long, exclusive="job/one")])
+    await until(lambda: first.holds("job/one"))
+    taken: list[float] = []
+    theirs = second.run([Periodic("one", 0.02, Count(), exclusive="job/one", taken=lambda: taken.append(loop.time()))])
+    await lost.close()
+    await until(lambda: bool(taken))
+    assert len(cut) == 1
+    assert cut[0] < taken[0]
+    await aio.cancel(*mine._tasks)
+    await first.forget(mine._runners)
+    await theirs.stop()
+
+
+@pytest.mark.usefixtures("short_leases")
+async def test_a_lease_that_another_has_taken_is_noticed(database: Database) -> None:
+    step = Count()
+    supervisor = Supervisor(database, 1)
+    group = supervisor.run([Periodic("one", 0.02, step, exclusive="job/one")])
+    await until(lambda: step.rounds > 1)
+    await database.execute("UPDATE lease SET node = 2, epoch = 999 WHERE resource = 'job/one'")
+    await until(lambda: not supervisor.holds("job/one"))
+    with pytest.raises(SmsgwError):
+        await supervisor.run_now("one")
+    await group.stop()
+
+
+@pytest.fixture(autouse=True)
+def nothing_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines are counted by the minute: each test begins one."""
+    monkeypatch.setattr(periodic, "sparing", sparing.Sparing(periodic.log))
+
+
 EVERYTHING = Actor.operator("root").scope
 UNITS = 40
-
-
-async def until(true: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not await true():  # noqa: ASYNC110 - nothing tells
-            await asyncio.sleep(0.02)
 
 
 async def put(database: Database, kind: str = "test", **how: object) -> int:
@@ -43,9 +297,7 @@ async def put(database: Database, kind: str = "test", **how: object) -> int:
 
 
 async def job(database: Database, id_: int) -> Job:
-    found = await queries.get(database, EVERYTHING, id_)
-    assert found is not None
-    return found
+    return await queries.get(database, EVERYTHING, id_)
 
 
 async def finish(jobs: JobRunner) -> None:
@@ -62,7 +314,6 @@ async def hang(_: JobContext) -> None:
 
 
 async def count(context: JobContext, database: Database, pause: float = 0.0) -> None:
-    """Write a row for each unit, with the checkpoint in the same transaction."""
     done: int = context.job.checkpoint.get("done", 0)
     while done < UNITS:
         async with database.transaction() as connection:
@@ -110,12 +361,10 @@ asyncio.run(main())
 """
 
 
-async def test_a_killed_process_s_job_goes_on_elsewhere_from_its_checkpoint(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_killed_process_s_job_goes_on_elsewhere(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     await prepare(database)
     id_ = await put(database)
-    paths = os.pathsep.join(["tests", "tests/integration", str(Path(__file__).parent), os.getcwd()])
+    paths = os.pathsep.join(["tests", "tests/integration", "tests/e2e", str(Path(__file__).parent), os.getcwd()])
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", CHILD, database.dsn, env=os.environ | {"PYTHONPATH": paths}
     )
@@ -124,7 +373,7 @@ async def test_a_killed_process_s_job_goes_on_elsewhere_from_its_checkpoint(
         async def under_way() -> bool:
             return 3 <= (await job(database, id_)).done < UNITS
 
-        await until(under_way, 60)
+        await until(under_way)
     finally:
         process.send_signal(signal.SIGKILL)
         await process.wait()
@@ -201,9 +450,7 @@ async def test_jobs_leave_places_to_others(database: Database, asked: str, begun
     await jobs.stop()
 
 
-async def test_a_run_past_its_time_goes_on_from_its_checkpoint(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_run_past_its_time_goes_on(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "CRASHES", 1)
     id_ = await put(database)
 
@@ -316,8 +563,6 @@ async def test_an_old_runner_s_word_has_no_effect(database: Database) -> None:
     id_ = await put(database)
     old = await queries.claim(database, 1, {"test": 1}, timedelta(seconds=-1))
     new = await queries.claim(database, 2, {"test": 1}, timedelta(hours=1))
-    assert old is not None
-    assert new is not None
     assert (old.id, new.id, new.epoch) == (id_, id_, old.epoch + 1)
     with pytest.raises(JobLost):
         await JobContext(database, old).progress(5, 10, checkpoint={"n": 5})
@@ -340,9 +585,7 @@ async def test_a_runner_that_has_lost_its_lease_stops(database: Database) -> Non
     assert await database.fetchval("SELECT (state, runner, epoch)::text FROM job") == "(running,2,2)"
 
 
-async def test_a_runner_without_database_stops_before_another_begins(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_runner_without_database_stops_first(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "LEASE", timedelta(seconds=2.1))
     await put(database)
     lost = Database(database.dsn, size=2)

@@ -33,7 +33,6 @@ BACK = 5.0
 
 
 async def until(found: Callable[[], object], *, within: float = 60.0) -> float:
-    """Wait; the seconds that it took."""
     begun = time.monotonic()
     while not found():
         assert time.monotonic() - begun < within, "it did not come"
@@ -42,13 +41,10 @@ async def until(found: Callable[[], object], *, within: float = 60.0) -> float:
 
 
 def said(word: Word) -> bytes:
-    """As a node says it."""
     return Passing(KEY, "neighbours").seal(msgspec.json.encode(word), clock.now().timestamp())
 
 
 class OneNode:
-    """What of a node tells and hears."""
-
     def __init__(self, config: RedisConfig, number: int, sealer: Sealer = KEY) -> None:
         self.demand, self.fleet, self.hub, self.guesses = Demand(), AnyFleet(), EventHub(), Guesses()
         self.guard = self.guesses.guard("portal", PORTAL)
@@ -105,7 +101,6 @@ async def nodes(config: RedisConfig, *sealers: Sealer) -> AsyncIterator[list[One
 
 @pytest.fixture
 def away(tmp_path: Path) -> Iterator[Valkey]:
-    """A server that is not there yet."""
     made = Valkey(tmp_path, free_ports(1)[0])
     yield made
     made.kill()
@@ -193,7 +188,6 @@ async def test_who_is_not_heard_is_told_of(server: RedisConfig, monkeypatch: pyt
 
 
 async def answers(valkey: Valkey) -> None:
-    """It does, from now on."""
     async with Redis.from_url(f"redis://{valkey.address}") as client:
         for _ in range(100):
             with contextlib.suppress(RedisError, OSError):
@@ -241,9 +235,7 @@ async def far_away(to: str, seconds: float) -> AsyncIterator[str]:
 
 
 @pytest.mark.shard("alone")
-async def test_a_slow_server_is_one_and_one_that_is_too_slow_is_away(
-    valkey: Valkey, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_server_that_is_too_slow_is_away(valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smsgw.pipeline.neighbours.PATIENCE", 2.0)
     await answers(valkey)
     async with far_away(valkey.address, 0.12) as address:
@@ -278,9 +270,7 @@ async def test_who_may_not_say_anything_is_away(valkey: Valkey, monkeypatch: pyt
         assert "pa55word" not in str(one.told.status)
 
 
-async def test_who_floods_it_is_not_listened_to(
-    valkey: Valkey, server: RedisConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_who_floods_it_is_not_heard(valkey: Valkey, server: RedisConfig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("smsgw.net.bus.MOST", 300)
     async with nodes(server) as (one, _):
         await until(lambda: one.up)

@@ -1,22 +1,33 @@
-"""The configuration as a node follows it: what has moved and nothing else, all of a change or none of it."""
+"""The configuration as a node follows it: what has moved and nothing else, all of a change or none of it; a row that
+cannot be read is passed over, logged, and keeps nothing else."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import asyncpg
 import pytest
 import pytest_asyncio
 from changes import by_test
 from databases import change, owner
+from structlog.testing import capture_logs
 
+from smsgw.core.words import english_of
+from smsgw.pipeline.accept.number_lists import NumberLists
 from smsgw.pipeline.snapshot import POLICIES, SnapshotFollower
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.channels import service as channels
-from smsgw.runtime import aio
+from smsgw.platform.content import service as content
+from smsgw.platform.keys import service as keys
+from smsgw.platform.links import service as links
+from smsgw.platform.links.model import LinkKind, NewLink, Origin
+from smsgw.platform.links.table import LinkTable
+from smsgw.runtime import aio, clock
 from smsgw.store.config import codes
+from smsgw.store.engine import rows
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 
@@ -29,7 +40,6 @@ CHANNEL: dict[str, object] = {
 
 @pytest_asyncio.fixture
 async def database(database: Database) -> Database:
-    """With a channel and an account."""
     await channels.add(by_test(database), SEALER, "old", CHANNEL)
     await accounts.add(by_test(database), "old")
     return database
@@ -37,7 +47,6 @@ async def database(database: Database) -> Database:
 
 @pytest_asyncio.fixture
 async def writer(dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    """The owner's connection."""
     connection = await asyncpg.connect(owner(dsn))
     yield connection
     await connection.close()
@@ -51,27 +60,21 @@ async def followed(database: Database) -> SnapshotFollower:
 
 
 CHANGES = {
-    "accounts": "UPDATE account SET rate = 7 WHERE name = 'old'",
-    "keys": "UPDATE api_key SET status = 'stopped'",
-    "channels": "UPDATE channel SET rate = 7",
-    "routes": "INSERT INTO pool (name) VALUES ('new')",
-    "numbers": "DELETE FROM number_override",
-    "retry_rules": "DELETE FROM retry_rule",
-    "code_classes": "DELETE FROM code_class",
-    "report_ids": "DELETE FROM channel_spelling",
+    "accounts": "UPDATE account SET rate = 7 WHERE name = 'old'", "keys": "UPDATE api_key SET status = 'stopped'",
+    "channels": "UPDATE channel SET rate = 7", "routes": "INSERT INTO pool (name) VALUES ('new')",
+    "numbers": "DELETE FROM number_override", "retry_rules": "DELETE FROM retry_rule",
+    "code_classes": "DELETE FROM code_class", "report_ids": "DELETE FROM channel_spelling",
     "access_codes": "DELETE FROM old_code",
     "settings": "INSERT INTO setting (name, value) VALUES ('complaint_days', '3')",
     "webhooks": "INSERT INTO event_setting (account_id, way) SELECT id, 'pull' FROM account",
     "partners": "UPDATE partner SET rate = 1",
     "policies": "INSERT INTO policy (account_id, type, name, value) VALUES (0, '', 'hours', 'off')",
     "words": "INSERT INTO word (word, category, action) VALUES ('赌博', '', 'block')",
-    "lists": "DELETE FROM allow_list",
-    "content": "UPDATE sign SET state = 'approved'",
-    "url_filings": "DELETE FROM filed_link",
-    "brands": "UPDATE brand SET published = draft",
+    "lists": "DELETE FROM allow_list", "content": "UPDATE sign SET state = 'approved'",
+    "url_filings": "DELETE FROM filed_link", "brands": "UPDATE brand SET published = draft",
     "kinds": "INSERT INTO message_kind (name, label, base) VALUES ('bill', '账单', 'notice')",
     "alarm_rules": "UPDATE alarm_rule SET version = 1 WHERE kind = 'disk_low'",
-}
+}  # fmt: skip
 """A change of every section, by hand."""
 
 
@@ -111,9 +114,7 @@ async def test_every_table_that_is_read_moves_its_section(database: Database) ->
     assert {name for name, watched in read.items() if not watched} == {"config_section"}
 
 
-async def test_a_change_that_is_not_committed_yet_is_not_overlooked_later(
-    database: Database, writer: asyncpg.Connection
-) -> None:
+async def test_a_change_that_commits_late_is_not_overlooked(database: Database, writer: asyncpg.Connection) -> None:
     follower = await followed(database)
     async with writer.transaction():
         await writer.execute("INSERT INTO account (name) VALUES ('new')")
@@ -123,9 +124,7 @@ async def test_a_change_that_is_not_committed_yet_is_not_overlooked_later(
     assert follower.current.account_by_name("new") is not None
 
 
-async def test_a_reader_sees_all_of_a_change_or_nothing(
-    database: Database, dsn: str, writer: asyncpg.Connection
-) -> None:
+async def test_readers_see_all_of_a_change_or_nothing(database: Database, dsn: str, writer: asyncpg.Connection) -> None:
     """A writer changes two sections at a time; whoever holds a snapshot finds both at the same step."""
     await change(dsn, "UPDATE account SET rate = 100", "UPDATE channel SET rate = 100")
     follower = await followed(database)
@@ -143,7 +142,6 @@ async def test_a_reader_sees_all_of_a_change_or_nothing(
         if await follower.follow():
             snapshot = follower.current
             account = snapshot.account_by_name("old")
-            assert account is not None
             assert snapshot.channels[0].rate == account.rate
             seen.add(account.rate)
     await writing
@@ -173,9 +171,7 @@ async def versions(database: Database) -> dict[str, int]:
 
 
 async def _common(database: Database) -> int:
-    """What earlier programs look at."""
-    found: int = await database.fetchval("SELECT last_value + is_called::int FROM config_version")
-    return found
+    return await database.fetchval("SELECT last_value + is_called::int FROM config_version")
 
 
 async def moved(database: Database, before: dict[str, int]) -> set[str]:
@@ -219,3 +215,113 @@ async def test_a_sweep_that_finds_nothing_moves_nothing(database: Database) -> N
     async with database.acquire() as connection:
         await codes.sweep(connection)
     assert [row["code"] for row in await database.fetch("SELECT code FROM old_code")] == ["1"]
+
+
+HOST = "s.example.cn"
+
+
+@pytest.fixture(autouse=True)
+def nothing_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "_skipped", {})
+
+
+def told() -> str:
+    return "".join(english_of(one.detail) for one in rows.findings("node/1"))
+
+
+def skipped(logs: list) -> list[str]:
+    return [line["what"] for line in logs if line["event"] == "row.skipped"]
+
+
+async def test_a_link_that_cannot_be_read_stops_no_other(database: Database) -> None:
+    sealer, account = Sealer(bytes(32)), await accounts.add(by_test(database), "shop")
+
+    async def made(code: str) -> None:
+        wanted = NewLink(account, code, "https://example.org/", LinkKind.SHARED, Origin.API, chosen=code)
+        await links.make(by_test(database), sealer, wanted, (HOST,), now=clock.now())
+
+    await made("bad1")
+    await change(
+        database.dsn, "ALTER TABLE short_link DROP CONSTRAINT short_link_valid_from_bounds",
+        "UPDATE short_link SET valid_from = '-infinity', change = nextval('short_link_change') WHERE chosen = 'bad1'",
+    )  # fmt: skip
+    table = LinkTable(database, sealer)
+    await made("good1")
+    with capture_logs() as logs:
+        await table.follow()
+    assert skipped(logs) == ["short_link"]
+    await made("good2")
+    await table.follow()
+    now = clock.time()
+    found = {code: table.find(HOST, code, now) for code in ("good1", "good2")}
+    assert all(one is not None and one.link is not None for one in found.values())
+
+
+async def test_configuration_of_one_that_cannot_be_read_stops_no_other(database: Database) -> None:
+    sealer = Sealer(bytes(32))
+    shop, bank = [await accounts.add(by_test(database), name) for name in ("shop", "bank")]
+    key = await keys.add(by_test(database), sealer, bank)
+    ids = [await content.add_template(by_test(database), one, "n", "notice", text, {})
+           for one, text in ((shop, "bad"), (bank, "good"))]
+    await change(database.dsn, """UPDATE template SET variables = '{"a": 1}' WHERE content = 'bad'""")
+    snapshots = SnapshotFollower(database, sealer)
+    with capture_logs() as logs:
+        await snapshots.follow()
+    assert skipped(logs) == ["template"]
+    book = snapshots.current.policies.book
+    assert book.template((shop,), ids[0]) is None
+    assert book.template((bank,), ids[1]) is not None
+    assert snapshots.current.key(key.key_id) is not None
+
+
+async def test_a_number_whose_time_cannot_be_kept_stops_no_other(database: Database, tmp_path: Path) -> None:
+    await accounts.add(by_test(database), "shop")
+    numbers = NumberLists(database, SnapshotFollower(database, Sealer(bytes(32))))
+    await change(
+        database.dsn, "ALTER TABLE block_list DROP CONSTRAINT block_list_expires_at_bounds",
+        "INSERT INTO block_list (number, account_id, type, sign, source, reason, actor, since, expires_at)"
+        " SELECT n, a.id, '', '', 'manual', '', 'test', now(), u::timestamptz FROM account a,"
+        " (VALUES (8613800138000, '9999-12-31'), (8613800138001, NULL)) x(n, u)",
+    )  # fmt: skip
+    with capture_logs() as logs:
+        await numbers.load()
+    assert skipped(logs) == ["list of numbers"]
+    assert len(numbers) == 2, "one of each account"
+
+
+async def test_a_section_that_cannot_be_read_stops_no_other(database: Database) -> None:
+    snapshots = SnapshotFollower(database, Sealer(bytes(32)))
+    await snapshots.follow()
+    before = snapshots.current.retry
+    await accounts.add(by_test(database), "shop")
+    with pytest.MonkeyPatch.context() as patch, capture_logs() as logs:
+        patch.setitem(snapshots._loaders, "retry_rules", unreadable)
+        await change(database.dsn, "UPDATE config_section SET version = version + 1 WHERE section = 'retry_rules'")
+        await snapshots.follow()
+    assert skipped(logs) == ["retry_rules"]
+    assert snapshots.current.account_by_name("shop") is not None
+    assert snapshots.current.retry is before
+    assert told() == "1 row(s) cannot be read and are not in force: retry_rules"
+    await change(database.dsn, "UPDATE config_section SET version = version + 1 WHERE section = 'retry_rules'")
+    await snapshots.follow()
+    assert told() == ""
+
+
+async def test_the_alarm_ends_when_the_row_is_read_again(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop = await accounts.add(by_test(database), "shop")
+    ids = [await content.add_template(by_test(database), shop, f"n{n}", "notice", "bad", {}) for n in (1, 2)]
+    await change(database.dsn, """UPDATE template SET variables = '{"a": 1}'""")
+    snapshots = SnapshotFollower(database, Sealer(bytes(32)))
+    await snapshots.follow()
+    said = told()
+    assert said == f"2 row(s) cannot be read and are not in force: template {ids[0]}, template {ids[1]}"
+    await change(database.dsn, "UPDATE template SET variables = '{}' WHERE name = 'n1'")
+    await snapshots.follow()
+    assert told() == f"1 row(s) cannot be read and are not in force: template {ids[1]}"
+    at = clock.steady() + rows.KEPT_SECONDS + 1
+    monkeypatch.setattr(clock, "steady", lambda: at)
+    assert told() == ""
+
+
+async def unreadable(_: object) -> None:
+    raise ValueError("no such value")

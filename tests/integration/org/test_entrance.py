@@ -72,7 +72,6 @@ def asks(*names: Factor, every: bool = False) -> Demand:
 
 
 async def with_app(site: Site, login: str) -> bytes:
-    """Bind an app; its secret."""
     change = await by(site, login)
     secret = base64.b32decode(await factors.begin_totp(change, SEALER))
     await factors.confirm_totp(change, SEALER, code_of(secret, -1))
@@ -80,7 +79,6 @@ async def with_app(site: Site, login: str) -> bytes:
 
 
 async def li(site: Site) -> bytes:
-    """An operator who has an app; its secret."""
     await site.add_staff("li", "operator")
     return await with_app(site, "li")
 
@@ -99,28 +97,20 @@ async def with_phone(site: Site, login: str) -> None:
 async def begin(auth: Auth, login: str, address: str = HOME, device: str = "") -> Begun:
     opened = await auth.login(login, PASSWORD, address, device)
     assert isinstance(opened, BegunLogin)
-    found = await auth.begun(opened.token)
-    assert found is not None
-    return found
+    return await auth.begun(opened.token)
 
 
 async def person_of(site: Site, login: str) -> Person:
-    person = await queries.person(site.db, login)
-    assert person is not None
-    return person
+    return await queries.person(site.db, login)
 
 
 async def shows(auth: Auth, begun: Begun, factor: Factor, what: str, address: str = HOME) -> Any:
-    """What a login becomes when it shows something; None when that was wrong."""
     person = await queries.person(auth._db, begun.login)
     assert person is not None
     if not await auth.right(person, factor, what, HERE, begun.challenge, address):
         await auth.wrong(begun)
         return None
     return await auth.proven(begun, factor, address)
-
-
-# --- what is demanded --------------------------------------------------------------------------------------------
 
 
 def test_the_strictest_of_all_demands_wins() -> None:
@@ -167,9 +157,6 @@ async def test_demands_come_from_everybody_roles_and_the_person(site: Site) -> N
     assert standing.through({Factor.TOTP, Factor.PASSKEY})
 
 
-# --- networks ----------------------------------------------------------------------------------------------------
-
-
 async def test_nobody_shuts_out_themselves(site: Site) -> None:
     boss = await by(site, "boss")
     assert await refused(service.set_policy(boss, {"networks": ["198.51.100.0/24"]})) == "LOGIN_LOCKED_OUT"
@@ -195,10 +182,8 @@ async def test_the_right_password_from_elsewhere_opens_nothing_and_is_written_do
     opened = await auth.login("li", PASSWORD, HOME)
     assert isinstance(opened, NewSession)
     session = await auth.session(opened.token, passive=True, address=HOME)
-    assert session is not None
     assert session.admitted
     moved = await auth.session(opened.token, passive=True, address="198.51.100.1")
-    assert moved is not None
     assert not moved.admitted, "every request, not only the login"
     kept = "SELECT count(*) FROM audit WHERE action = 'login.refused' AND actor = 'li'"
     assert await site.db.fetchval(kept) == 1
@@ -216,9 +201,6 @@ def test_networks_are_read_as_people_write_them() -> None:
         assert caught.value.code == "NETWORK_INVALID"
 
 
-# --- two steps ---------------------------------------------------------------------------------------------------
-
-
 async def test_an_app_is_asked_for_and_a_code_is_good_once(site: Site, auth: Auth) -> None:
     secret = await li(site)
     begun = await begin(auth, "li")
@@ -229,7 +211,6 @@ async def test_an_app_is_asked_for_and_a_code_is_good_once(site: Site, auth: Aut
     replayed = await begin(auth, "li")
     assert await shows(auth, replayed, Factor.TOTP, code) is None, "replayed"
     session = await auth.session(opened.token, passive=True)
-    assert session is not None
     assert session.factor_at is not None
     listed = await queries.sessions(site.db, "li")
     assert [tuple(s.factors) for s in listed] == [("totp",)]
@@ -316,9 +297,6 @@ async def test_an_emergency_code_ends_by_itself_and_there_are_few_a_day(site: Si
     assert len(own) > 1
 
 
-# --- codes to the phone ------------------------------------------------------------------------------------------
-
-
 def codes_of(site: Site) -> LoginCodes:
     return LoginCodes(site.db, SEALER, site.acceptor, site.snapshots)
 
@@ -374,9 +352,6 @@ async def test_codes_are_so_many_a_day(site: Site) -> None:
     assert await refused(factors.new_sms_code(site.db, SEALER, id_, "login")) == "RATE_LIMITED"
 
 
-# --- passkeys ----------------------------------------------------------------------------------------------------
-
-
 async def with_passkey(site: Site, login: str) -> SoftPasskey:
     person = await person_of(site, login)
     options, challenge = await passkeys.registration(site.db, SEALER, person, HERE, "短信平台")
@@ -405,7 +380,6 @@ async def test_a_passkey_opens_its_own_host_and_each_challenge_once(site: Site, 
     other = await site.add_staff("wang", "operator")
     options, challenge = await passkeys.authentication(site.db, id_, HERE)
     assert not await passkeys.check(site.db, other, key.use(options), challenge, HERE), "of somebody else"
-
     begun = await begin(auth, "li")
     options, challenge = await passkeys.authentication(site.db, id_, HERE)
     await pending.challenge(site.db, begun, challenge)
@@ -443,9 +417,6 @@ def test_passkeys_are_offered_where_browsers_do_them() -> None:
         assert Host(origin).able is able, origin
 
 
-# --- sessions, passwords, help -----------------------------------------------------------------------------------
-
-
 async def test_sessions_have_an_age_and_a_number(site: Site, auth: Auth) -> None:
     await site.add_staff("li", "operator")
     await service.set_policy(machine(site), {"sessions": 2, "idle_minutes": 5, "session_hours": 1})
@@ -457,7 +428,6 @@ async def test_sessions_have_an_age_and_a_number(site: Site, auth: Auth) -> None
     assert [await auth.session(t, passive=True) is not None for t in tokens] == [False, True, True]
     assert [s.agent for s in await queries.sessions(site.db, "li")] == ["browser 2", "browser 1"]
     last = await auth.session(tokens[2], passive=True)
-    assert last is not None
     assert last.former_login_ip == HOME
     assert await org.end_other_sessions(await by(site, "li"), last.id) == 1
     for seen, created in (("6 minutes", "6 minutes"), ("0", "61 minutes")):
@@ -537,12 +507,7 @@ async def test_a_token_is_known_by_its_hash_alone(site: Site, auth: Auth) -> Non
     assert await site.db.fetchval("SELECT count(*) FROM portal_login") <= pending.MAX_BEGUN
 
 
-# --- those who try to go round -----------------------------------------------------------------------------------
-
-
-async def test_two_editors_at_the_same_moment_do_not_shut_out_each_other(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_two_editors_do_not_shut_out_each_other(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     checked = service._still_in
 
     async def slowly(*given: Any) -> None:
@@ -640,7 +605,6 @@ async def test_a_reviewer_does_not_see_login_codes(site: Site) -> None:
            SELECT batch_id, account_id, type, origin, submitter, '{}', 1, 1, content, '1 hour', now() FROM message"""
     )
     held = await review_queries.get(site.db, batch, accounts=None)
-    assert held is not None
     shown = [held.content, *(sample.content for sample in await review_queries.sample(site.db, held))]
     assert len(shown) == 2
     assert all("******" in text for text in shown)

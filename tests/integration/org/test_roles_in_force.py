@@ -31,7 +31,6 @@ TOKEN = hashlib.sha256(b"of the cookie").digest()
 
 @pytest_asyncio.fixture
 async def database(database: Database) -> Database:
-    """Where one person with one role is logged in."""
     await org.add_role(by_test(database), "desk", "窗口", [P.MESSAGE_VIEW], ScopeKind.ALL)
     await org.add_person(by_test(database), "zhang", "张三", ["desk"], "hash")
     found = await queries.person(database, "zhang")
@@ -42,16 +41,13 @@ async def database(database: Database) -> Database:
 
 @pytest_asyncio.fixture
 async def writer(dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    """The owner's connection."""
     connection = await asyncpg.connect(owner(dsn))
     yield connection
     await connection.close()
 
 
 async def seen(database: Database) -> Person:
-    """The person as a request finds them."""
     session = await queries.session(database, TOKEN, "127.0.0.1")
-    assert session is not None
     return session.person
 
 

@@ -47,7 +47,6 @@ async def sent(
     ledger: Ledger, *, channel: str = "a", ext: str = "", sign: str = "店", account_id: int | None = None,
     age: timedelta = timedelta(),
 ) -> int:  # fmt: skip
-    """A message that a channel has written to the phone some time ago; its id."""
     call = ledger.call(account_id=account_id, units=0)
     id_ = call.batch_id - (int(age.total_seconds() * 1000) << 22)
     row = list(call.messages[0])
@@ -61,10 +60,7 @@ async def sent(
     return id_
 
 
-async def reply(
-    ledger: Ledger, to: str, text: str = "好的", *, channel: str = "a", number: str = PHONE
-) -> dict:  # type: ignore[type-arg]
-    """A phone answers; the message as it was stored."""
+async def reply(ledger: Ledger, to: str, text: str = "好的", *, channel: str = "a", number: str = PHONE) -> dict:  # type: ignore[type-arg]
     inbound = Inbound(ledger.channels[channel], f"mo{next(_numbers)}", number, to, text, ledger.clock)
     await ledger.outcomes.inbound(inbound)
     return dict(await ledger.connection.fetchrow("SELECT * FROM mo ORDER BY id DESC LIMIT 1"))
@@ -73,9 +69,6 @@ async def reply(
 async def other_account(ledger: Ledger, extend_code: str = "") -> Account:
     id_ = await accounts.add(by_test(ledger.database), "bank", extend_code=extend_code)
     return Account(id_, "bank", "active", extend_code=extend_code)
-
-
-# --- joining ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("total", range(2, 11))
@@ -105,7 +98,6 @@ async def test_parts_in_any_order_with_repeats_over_two_channels(ledger: Ledger,
 
 
 async def arrive(ledger: Ledger, *parts: Inbound, together: bool = False) -> None:
-    """Parts come, each in a commit of its own or all in one."""
     for part in parts:
         future = ledger.outcomes.inbound(part)
         if not together:
@@ -170,12 +162,9 @@ async def test_parts_that_come_together_are_one_commit(ledger: Ledger) -> None:
     await arrive(ledger, *parts, single(ledger, "7", "好"))
     with capture_logs() as logs:
         await arrive(
-            ledger,
-            *(long_part(ledger, n, 3, ref=ref) for ref in (2, 3) for n in (2, 3, 1)),
-            long_part(ledger, 1, 2, ref=4),
-            parts[0],
-            together=True,
-        )
+            ledger, *(long_part(ledger, n, 3, ref=ref) for ref in (2, 3) for n in (2, 3, 1)),
+            long_part(ledger, 1, 2, ref=4), parts[0], together=True,
+        )  # fmt: skip
     assert [one for one in logs if one["log_level"] in ("warning", "error")] == [], "all in the first attempt"
     assert await inbox(ledger) == [
         ("<1.1><1.2><1.3>", True), ("好", True), ("<2.1><2.2><2.3>", True), ("<3.1><3.2><3.3>", True)
@@ -183,9 +172,8 @@ async def test_parts_that_come_together_are_one_commit(ledger: Ledger) -> None:
     assert await ledger.connection.fetchval("SELECT count(*) FROM mo_part WHERE mo_id IS NULL") == 1
 
 
-@pytest.mark.parametrize("seed", [1])
-async def test_255_parts_shuffled_and_repeated(ledger: Ledger, seed: int) -> None:
-    dice = random.Random(seed)  # noqa: S311
+async def test_255_parts_shuffled_and_repeated(ledger: Ledger) -> None:
+    dice = random.Random(1)  # noqa: S311
     parts = [long_part(ledger, n, 255) for n in range(1, 256)]
     parts += dice.sample(parts, 40)
     dice.shuffle(parts)
@@ -230,9 +218,6 @@ async def test_all_texts_of_a_part_are_told_when_its_siblings_stay_away(ledger: 
     assert await give_up(ledger) == 1
     assert await inbox(ledger) == [("one…", False), ("two…", False)]
     assert await ledger.connection.fetchval("SELECT count(*) FROM mo_part WHERE mo_id IS NULL") == 0
-
-
-# --- what is answered ------------------------------------------------------------------------------------------------
 
 
 async def test_a_reply_answers_the_message_from_the_number_it_was_sent_to(ledger: Ledger) -> None:
@@ -300,9 +285,6 @@ async def test_a_channel_without_an_access_code(ledger: Ledger) -> None:
     message = await sent(ledger)
     assert (await reply(ledger, "95588"))["in_reply_to"] == message
     assert (await reply(ledger, "95588", channel="b"))["in_reply_to"] is None
-
-
-# --- opt-outs --------------------------------------------------------------------------------------------------------
 
 
 async def lists(ledger: Ledger) -> NumberLists:

@@ -1,33 +1,39 @@
-"""What carriers say, against the real ledger: states, money, reports to the customer; each once."""
+"""What becomes of parts: answers, reports, time, and facts that the ledger refuses, which are laid aside."""
 
 from __future__ import annotations
 
 import asyncio
+import io
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
+import structlog
 from ledger import BALANCE, Ledger, carrier_id, upkeep
 
+from smsgw.channels.wire.mapping import INTERMEDIATE
+from smsgw.channels.wire.transport import WireTransport
 from smsgw.core.errors import Temporary
-from smsgw.core.model import Claimed, Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
+from smsgw.core.model import ChannelSpec, Claimed, Inbound, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.retry import Fault
 from smsgw.core.states import PartState
+from smsgw.pipeline.outcomes import parking
 from smsgw.pipeline.outcomes.writer import REMATCH_BY_ITSELF, Sweep
 from smsgw.pipeline.upkeep.maintenance import ORPHANS_KEPT
-from smsgw.runtime import aio
+from smsgw.protocols.cmpp import pdus as cmpp
+from smsgw.runtime import aio, log
+from smsgw.store.engine import group_commit
 from smsgw.store.engine.database import connect
-from smsgw.store.messages import inbound, outcomes, sweeps
-from smsgw.store.messages.cancellation import end_waiting
+from smsgw.store.messages import inbound, outcomes, parked, sweeps
 from smsgw.store.messages.inbound import Arrived
-from smsgw.store.messages.outcomes import Answer, Tally
+from smsgw.store.messages.outcomes import Answer, GivenBack, Tally
 
 S = PartState
 K = OutcomeKind
 
 
 async def unknown(ledger: Ledger, **about: object) -> tuple[int, list[Claimed]]:
-    """A message whose answers are lost."""
     message_id, claimed = await ledger.taken(**about)
     await ledger.answer(K.UNKNOWN, *claimed)
     return message_id, claimed
@@ -35,9 +41,6 @@ async def unknown(ledger: Ledger, **about: object) -> tuple[int, list[Claimed]]:
 
 async def resolve(ledger: Ledger) -> int:
     return await ledger.outcomes.sweep(Sweep(lambda c, now: sweeps.resolve_unknown(c, now, 0)))
-
-
-# --- the straight way ------------------------------------------------------------------------------------------------
 
 
 async def test_sent_and_delivered_tells_the_customer_once(ledger: Ledger) -> None:
@@ -71,12 +74,6 @@ async def test_a_refusal_is_refunded_and_told(ledger: Ledger) -> None:
     await ledger.outcomes.report(ledger.report(claimed[1]))
     assert await ledger.ended(message_id) == ([S.REJECTED, S.DELIVERED], ["failed"])
     assert await ledger.balance() == BALANCE - 1
-
-
-# --- several parts, several transactions -----------------------------------------------------------------------------
-
-
-# --- UNKNOWN ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -116,20 +113,14 @@ async def test_held_until_its_time_is_over_and_still_corrected_by_a_report(ledge
     assert await ledger.balance() == BALANCE - 1
 
 
-async def test_a_late_answer_resolves(ledger: Ledger) -> None:
-    message_id, (claimed,) = await unknown(ledger)
-    await ledger.answer(K.ACCEPTED, claimed)
-    assert await ledger.state(message_id) is S.SENT
-    await ledger.answer(K.UNKNOWN, claimed)  # nothing goes back to UNKNOWN
-    assert await ledger.state(message_id) is S.SENT
-
-
 async def test_time_out_and_late_answer_of_one_breath(ledger: Ledger) -> None:
     message_id, (claimed,) = await ledger.taken()
     known = Outcome(claimed.id, 1, 1, K.ACCEPTED, carrier_id="c")
     ledger.outcomes.answered([Outcome(claimed.id, 1, 1, K.UNKNOWN)], UnknownPolicy.HOLD)
     ledger.outcomes.answered([known], UnknownPolicy.HOLD)
     await ledger.outcomes.drain()
+    assert await ledger.state(message_id) is S.SENT
+    await ledger.answer(K.UNKNOWN, claimed)  # nothing goes back to UNKNOWN
     assert await ledger.state(message_id) is S.SENT
 
 
@@ -187,9 +178,6 @@ async def test_an_operator_decides(ledger: Ledger, decision: S, status: list[str
     assert await ledger.connection.fetchval("SELECT count(*) FROM event WHERE kind = 'decided'") == 2
 
 
-# --- no report -------------------------------------------------------------------------------------------------------
-
-
 async def test_no_report_in_time_and_one_after_all(ledger: Ledger) -> None:
     message_id, claimed = await ledger.taken(parts=2)
     await ledger.answer(K.ACCEPTED, *claimed)
@@ -210,9 +198,6 @@ async def test_a_report_for_what_was_accepted_ten_days_ago_finds_home(ledger: Le
     ledger.later(days=10)
     await ledger.outcomes.report(ledger.report(claimed))
     assert await ledger.state(message_id) is S.DELIVERED
-
-
-# --- given back ------------------------------------------------------------------------------------------------------
 
 
 async def test_a_whole_message_goes_back_to_its_pool(ledger: Ledger) -> None:
@@ -243,15 +228,6 @@ async def test_what_was_given_back_after_its_validity_is_expired_and_refunded(le
     assert await ledger.balance() == BALANCE
     submitted = await ledger.connection.fetchval("SELECT submitted_at FROM customer_event")
     assert submitted is None
-
-
-async def test_knowledge_of_never_having_written_corrects_a_takeover(ledger: Ledger) -> None:
-    message_id, claimed = await unknown(ledger)  # said by the node that took over
-    await ledger.answer(K.UNSENT, *claimed)  # said by the one that was taken over and came back
-    assert await ledger.state(message_id) is S.QUEUED
-
-
-# --- time ------------------------------------------------------------------------------------------------------------
 
 
 async def test_a_temporary_refusal_beyond_the_validity_is_the_end(ledger: Ledger) -> None:
@@ -288,20 +264,6 @@ async def test_scheduled_messages_are_released_whole(ledger: Ledger) -> None:
     assert await ledger.outcomes.sweep(release) == 2
     assert len(await ledger.claim()) == 2
     assert await ledger.states(message_id) == [S.SENDING] * 2
-
-
-async def test_only_what_no_carrier_has_seen_is_cancelled(ledger: Ledger) -> None:
-    message_id = await ledger.accept(parts=2)
-    run = Sweep(lambda c, now: end_waiting(c, [message_id], S.CANCELLED, "CANCELLED", "", now))
-    claimed = await ledger.claim()
-    assert await ledger.outcomes.sweep(run) == 0
-    await ledger.answer(K.UNSENT, *claimed)
-    assert await ledger.outcomes.sweep(run) == 2
-    assert await ledger.events() == ["cancelled"]
-    assert await ledger.balance() == BALANCE
-
-
-# --- repeats and faults ----------------------------------------------------------------------------------------------
 
 
 async def test_a_batch_whose_commit_was_lost_is_repeated_without_a_trace(ledger: Ledger, dsn: str) -> None:
@@ -427,17 +389,6 @@ async def test_a_failed_report_whose_part_another_node_ends_under_way_is_applied
         await other.close()
 
 
-# --- inbound ---------------------------------------------------------------------------------------------------------
-
-
-async def test_a_message_is_stored_once_however_often_it_is_delivered(ledger: Ledger) -> None:
-    one = Inbound(ledger.channels["a"], "m1", "8613800138000", "106", "hi", ledger.clock)
-    await asyncio.gather(ledger.outcomes.inbound(one), ledger.outcomes.inbound(one))
-    await ledger.outcomes.inbound(one)
-    assert [row["content"] for row in await ledger.connection.fetch("SELECT content FROM mo")] == ["hi"]
-    assert await ledger.connection.fetchval("SELECT n FROM stat_minute WHERE metric = 'mo'") == 1
-
-
 async def test_giving_up_and_the_last_part_do_not_both_store(ledger: Ledger, dsn: str) -> None:
     about = (ledger.clock, 7, 3)
     parts = [Inbound(ledger.channels["a"], f"m{n}", "86138", "106", f"part{n} ", *about, n) for n in (1, 2, 3)]
@@ -485,3 +436,148 @@ async def test_a_flood_of_strange_reports_is_looked_at_again_in_small_portions(l
     assert tuple(await ledger.connection.fetchrow(put_back, last)) == (REMATCH_BY_ITSELF, 2 * REMATCH_BY_ITSELF)
     await ledger.outcomes.rematch()
     assert tuple(await ledger.connection.fetchrow(put_back, last)) == (2 * REMATCH_BY_ITSELF, 2 * REMATCH_BY_ITSELF)
+
+
+NUMBER = "8613800138000"
+TEXT = "秘密的短信正文"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(group_commit, "RETRY_MOST", 0.05)
+
+
+@pytest.fixture
+def logged(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    monkeypatch.setattr(log, "_setup_libraries", lambda *_: None)
+    log.setup("debug", "json")
+    stream = io.StringIO()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(stream), cache_logger_on_first_use=False)
+    yield stream
+    structlog.reset_defaults()
+
+
+TABLES = ("part", "mo_part", "receipt_orphan")
+
+
+async def refuse(ledger: Ledger) -> None:
+    """From now on the ledger takes no part and no message with this carrier's id."""
+    check = "ADD CONSTRAINT {}_refused CHECK (carrier_id <> 'refused') NOT VALID"
+    await ledger.change(*(f"ALTER TABLE {table} {check.format(table)}" for table in TABLES))
+
+
+async def allow(ledger: Ledger) -> None:
+    await ledger.change(*(f"ALTER TABLE {table} DROP CONSTRAINT {table}_refused" for table in TABLES))
+
+
+async def test_answer_report_and_message_are_laid_aside_and_applied_later(ledger: Ledger, logged: io.StringIO) -> None:
+    message_id, neighbour = await ledger.accept(), await ledger.accept()
+    claimed, other = await ledger.claim()
+    ledger.journal.write([(claimed.id, 1, 1)])
+    await refuse(ledger)
+    channel = ledger.channels["a"]
+    ledger.outcomes.answered([Outcome(claimed.id, 1, 1, K.ACCEPTED, carrier_id="refused")], UnknownPolicy.HOLD)
+    await ledger.answer(K.ACCEPTED, other)
+    assert await ledger.state(neighbour) is S.SENT
+    report = ledger.outcomes.report(Report(channel, "refused", S.DELIVERED, "DELIVRD", "", NUMBER, ledger.clock))
+    inbound = ledger.outcomes.inbound(Inbound(channel, "refused", NUMBER, "106", TEXT, ledger.clock))
+    assert [await report, await inbound] == [parking.PARKED] * 2, "the carrier is answered"
+    lines = await parked.list_(ledger.database, limit=10)
+    assert sorted(line.kind for line in lines) == ["answer", "inbound", "report"]
+    refused = {line.kind: line.error for line in lines}
+    assert refused["inbound"] == "CheckViolationError 23514 mo_part mo_part_refused"
+    assert refused["report"] == "CheckViolationError 23514 receipt_orphan receipt_orphan_refused"
+    assert ledger.outcomes.parked == 3
+    assert ledger.journal.open_keys() == {(claimed.id, 1, 1)}, "not known to the ledger"
+    (finding,) = await parking.findings(ledger.database)
+    assert (finding.kind, finding.severity) == ("facts_parked", "critical")
+    assert await parking.retry(ledger.database, ledger.outcomes) == (0, 3)
+    assert await parked.count(ledger.database) == 3
+    assert await ledger.state(message_id) is S.SENDING
+    await allow(ledger)
+    assert await parking.retry(ledger.database, ledger.outcomes, [lines[0].id]) == (0, 0), "it has a new line"
+    assert await parking.retry(ledger.database, ledger.outcomes) == (3, 0)
+    assert await parking.findings(ledger.database) == []
+    assert not ledger.journal.open_keys()
+    await ledger.outcomes.rematch()
+    assert await ledger.state(message_id) is S.DELIVERED
+    assert await ledger.connection.fetchval("SELECT content FROM mo") == TEXT
+
+
+async def test_a_fact_comes_back_as_it_was_said(ledger: Ledger) -> None:
+    """Also with what no column can hold."""
+    at = ledger.clock
+    outcome = Outcome(1, 2, 3, K.DEFERRED, "id\0", "code\ud800", "CHANNEL", 1.5, "busy")
+    facts: list[parked.Fact] = [
+        Answer(outcome, at, at + timedelta(seconds=1), UnknownPolicy.RESEND),
+        Answer(outcome, at, None),
+        GivenBack((outcome, Outcome(1, 3, 3, K.UNSENT)), at),
+        Report(2**40, "x", S.DELIVERED, "c", "", NUMBER, at, 7, True, at),
+        Report(1, "x", S.UNDELIVERABLE, "c", "", "", at),
+        Arrived(Inbound(1, "i", NUMBER, "106", f"{TEXT}\0", at, 7, 3, 2), None, "12"),
+    ]
+    for fact in facts:
+        await parked.put(ledger.connection, 1, fact, "why")
+    assert [line.fact for line in await parked.list_(ledger.database, limit=10)] == facts
+
+
+async def test_nothing_of_a_refused_fact_stands_in_the_log(ledger: Ledger, logged: io.StringIO) -> None:
+    """Refused by the driver, by the server with a detail that repeats the row, and by a mistake of ours."""
+    channel, at = ledger.channels["a"], ledger.clock
+    await ledger.change(
+        "ALTER TABLE mo_part ADD CONSTRAINT no_text CHECK (content NOT LIKE '%正文%');"
+        "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        "  RAISE EXCEPTION 'the number % said %', new.number, new.content; END $$;"
+        "CREATE TRIGGER tell BEFORE INSERT ON mo_part FOR EACH ROW WHEN (new.carrier_id = 'told')"
+        "  EXECUTE FUNCTION tell()"
+    )
+    text = f"{TEXT}\0"
+    items = [
+        Inbound(channel, "a", NUMBER, "106", TEXT, at), Inbound(channel, "b", NUMBER, "106", text, at),
+        Inbound(channel, "c", NUMBER, "106", "\ud800" + TEXT, at),
+        Inbound(channel, "told", NUMBER, "106", "别的" + TEXT[:-2], at), Inbound(2**40, "d", NUMBER, "106", TEXT, at),
+    ]  # fmt: skip
+    futures = [ledger.outcomes.inbound(item) for item in items]
+    for n in range(500):
+        if all(future.done() for future in futures):
+            break
+        await ledger.outcomes.inbound(Inbound(channel, f"good{n}", "8613900139000", "106", "好", at))
+    assert [future.result() for future in futures] == [parking.PARKED] * len(items)
+    said = logged.getvalue()
+    assert said.count("fact.parked") == len(items)
+    assert "writer.item_failed" in said
+    for secret in (NUMBER, NUMBER[2:], TEXT[:4], "秘密", "正文"):
+        assert secret not in said, secret
+    for secret in ascii(TEXT)[1:-1].split("\\")[1:3]:
+        assert secret not in said
+
+
+def test_numbers_in_what_is_logged_are_masked_and_ids_are_not(logged: io.StringIO) -> None:
+    logger = structlog.get_logger()
+    try:
+        raise ValueError(f"cannot read {NUMBER}")
+    except ValueError:
+        logger.exception("x", error=f"to {NUMBER[2:]}: +{NUMBER}", id="1234567890123456789")
+    said = logged.getvalue()
+    assert NUMBER[2:] not in said
+    assert "138****8000" in said
+    assert "1234567890123456789" in said
+    assert "test_numbers_in_what_is_logged" in said, "where it has happened"
+
+
+def test_a_delivery_that_cannot_be_read_leaves_no_text_in_the_log(logged: io.StringIO) -> None:
+    class Broken:
+        def incoming(self, pdu: object) -> object:
+            raise RuntimeError("a mistake")
+
+    octets = TEXT.encode("utf-16-be")
+    pdu = cmpp.Deliver(src_terminal_id=NUMBER, dest_id="106", msg_fmt=8, msg_content=octets)
+    transport = WireTransport.__new__(WireTransport)
+    transport._spec = ChannelSpec(1, "a", "cmpp20", "h", 1, "u", "p")
+    transport._mapping = Broken()  # type: ignore[assignment]
+    assert transport._read(pdu) is INTERMEDIATE
+    said = logged.getvalue()
+    assert "incoming.failed" in said
+    assert "Deliver" in said
+    for secret in (NUMBER[2:], "msg_content", "138****", TEXT[:2]):
+        assert secret not in said, secret

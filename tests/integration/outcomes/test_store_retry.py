@@ -48,7 +48,6 @@ async def claim(ledger: Ledger, channel: str, *, pool: int = POOL, again: bool =
 
 
 async def sent(ledger: Ledger, channel: str = "a", **about: object) -> tuple[int, list[Claimed]]:
-    """A message that the carrier of a channel has taken."""
     message_id = await ledger.accept(**about)
     claimed = await claim(ledger, channel)
     await ledger.answer(K.ACCEPTED, *claimed)
@@ -278,7 +277,6 @@ async def test_tables_are_stored_and_reset(ledger: Ledger) -> None:
         await routing.set_rule(by_test(ledger.database), Fault.UNCERTAIN, MessageType.OTP, rule)
     assert await routing.reset_rules(by_test(ledger.database), None, MessageType.OTP) == 1
     assert await retry_rules.load_rules(ledger.database) == DEFAULTS
-
     admin = by_test(ledger.database)
     await routing.set_code(admin, None, Source.REPORT, "xx:1", "NETWORK", Fault.NETWORK)
     await routing.set_code(admin, "a", Source.REPORT, "XX:1", "HANDSET", Fault.ABSENT)

@@ -1,13 +1,11 @@
-"""A long message to a bound partner that answers late, out of order, oddly, in part or not at all: when it comes again.
-
-It does after a refusal, after the time for an answer, and when the connection goes; never for another reason.
-"""
+"""Events on their way to partners: answers of connections that are slow, torn, or gone meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,9 +15,11 @@ from harness import until
 from partner_client import PartnerClient, smpp_client
 
 from smsgw.core import udh
+from smsgw.core.errors import Temporary
+from smsgw.core.heads import ALL
 from smsgw.core.ids import IdSource
 from smsgw.core.partners import Partner
-from smsgw.core.webhooks import Way
+from smsgw.core.webhooks import REPORT, Way
 from smsgw.net.connection import Connection
 from smsgw.partners import bind as binds
 from smsgw.partners import delivery as feeds
@@ -31,6 +31,116 @@ from smsgw.protocols.events import Event, LoginRequest, Request
 from smsgw.protocols.session import Session, SessionConfig
 from smsgw.runtime.aio import spawn
 from smsgw.store.engine.database import Database
+from smsgw.store.messages import bind_events, events, partner_parts
+from smsgw.store.messages.bind_events import Claimed
+from smsgw.store.messages.partner_parts import Part
+
+ACCOUNT = 1
+DESCRIBE = bind_events.describe
+
+
+class Roomy:
+    """A connection with room, to which nothing is ever written in these tests."""
+
+    room = 5
+
+
+@pytest.fixture
+async def one_waits(database: Database) -> None:
+    ids = IdSource(1, lambda: time.time_ns() // 1_000_000)
+    part = Part(
+        id=ids.next(), account_id=ACCOUNT, partner_id=1, key="k", total=1, part=1, number="13800000001", octets=b"",
+        coding="ascii", extend_code="", reply="", urgent=False, send_at=None, expire_at=None,
+        received_at=datetime.now(UTC),
+    )  # fmt: skip
+    async with database.transaction() as connection:
+        await partner_parts.note_refused(connection, [(part, "NUMBER_INVALID")], ids.next)
+
+
+@pytest.fixture
+async def feed(database: Database, one_waits: None) -> AsyncIterator[Callable[[], Feed]]:
+    settler = Settler(database.dsn)
+    await settler.start()
+    ways = SimpleNamespace(account_way=lambda _: Way.BIND)
+    snapshots: Any = SimpleNamespace(current=SimpleNamespace(hooks=ways))
+    made: list[Feed] = []
+
+    def make() -> Feed:
+        made.append(Feed(ACCOUNT, database, settler, snapshots, 1, 0))
+        made[-1].add(Roomy())  # type: ignore[arg-type]
+        return made[-1]
+
+    yield make
+    for one in made:
+        await one.stop()
+    await settler.stop()
+
+
+async def waits(database: Database) -> bool:
+    for _ in range(3000):
+        if await database.fetchval("SELECT leased_until IS NULL FROM customer_event"):
+            return True
+        await asyncio.sleep(0.02)
+    return False
+
+
+async def test_the_last_connection_goes_during_a_claim(
+    database: Database, feed: Callable[[], Feed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claiming, go_on = asyncio.Event(), asyncio.Event()
+
+    async def describe(*given: Any) -> Sequence[Claimed]:
+        claiming.set()
+        await go_on.wait()
+        return await DESCRIBE(*given)
+
+    monkeypatch.setattr(bind_events, "describe", describe)
+    one = feed()
+    await asyncio.wait_for(claiming.wait(), 10)
+    one.remove(one.binds[0])
+    stopping = spawn(one.stop(), name="stop")
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.wait_for(stopping, 10)
+    assert await waits(database), "the next connection gets it at once, not after the lease"
+
+
+async def test_a_claim_that_fails_half_way(
+    database: Database, feed: Callable[[], Feed], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def describe(*_: Any) -> Sequence[Claimed]:
+        assert await database.fetchval("SELECT leased_until IS NOT NULL FROM customer_event")
+        one._stopping = True  # or it would claim it again
+        raise Temporary("STORAGE_UNAVAILABLE")
+
+    monkeypatch.setattr(bind_events, "describe", describe)
+    one = feed()
+    assert await waits(database)
+    assert [e.kind for e in (await events.claim_bound(database, ACCOUNT, REPORT, 5)).events] == [REPORT]
+
+
+async def test_what_a_lost_connection_gives_back_is_found_next(database: Database, feed: Callable[[], Feed]) -> None:
+    """Looks begin behind what was found, and no round is due: as beside a kept snapshot."""
+    one = feed()
+    one._pump = lambda: None  # type: ignore[method-assign]
+    head = one._heads[REPORT]
+    head._now = lambda: datetime.now(UTC) + timedelta(minutes=1)
+    head._heads._begin(ALL, 1.0)
+    head._heads._due = float("inf")
+    (bind,) = one.binds
+    event = await database.fetchval("SELECT id FROM customer_event")
+    async with asyncio.timeout(10):
+        while not one._queue:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
+        one.remove(bind)
+        Feed._pump(one)
+        while one.since(REPORT) > event:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
+        one.add(bind)
+        while not one._queue:  # noqa: ASYNC110 - nothing tells
+            await asyncio.sleep(0.01)
+    assert [delivery.claimed.event.id for delivery in one._queue] == [event]
+
 
 LONG = "一条很长的回复" * 20
 PARTNER = Partner(id=1, account_id=1, protocol="smpp", username="shop", password="secret12", code="10690001")
@@ -56,10 +166,7 @@ class Slow(PartnerClient):
         self.link.flush()
 
     async def parts(self, n: int = 3) -> list[Request]:
-        """All that has come, when these many have."""
-        await until(
-            lambda: len(self.asked) >= n, within=10, what=f"{n} parts, of which {len(self.asked)} came"
-        )
+        await until(lambda: len(self.asked) >= n, within=10, what=f"{n} parts, of which {len(self.asked)} came")
         return self.asked
 
 
@@ -67,11 +174,7 @@ def text_and_reference(parts: list[Request]) -> tuple[str, int]:
     """What a phone would make of these parts."""
     headers = [udh.parse(p.pdu.short_message) for p in parts]
     (ref,) = {h.concat.ref for h in headers if h.concat is not None}
-    pieces = {
-        h.concat.number: p.pdu.short_message[h.length :]
-        for h, p in zip(headers, parts, strict=True)
-        if h.concat
-    }
+    pieces = {h.concat.number: p.pdu.short_message[h.length :] for h, p in zip(headers, parts, strict=True) if h.concat}
     assert len(pieces) == len(parts) == 3
     return b"".join(pieces[n] for n in sorted(pieces)).decode("utf-16-be"), ref
 
@@ -142,7 +245,6 @@ class Stage:
         """The partner has it, and gets it no more."""
         await until(self.taken, what="the event is settled")
         before = [len(client.asked) for client in self.clients]
-        assert self.feed is not None
         self.feed.look(*feeds.KINDS)
         await asyncio.sleep(ENOUGH)
         assert [len(client.asked) for client in self.clients] == before
@@ -165,9 +267,7 @@ async def stage(dsn: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stag
         mo, LONG,
     )  # fmt: skip
     await database.execute(
-        "INSERT INTO customer_event (id, account_id, kind, message_id) VALUES ($1, 1, 'mo', $2)",
-        ids.next(),
-        mo,
+        "INSERT INTO customer_event (id, account_id, kind, message_id) VALUES ($1, 1, 'mo', $2)", ids.next(), mo
     )
     stage = Stage(database, settler)
     server = await asyncio.get_running_loop().create_server(stage.connected, "127.0.0.1", 0)
@@ -224,9 +324,7 @@ async def test_answers_after_their_time(stage: Stage, monkeypatch: pytest.Monkey
     await stage.settled()
 
 
-async def test_an_answer_after_its_time_and_others_in_time(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_answer_after_its_time_and_others_in_time(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(binds, "UNANSWERED_PAUSE", 30.0)
     stage.response_timeout = 0.2
     client = await stage.client()
@@ -257,9 +355,7 @@ async def test_the_connection_goes_and_it_comes_again_under_its_reference(stage:
     client.abort()
     await until(lambda: stage.feed is None, what="nobody is connected")
     other = await stage.client()
-    assert text_and_reference(await other.parts()) == first, (
-        "a partner can tell a repeat from a second message"
-    )
+    assert text_and_reference(await other.parts()) == first, "a partner can tell a repeat from a second message"
     other.say(*other.asked)
     await stage.settled()
 

@@ -119,13 +119,11 @@ async def test_one_listener_for_two_channels_told_apart_by_the_login() -> None:
 @pytest.mark.parametrize(
     ("login", "result"),
     [
-        (bind("login-a", "wrong"), rules.ILLEGAL_LOGIN),
-        (bind("nobody", "secret-a"), rules.ILLEGAL_LOGIN),
+        (bind("login-a", "wrong"), rules.ILLEGAL_LOGIN), (bind("nobody", "secret-a"), rules.ILLEGAL_LOGIN),
         (bind("login-a", login_type=rules.SP_TO_SMG), rules.LOGIN_TYPE),
-        (bind("login-far"), rules.ADDRESS_NOT_ADMITTED),
-        (bind("login-full"), rules.TOO_MANY_CONNECTIONS),
+        (bind("login-far"), rules.ADDRESS_NOT_ADMITTED), (bind("login-full"), rules.TOO_MANY_CONNECTIONS),
     ],
-)
+)  # fmt: skip
 async def test_who_is_sent_away(login: Bind, result: int) -> None:
     full = Owner("full")
     full.refuse_with = rules.TOO_MANY_CONNECTIONS

@@ -1,20 +1,147 @@
-"""Parts of partners' long messages: which belong together when a reference is used again."""
+"""Partners in the database, and long messages that they send in parts."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import secrets
 import time
-from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from changes import by_test
+from snapshots import FixedSnapshots
+from taskdesk import Desk, desk
 
+from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.core.ids import IdSource
+from smsgw.core.partners import Partner, ReplyTo
+from smsgw.partners import parts as parts_module
+from smsgw.partners.parts import Parts
+from smsgw.pipeline.events import EventHub
+from smsgw.platform.accounts import service as accounts
+from smsgw.platform.partners import service as partners
 from smsgw.runtime.aio import spawn
+from smsgw.store.config import partners as partners_store
 from smsgw.store.engine.database import Connection, Database, connect
+from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import partner_parts as store
 from smsgw.store.messages.partner_parts import Kept, Part
+
+
+async def test_addresses_are_noted_read_and_limited(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partners_store, "ADDRESSES_OF_ONE", 3)
+    account_id = await accounts.add(by_test(database), "acme")
+    sealer = Sealer(secrets.token_bytes(32))
+    one, other = [
+        await partners.add(by_test(database), sealer, account_id, "smpp", name, "secret12", {})
+        for name in ("shop", "till")
+    ]
+    assert await partners_store.noted_addresses(database, None) == []
+    await partners_store.note_addresses(database, [(one, "10.0.0.1"), (other, "10.0.0.1"), (999, "10.0.0.9")])
+    first = await partners_store.noted_addresses(database, None)
+    assert sorted((r["partner_id"], r["network"]) for r in first) == [(one, "10.0.0.1"), (other, "10.0.0.1")]
+    last = first[-1]["noted_at"]
+    for n in range(2, 5):
+        await partners_store.note_addresses(database, [(one, f"10.0.0.{n}")])
+    await partners_store.note_addresses(database, [(one, "10.0.0.2")])
+    newer = [r["network"] for r in await partners_store.noted_addresses(database, last)]
+    assert newer == ["10.0.0.3", "10.0.0.4", "10.0.0.2"], "in the order of the last login; the oldest has gone"
+    await database.execute("UPDATE partner_address SET noted_at = noted_at - interval '31 days'")
+    assert await partners_store.noted_addresses(database, None) == []
+    await partners_store.note_addresses(database, [(one, "10.0.0.8")])
+    assert await database.fetchval("SELECT count(*) FROM partner_address") == 1, "and what is old goes"
+    await partners.remove(by_test(database), "shop", None)
+    assert await database.fetchval("SELECT count(*) FROM partner_address") == 0
+
+
+async def test_connects_are_noted_once_read_by_other_nodes_and_forgotten(database: Database) -> None:
+    account_id = await accounts.add(by_test(database), "acme")
+    sealer = Sealer(secrets.token_bytes(32))
+    one = await partners.add(by_test(database), sealer, account_id, "cmpp", "900100", "secret12", {"any_clock": True})
+    (stored,) = await partners_store.load_partners(database, sealer)
+    assert stored.any_clock
+    await partners_store.note_connects(database, [(one, 1125120000), (999, 1125120000)])
+    (first,) = await partners_store.noted_connects(database, None)
+    assert (first["partner_id"], first["stamp"]) == (one, 1125120000)
+    await partners_store.note_connects(database, [(one, 1125120000), (one, 4294967295)])
+    (newer,) = await partners_store.noted_connects(database, first["noted_at"])
+    assert newer["stamp"] == 4294967295, "what was noted keeps its time"
+    await database.execute("UPDATE partner_connect SET noted_at = noted_at - interval '49 hours'")
+    assert await partners_store.noted_connects(database, None) == []
+    await partners_store.note_connects(database, [(one, 1)])
+    assert await database.fetchval("SELECT count(*) FROM partner_connect") == 1
+
+
+class Door:
+    def __init__(self, here: Desk) -> None:
+        self.refusal: SmsgwError | None = None
+        self._acceptor = here.acceptor
+
+    async def send(self, request: Any) -> Any:
+        if self.refusal is not None:
+            raise self.refusal
+        return await self._acceptor.send(request)
+
+
+def part(here: Desk, n: int) -> Part:
+    reply = ReplyTo("1069", "13800000001").pack()
+    return Part(
+        id=here.ids.next(), account_id=here.account_id, partner_id=1, key="cmpp|1069|13800000001|0|1|2", total=2,
+        part=n, number="13800000001", octets=f"text {n}".encode("utf-16-be"), coding="ucs2", extend_code="",
+        reply=reply, urgent=False, send_at=None, expire_at=None, received_at=datetime.now(UTC),
+    )  # fmt: skip
+
+
+PARTNER = Partner(1, 1, "cmpp", "shop", "secret")
+LINE: Any = SimpleNamespace(number=1, read_until=None)
+
+
+async def messages(here: Desk) -> int:
+    return await here.database.fetchval("SELECT count(*) FROM message")
+
+
+async def told(here: Desk) -> list[int]:
+    rows = await here.database.fetch("SELECT message_id FROM customer_event WHERE status = 'rejected'")
+    return [row["message_id"] for row in rows]
+
+
+@pytest.mark.parametrize("final", [False, True])
+async def test_a_part_that_is_refused_again(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, final: bool
+) -> None:
+    monkeypatch.setattr(parts_module, "LEFT_UNDONE", timedelta(seconds=-1))  # the sweep takes up everything at once
+    async with desk(dsn, tmp_path) as here:
+        door = Door(here)
+        known = FixedSnapshots(
+            replace(here.snapshots.current, partners={(PARTNER.protocol, PARTNER.username): PARTNER})
+        )
+        parts = Parts(here.database, door, known, EventHub(), here.ids)  # type: ignore[arg-type]
+        await parts._writer.start()
+        try:
+            first = await parts.take(part(here, 1), PARTNER, LINE)
+            door.refusal = Temporary("BACKPRESSURE", retry_after=1, n=1)
+            for _ in range(3):
+                with pytest.raises(Temporary):
+                    await parts.take(part(here, 2), PARTNER, LINE)
+            if final:
+                door.refusal = Refused("ACCOUNT_STOPPED")
+                with pytest.raises(Refused):
+                    await parts.take(part(here, 2), PARTNER, LINE)
+                assert await told(here) == [first], "of what was refused in its answer there is no report"
+            door.refusal = None
+            await parts._sweep()
+            assert await messages(here) == 0, "what was refused is not sent"
+            if not final:
+                await parts.take(part(here, 2), PARTNER, LINE)
+                await parts._sweep()
+                assert (await messages(here), await told(here)) == (1, [])
+        finally:
+            await parts._writer.stop()
 
 
 class Strangers:
@@ -71,20 +198,14 @@ class Table:
             await store.join(connection, dict.fromkeys(ids, 1000 + next(self._messages)))
 
     async def refused(self) -> set[str]:
-        """The parts that a report has refused."""
         names = {id_: said for said, id_ in self.id.items()}
         rows = await self.database.fetch("SELECT message_id FROM customer_event WHERE status = 'rejected'")
         return {names[row["message_id"]] for row in rows}
 
 
 @pytest.fixture
-async def table(dsn: str) -> AsyncIterator[Table]:
-    database = Database(dsn)
-    await database.open()
-    try:
-        yield Table(database)
-    finally:
-        await database.close()
+def table(database: Database) -> Table:
+    return Table(database)
 
 
 async def test_other_texts_are_other_messages(table: Table) -> None:
@@ -150,7 +271,6 @@ async def test_the_same_within_a_minute_is_the_same(table: Table) -> None:
 
 
 async def test_refused_for_now(table: Table) -> None:
-    """Two messages whose last parts were refused for now; those come again."""
     assert await table.say("A1 A2", join=False) == ["A1 A2"]
     assert await table.say("B1 B2", join=False) == ["B1 B2"]
     async with table.database.transaction() as connection:

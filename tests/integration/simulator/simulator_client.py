@@ -47,13 +47,6 @@ def smgp_client() -> Session:
     return Session(smgp_rules.client(USER, PASSWORD, smgp_rules.V30, timestamp=timestamp), config=WIDE)
 
 
-async def eventually(condition: Callable[[], Any], within: float = 30.0) -> None:
-    """Wait for something that no event tells about."""
-    async with asyncio.timeout(within):
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
-
-
 class Client:
     """Reads everything, keeps every event, and acknowledges what it is sent. It is entered when it is logged in, or,
     if it has to be refused, when it is closed."""
@@ -135,7 +128,6 @@ class Client:
 
     @property
     def delivered(self) -> list[Any]:
-        """PDUs of requests from the carrier."""
         return [event.pdu for event in self.of(Request)]
 
     def send(self, *pdus: Pdu) -> None:

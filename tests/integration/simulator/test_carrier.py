@@ -1,16 +1,20 @@
-"""The simulator through real sockets: each thing it can be told to do is seen on the wire."""
+"""The simulated carrier over real sockets, by the protocols' own sessions, and as a command."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from simulator_client import Client, Start, cmpp_client, config, eventually, smpp_client
+from harness import until
+from recordings import leaks
+from simulator_client import Client, Start, cmpp_client, config, smgp_client, smpp_client
 
 from smsgw.core import text as texts
 from smsgw.core.text import Coding
@@ -42,13 +46,10 @@ async def talk(spoken: str, **keys: Any) -> AsyncIterator[tuple[Carrier, Client]
 
 
 def report_of(pdu: Any) -> Any:
-    report = (cmpp_reports if isinstance(pdu, cmpp.Deliver) else smpp_reports).of_deliver(pdu)
-    assert report is not None
-    return report
+    return (cmpp_reports if isinstance(pdu, cmpp.Deliver) else smpp_reports).of_deliver(pdu)
 
 
 def state(pdu: Any) -> str:
-    """The state that a delivery reports."""
     report = report_of(pdu)
     return str(report.stat if isinstance(pdu, cmpp.Deliver) else report.state)
 
@@ -204,7 +205,7 @@ async def test_mixes_are_drawn_by_weight(spoken: str) -> None:
         for n in range(800):
             client.submit(PHONE, str(n))
         await client.until(lambda: len(client.answers) == 800)
-        await eventually(lambda: gate.counts.reports_acknowledged > 245)
+        await until(lambda: gate.counts.reports_acknowledged > 245)
     assert 140 < sum(answer.status == 8 for answer in client.answers) < 260
     states = [state(pdu) for pdu in client.delivered]
     assert 80 < states.count("DELIVRD") < 230
@@ -331,7 +332,7 @@ async def test_refused_reports_are_repeated_and_given_up() -> None:
             assert gate.owed(within=10) == 1
             client.session.answer(client.of(Request)[-1], status=0x64)
             client.flush()
-        await eventually(lambda: gate.counts.given_up)
+        await until(lambda: gate.counts.given_up)
         assert gate.owed(within=10) == 0
     assert (gate.counts.repeated, gate.counts.given_up, gate.waiting) == (1, 1, 0)
 
@@ -353,7 +354,7 @@ async def test_without_a_window_all_reports_come_at_once(spoken: str) -> None:
         for request in client.of(Request):
             client.session.answer(request)
         client.flush()
-        await eventually(lambda: gate.counts.reports_acknowledged == 100)
+        await until(lambda: gate.counts.reports_acknowledged == 100)
         assert gate.counts.repeated == 0
 
 
@@ -366,7 +367,7 @@ async def test_refused_reports_are_repeated_until_they_are_taken(spoken: str) ->
             await client.until(lambda n=n: len(client.delivered) == n)
             client.session.answer(client.of(Request)[-1], status=0 if n == 5 else 8)
             client.flush()
-        await eventually(lambda: gate.counts.reports_acknowledged)
+        await until(lambda: gate.counts.reports_acknowledged)
     assert (gate.counts.repeated, gate.counts.given_up, gate.waiting) == (4, 0, 0)
 
 
@@ -396,7 +397,7 @@ async def test_reports_are_spread_over_connections(carrier: Start) -> None:
     async with Client(cmpp_client(), gate.port) as one, Client(cmpp_client(), gate.port) as two:
         for n in range(200):
             one.submit(PHONE, str(n))
-        await eventually(lambda: gate.counts.reports_acknowledged == 200)
+        await until(lambda: gate.counts.reports_acknowledged == 200)
         assert len(one.delivered) > 50
         assert len(two.delivered) > 50
 
@@ -434,7 +435,7 @@ async def test_replies_short_and_long(spoken: str) -> None:
         assert gate.send_mo(PHONE, "10690001", "TD") == 1
         assert gate.send_mo(PHONE, "10690001", long, ref=300, ref16=True, order=(2, 1, 2)) == 3
         await client.until(lambda: len(client.delivered) == 4)
-        await eventually(lambda: gate.counts.replies_acknowledged == 4)
+        await until(lambda: gate.counts.replies_acknowledged == 4)
     short, *parts = client.delivered
     if spoken == "smpp34":
         assert (short.source_addr, short.destination_addr, short.short_message) == (PHONE, "10690001", b"TD")
@@ -566,3 +567,150 @@ async def test_wire_log_has_every_pdu(tmp_path: Path, spoken: str) -> None:
     assert b"secret".hex() not in file.read_text("utf-8")
     if spoken == "cmpp30":
         assert CMPP30.decode(bytes.fromhex(lines[2]["hex"])).sequence == lines[2]["sequence"]
+
+
+ROOT = Path(__file__).parents[3]
+RUN = "from smsgw.commands.simulate import simulate; simulate()"
+
+
+class Process:
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+
+    async def says(self, event: str) -> dict[str, Any]:
+        """The next line, which must be this event."""
+        line = await asyncio.wait_for(self.process.stdout.readline(), 20)
+        said: dict[str, Any] = json.loads(line)
+        assert said["event"] == event, said
+        return said
+
+    def tell(self, command: Any) -> None:
+        line = command if isinstance(command, str) else json.dumps(command)
+        self.process.stdin.write(line.encode() + b"\n")
+
+    async def fails(self, code: int, told: bytes) -> None:
+        """It ends by itself, saying why."""
+        _, said = await self.process.communicate()
+        assert (self.process.returncode, told in said) == (code, True), said
+
+
+Run = Callable[..., Awaitable[Process]]
+
+
+@pytest.fixture
+async def run() -> AsyncIterator[Run]:
+    started: list[asyncio.subprocess.Process] = []
+
+    async def start(*arguments: str) -> Process:
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", RUN, *arguments, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe
+        )
+        started.append(process)
+        return Process(process)
+
+    yield start
+    for process in started:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def test_flags_commands_signal_and_summary(run: Run, tmp_path: Path) -> None:
+    log = tmp_path / "pdus.jsonl"
+    flags = ("--cmpp", "127.0.0.1:0", "--smpp", "127.0.0.1:0", "--report-delay", "0", "--log", str(log))
+    process = await run(*flags, "--rule", "suffix=0001,report=UNDELIV", "--rule", "contains=流控,answer=8")
+    ports = {c["protocol"]: c["port"] for c in (await process.says("ready"))["carriers"]}
+    async with Client(cmpp_client(), ports["cmpp"]) as one, Client(smpp_client(), ports["smpp"]) as two:
+        one.submit("13800130001", "一")
+        one.submit("13800138000", "流控")
+        await one.until(lambda: len(one.answers) == 2 and one.delivered)
+        two.submit("13800138000", "二")  # the last: the connections are not read in the order in which they are written
+        two.submit("13800138000", "二")
+        await two.until(lambda: len(two.answers) == 2 and len(two.delivered) == 2)
+        assert b"UNDELIV" in one.delivered[0].msg_content
+        assert [answer.status for answer in one.answers] == [0, 8]
+        process.tell({"do": "mo", "source": "13800138000", "destination": "1069", "text": "TD"})
+        assert (await process.says("done"))["result"] == {"parts": 1}
+        await one.until(lambda: len(one.delivered) == 2)
+        process.tell({"do": "set", "carrier": "smpp-2", "reports": "none:1", "answers": "0:1"})
+        assert (await process.says("done"))["result"] == ["answers", "reports"]
+        process.tell({"do": "messages", "limit": 1})
+        assert [m["text"] for m in (await process.says("done"))["result"]] == ["二"]
+        for nonsense in ("{", "[]", {"do": "dance"}, {"do": "mo"}, {"do": "set", "rate": "x"}, {"carrier": "x"}):
+            process.tell(nonsense)
+            assert (await process.says("error"))["message"]
+        process.process.send_signal(signal.SIGUSR1)
+        counts = await process.says("counts")
+        assert (counts["submits"], counts["accepted"], counts["doubled"]) == (4, 3, 1)
+        process.tell({"do": "disconnect", "rst": True})
+        assert (await process.says("done"))["result"] == {"closed": 2}
+        await one.until(lambda: one.closed)
+        assert one.reset
+    process.process.send_signal(signal.SIGTERM)
+    summary = await process.says("summary")
+    assert await process.process.wait() == 0
+    assert (summary["unique"], summary["max_receptions"], summary["doubled"]) == (2, 2, 1)
+    names = [json.loads(line)["name"] for line in log.read_text("utf-8").splitlines()]
+    assert names.count("Submit") == 2
+    assert names.count("SubmitSmResp") == 2
+
+
+async def test_a_scenario_file(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "one.toml"
+    file.write_text(
+        '[[carrier]]\nname="x"\nlisten="127.0.0.1:0"\nanswers="8"\n[[carrier.rule]]\nsuffix="1"\nanswer=0\n'
+    )
+    process = await run(str(file), "--answers", "7")
+    (listener,) = (await process.says("ready"))["carriers"]
+    async with Client(cmpp_client(), listener["port"]) as client:
+        client.submit("13800138000", "a")
+        client.submit("13800138001", "b")
+        await client.until(lambda: len(client.answers) == 2)
+        assert [answer.status for answer in client.answers] == [7, 0]
+    process.tell({"do": "quit"})
+    assert (await process.says("summary"))["messages"] == 1
+    assert await process.process.wait() == 0
+
+
+async def test_record_and_replay(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "exchange.jsonl"
+    flags = ("--smgp", "127.0.0.1:0", "--report-delay", "0", "--answer-delay", "20")
+    process = await run(*flags, "--rule", "suffix=0001,report=UNDELIV", "--record", str(file))
+    port = (await process.says("ready"))["carriers"][0]["port"]
+    async with Client(smgp_client(), port) as client:
+        client.submit("13300130001", "一")
+        client.submit("13300130002", "二")
+        await client.until(lambda: len(client.answers) == 2 and len(client.delivered) == 2)
+    process.tell({"do": "quit"})
+    await process.says("summary")
+    assert await process.process.wait() == 0
+    assert not leaks(file, ("13300130001", "13300130002"))
+    again = await run("--replay", str(file), "--smgp", "127.0.0.1:0", "--replay-speed", "10")
+    ready = await again.says("ready")
+    assert ready["carriers"][0]["protocol"] == "smgp"
+    async with Client(smgp_client(), ready["carriers"][0]["port"]) as client:
+        for phone in ("13300000007", "13300000008", "13300000009"):
+            client.submit(phone, "三")
+        await client.until(lambda: len(client.answers) == 3 and len(client.delivered) == 3)
+        reports = {pdu.src_term_id: pdu.msg_content for pdu in client.delivered}
+        assert b"UNDELIV" in reports["13300000007"]
+        assert b"DELIVRD" in reports["13300000008"]
+        ids = {answer.pdu.msg_id for answer in client.answers}
+        assert all(any(id_ in content for id_ in ids) for content in reports.values())
+    again.tell({"do": "counts"})
+    counts = (await again.says("done"))["result"]
+    assert (counts["replayed"], counts["left"], counts["submits"]) == (2, 0, 3)
+    for wrong in (("--cmpp", "127.0.0.1:0"), ("--smgp", "127.0.0.1:0", "--smgp", "127.0.0.1:0")):
+        await (await run("--replay", str(file), *wrong)).fails(2, b"replay")
+    await (await run("--smgp", "127.0.0.1:0", "--record", str(file))).fails(2, b"exists")
+
+
+async def test_usage_errors(run: Run, tmp_path: Path) -> None:
+    for flags, code, told in (
+        (("--answers", "x", "--rule", "report=UNDELIV"), 2, b"answers: no mix"),
+        (("--log", str(tmp_path / "missing" / "log")), 2, b"log:"),
+        (("--rule", "nonsense"), 2, b""),
+        (("--cmpp", "192.0.2.1:7890"), 1, b"cannot listen"),
+    ):
+        await (await run(*flags)).fails(code, told)

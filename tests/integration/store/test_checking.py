@@ -73,22 +73,17 @@ class Book:
 
     async def ask(self, *group: str, first: date | None = None) -> list[Line]:
         return await statistics.by_day(
-            self.database,
-            first=first or self.yesterday,
-            last=self.today,
-            group=group or ("day",),
+            self.database, first=first or self.yesterday, last=self.today, group=group or ("day",),
             accounts=(self.account_id,),
-        )
+        )  # fmt: skip
 
 
 @pytest_asyncio.fixture
 async def fresh(database: Database) -> Book:
-    """With nothing in it."""
     return Book(database, await accounts.add(by_test(database), "acme"))
 
 
 def settled(book: Book) -> date:
-    """The last day that is compared whole."""
     return book.today - timedelta(days=daily.SETTLED)
 
 
@@ -208,9 +203,7 @@ async def test_a_message_of_which_nobody_knows_is_missing_in_the_account_of_its_
     assert [one.kind for one in await checking.findings(book.database)] == ["figures_differ"]
 
 
-async def test_a_night_counts_checks_and_indexes_what_is_over(
-    book: Book, dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_night_counts_and_indexes_what_is_over(book: Book, dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """By day nothing; by night every day that has records, once; and the settled days get their indexes."""
     await change(dsn, "DELETE FROM figure_check")
     await book.database.execute("UPDATE stat_day SET messages = messages + 5 WHERE day = $1", book.yesterday)
@@ -276,9 +269,7 @@ async def test_a_day_is_counted_over_all_of_its_hours(book: Book) -> None:
     assert await acknowledged_of(book) == (10, 4)
 
 
-async def test_days_before_are_counted_once_a_night_and_today_each_time(
-    book: Book, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_days_before_are_counted_once_and_today_each_time(book: Book, monkeypatch: pytest.MonkeyPatch) -> None:
     counting = Successes(book.database, Settings)
     midnight = datetime.combine(book.today, datetime.min.time(), CHINA)
     await book.report(midnight + timedelta(minutes=2), await book.message(midnight), "delivered")
@@ -307,9 +298,6 @@ async def test_a_day_that_could_not_be_counted_is_named(book: Book, dsn: str, mo
     assert [line["day"] for line in told if line["event"] == "acknowledged.not_counted"] == [today]
 
 
-# --- statistics -------------------------------------------------------------------------------------------------------
-
-
 async def test_a_message_is_counted_once_and_by_its_end(fresh: Book) -> None:
     first = await fresh.message(fresh.since)
     second = await fresh.message(fresh.since + timedelta(minutes=1), sign="别名", parts=3)
@@ -318,7 +306,6 @@ async def test_a_message_is_counted_once_and_by_its_end(fresh: Book) -> None:
     await fresh.roll(fresh.since + timedelta(minutes=5))  # nothing new: nothing changes
     (line,) = await fresh.ask()
     assert (line.accepted, line.parts, line.units, line.ended) == (2, 5, 5, {"delivered": 1})
-
     await fresh.report(fresh.since + timedelta(minutes=20), second, "failed")
     await fresh.roll()
     by_sign = {line.keys["sign"]: (line.accepted, line.ended) for line in await fresh.ask("sign")}
@@ -326,7 +313,6 @@ async def test_a_message_is_counted_once_and_by_its_end(fresh: Book) -> None:
 
 
 async def _gone(fresh: Book, config: Config) -> None:
-    """The job of the days, which removes what has passed its retention."""
     await upkeep_of(fresh.database, config)._partitions()
 
 

@@ -16,13 +16,13 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
+from harness import until
 
 from smsgw.runtime.aio import spawn
 from smsgw.store.engine import cluster_roles, database_roles, embedded, migrate
@@ -59,13 +59,6 @@ async def query(dsn: str, statement: str) -> object:
         return await connection.fetchval(statement)
     finally:
         await connection.close()
-
-
-async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.02)
 
 
 def running(pid: int) -> bool:
@@ -110,7 +103,6 @@ async def test_data_survives_a_stop_and_nothing_runs_after_it(pg: EmbeddedPostgr
     await pg.stop()
     assert not running(pid)
     assert await pg.find() is None
-
     again = EmbeddedPostgres(pg.data_dir)
     await again.start()
     assert await query(again.owner_dsn, "SELECT x FROM kept") == 7
@@ -153,7 +145,6 @@ async def test_the_server_of_a_killed_daemon_is_adopted(pg: EmbeddedPostgres) ->
     with daemon:
         daemon.kill()
     assert running(postmaster)
-
     dsn = await pg.start()
     assert pg.pid == postmaster
     assert await query(dsn, "SELECT 1") == 1
@@ -302,7 +293,6 @@ async def test_for_root_without_a_user_of_our_own(pg: EmbeddedPostgres, monkeypa
     await pg.stop()
 
 
-
 ROOT = Path(__file__).parents[3]
 THEN = "smsgw/store"
 """Where the database's modules stood in that release."""
@@ -333,7 +323,6 @@ def _git(*args: str) -> bytes:
 
 @pytest.fixture(scope="module")
 def earlier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The program as it was before it had roles."""
     made = _git("log", "--diff-filter=A", "--format=%H", "--", f"{THEN}/clusterroles.py").split()
     assert made, "the history of the repository is needed"
     folder = tmp_path_factory.mktemp("earlier")
@@ -355,7 +344,6 @@ def run_earlier(program: Path, data_dir: Path) -> subprocess.Popen[str]:
 
 
 async def look(pg: EmbeddedPostgres) -> None:
-    """All is as it has to be, and what was stored is there."""
     connection = await asyncpg.connect(pg.address(database_roles.ADMIN))
     try:
         found = await connection.fetch(
@@ -540,7 +528,6 @@ async def test_no_row_stands_in_the_servers_log(pg: EmbeddedPostgres) -> None:
     said = "".join(file.read_text() for file in (pg.home / "pg-log").glob("*.log"))
     assert "ERROR" in said
     assert "1380013800" not in said, said
-
 
 
 WANTED = range(0, 1000, 100)

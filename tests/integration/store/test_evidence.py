@@ -52,7 +52,6 @@ def said_of(ledger: Ledger, claimed: Claimed, state: S = S.DELIVERED) -> Report:
 
 
 async def ended(ledger: Ledger, n: int = 3, state: S = S.DELIVERED) -> list[int]:
-    """Messages of which the carrier has said how they ended."""
     ids = []
     for _ in range(n):
         ids.append(await ledger.accept())
@@ -73,7 +72,6 @@ def at_two(days: int = 0) -> datetime:
 
 
 async def roots(ledger: Ledger) -> list[evidence.Root]:
-    """Those of days that are over today."""
     audit.use(lambda: SEALER)
     made = []
     while (root := await evidence.make_root(ledger.database, SEALER, at_two())) is not None:
@@ -197,9 +195,6 @@ async def test_a_root_made_with_the_rows_it_should_hide_fits_no_anchor(ledger: L
     assert await found(ledger, anchors) == [("anchor", "")]
 
 
-# --- what PDUs say ---------------------------------------------------------------------------------------------------
-
-
 def octets_of(stat: str, number: str, msg_id: int) -> bytes:
     """A CMPP_DELIVER that reports it."""
     said = reports.Report(
@@ -309,12 +304,10 @@ async def rule(ledger: Ledger, messages: int, inbound: int, pdus: int, *, texts:
 
 
 async def forget(ledger: Ledger, *longer: Any) -> Any:
-    """What a night does."""
     return await Forgetting(ledger.database, SEALER, *longer).run()
 
 
 async def old(ledger: Ledger, n: int, inbound: int = 0, *, texts: bool = True) -> None:
-    """Messages were delivered long ago, and are to be forgotten."""
     await ended(ledger, n)
     if inbound:
         await heard(ledger)
@@ -352,7 +345,6 @@ async def test_numbers_become_one_hash_texts_go_and_evidence_holds(ledger: Ledge
     await rule(ledger, 30, 30, 30)
     done = await forget(ledger)
     assert done.rows == {"messages": 3, "inbound": 1, "pdus": 3}
-
     key = await pseudonyms.key(ledger.database, SEALER)
     hashed = pseudonym(key, NUMBER)
     rows = await ledger.connection.fetch("SELECT number, content FROM message ORDER BY id")
@@ -362,7 +354,6 @@ async def test_numbers_become_one_hash_texts_go_and_evidence_holds(ledger: Ledge
     kept = await ledger.connection.fetch("SELECT pdu, salt FROM evidence ORDER BY id")
     assert [(r["pdu"], r["salt"]) for r in kept[:3]] == [(None, None)] * 3
     assert kept[3]["pdu"] is not None
-
     report = await evidence.verify(ledger.database, SEALER, (), now=datetime.now(UTC))
     assert (report.problems, report.forgotten, report.pdus) == ([], 3, 1)
     said = await ledger.connection.fetch("SELECT object, after FROM audit WHERE action = 'retention.mask' ORDER BY id")
@@ -509,9 +500,7 @@ async def test_a_class_that_fails_keeps_no_other_waiting(ledger: Ledger, monkeyp
     assert (await worker.run()).rows == {"messages": 2}
 
 
-async def test_it_stops_when_the_night_is_over_and_says_what_is_late(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_it_stops_with_the_night_and_says_what_is_late(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     await ended(ledger, 5)
     day = (await long_ago(ledger), datetime.now(UTC) - timedelta(days=AGO))[1].astimezone(CHINA).date()
     await rule(ledger, 30, 0, 30)

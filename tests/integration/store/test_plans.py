@@ -106,7 +106,6 @@ class Plan:
 
 
 def base() -> int:
-    """The id before those of the backlog."""
     return first_id(noon()) - ROWS - 1
 
 
@@ -144,7 +143,6 @@ class Day:
             await self.connection.execute("DEALLOCATE hot")
 
     async def shown(self, arguments: Sequence[str]) -> Plan:
-        """The plan of what was prepared as ``hot``."""
         transaction = self.connection.transaction()
         await transaction.start()
         try:
@@ -186,7 +184,6 @@ async def day(dsn: str, request: pytest.FixtureRequest) -> AsyncIterator[Day]:
 
 
 def filled(size: int, *values: str) -> list[str]:
-    """Arrays of that many times the same value."""
     return [f"array_fill({value}, ARRAY[{size}])" for value in values]
 
 
@@ -334,22 +331,19 @@ def keyed() -> dict[str, tuple[str, Callable[[int], tuple[str, ...]], int]]:
         "claims": (claiming._CLAIM, claims, 500),
         "claims past": (claiming._CLAIM_PAST, lambda n: (*claims(n), "'{2}'"), 500),
         "claims again": (claiming._CLAIM_AGAIN, lambda n: (*claims(n), "'{2}'"), 500),
-        "answers": (outcomes._ANSWERS, answers, 500),
-        "still unknown": (outcomes._STILL_UNKNOWN, unknown, 500),
+        "answers": (outcomes._ANSWERS, answers, 500), "still unknown": (outcomes._STILL_UNKNOWN, unknown, 500),
         "unseen": (outcomes._UNSEEN, lambda n: (ids(n), *tries(n), *filled(n, "30::smallint"), str(oldest())), 500),
         "given back": (outcomes._GIVE_BACK, back, 500),
         "looked up": (reattempt._LOOK_ANSWERS, lambda n: (ids(n), *tries(n), str(oldest())), 500),
         "subjects": (rerouting._SUBJECTS, lambda n: (ids(n), str(oldest())), 500),
-        "again": (reattempt._AGAIN, again, 500),
-        "reports": (outcomes._REPORTS, reports, 500),
+        "again": (reattempt._AGAIN, again, 500), "reports": (outcomes._REPORTS, reports, 500),
         "siblings": (long_reports._SIBLINGS, lambda n: (*reports(n)[:2], *reports(n)[6:9]), 500),
         "moved": (rerouting._MOVE, lambda n: (ids(n), *filled(n, "1"), str(oldest()), "now()"), 500),
         "scheduled": (sweeps._RELEASE_SCHEDULED, due, sweeps.STEP),
         "no report": (sweeps._END_REPORT_WAIT, due, sweeps.STEP),
-        "no answer": (sweeps._RESOLVE_UNKNOWN, due, sweeps.STEP),
-        "deferred": (reattempt._RELEASE, due, sweeps.STEP),
+        "no answer": (sweeps._RESOLVE_UNKNOWN, due, sweeps.STEP), "deferred": (reattempt._RELEASE, due, sweeps.STEP),
         "hold": (holding._HOLD, lambda _: ("1", str(oldest()), "now()"), holding.BATCH),
-    }
+    }  # fmt: skip
 
 
 # The server itself analyses within a minute, which a slow machine may need: what is looked at is the time before.
@@ -424,13 +418,11 @@ async def test_what_was_left_and_what_is_due_is_found_without_the_queue(day: Day
     for statement, arguments, rows in (
         (claiming._CLAIM_AGAIN, (*CLAIM, "100", *lanes, "'{2}'"), 0),
         (claiming._CLAIM_DEFERRED, (*CLAIM, "100", "1", str(oldest()), "'{2}'", "now()"), 0),
-        (claiming._NEXT_DEFERRED, ("1", str(oldest())), 0),
-        (claiming._HELD, ("1", "'{1}'", "1", "15"), 0),
-        (claiming._INTERRUPTED, ("1", "1", "0", "0"), 0),
-        (claiming._LEFT, ("'{}'",), 0),
+        (claiming._NEXT_DEFERRED, ("1", str(oldest())), 0), (claiming._HELD, ("1", "'{1}'", "1", "15"), 0),
+        (claiming._INTERRUPTED, ("1", "1", "0", "0"), 0), (claiming._LEFT, ("'{}'",), 0),
         (claiming._TAKEN_OVER, ("0", "0"), 0),
         (claiming._OLDEST_QUEUED, ("'{1,2,3,4,5}'", str(oldest()), str(newest())), 20),
-    ):
+    ):  # fmt: skip
         await day.cheap(statement, *arguments, rows=rows)
     for statement in (
         sweeps._RELEASE_SCHEDULED, sweeps._RESOLVE_UNKNOWN, sweeps._EXPIRE_WAITING, sweeps._EXPIRE_HELD,
@@ -438,9 +430,7 @@ async def test_what_was_left_and_what_is_due_is_found_without_the_queue(day: Day
     ):  # fmt: skip
         await day.cheap(statement, "now()", str(oldest()), rows=30)
     await day.connection.execute(
-        "UPDATE part SET expires_at = now() - interval '1 s' WHERE id > $1::bigint + $2::int - 10",
-        base(),
-        ROWS,
+        "UPDATE part SET expires_at = now() - interval '1 s' WHERE id > $1::bigint + $2::int - 10", base(), ROWS
     )
     plan = await day.cheap(sweeps._EXPIRE_WAITING, "now()", str(oldest()), rows=30)
     assert plan.root["Plan"]["Actual Rows"] == 10, "behind a backlog that lives longer"
@@ -534,8 +524,7 @@ async def test_what_waits_for_blocked_numbers_is_found_by_their_numbers(day: Day
 @pytest.mark.parametrize("statement", ["leave", "forgive"])
 async def test_what_waits_for_a_channel_that_is_gone_is_found_beside_a_backlog(day: Day, statement: str) -> None:
     await day.connection.execute(
-        "UPDATE part SET state = 11, channel_id = 7, next_at = now() WHERE id > $1 AND id <= $1 + 20",
-        base() + SENT,
+        "UPDATE part SET state = 11, channel_id = 7, next_at = now() WHERE id > $1 AND id <= $1 + 20", base() + SENT
     )
     await day.connection.execute(
         "UPDATE part SET avoid_channels = '{7}' WHERE id > $1 AND id <= $1 + 20", base() + SENT + 20
@@ -545,8 +534,6 @@ async def test_what_waits_for_a_channel_that_is_gone_is_found_beside_a_backlog(d
     else:
         await day.cheap(failover._FORGIVE, "'{1}'", "'{7}'", str(oldest()), rows=40)
 
-
-# --- records ----------------------------------------------------------------------------------------------------------
 
 N = 20_000
 _RECORDS = """
@@ -595,9 +582,7 @@ async def looked_at(database: Database, wanted: records.Wanted) -> tuple[int, in
 
 
 @pytest.mark.parametrize("code", ["NOSUCH", "MK:3"])
-async def test_a_code_is_found_by_the_few_parts_that_have_another_than_deliveries(
-    database: Database, code: str
-) -> None:
+async def test_a_code_is_found_by_the_few_parts_that_have_another(database: Database, code: str) -> None:
     wanted = records.Wanted(noon() - timedelta(days=3), noon() + timedelta(minutes=1), code=code)
     found, rows = await looked_at(database, wanted)
     assert found == {"NOSUCH": 0, "MK:3": 20}[code]

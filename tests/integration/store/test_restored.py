@@ -46,8 +46,6 @@ async def settled(ledger: Ledger) -> dict[str, int]:
 
 
 class Lists(NoLists):
-    """Some numbers have opted out since."""
-
     def __init__(self, *numbers: str) -> None:
         self.numbers = numbers
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 import pytest
@@ -79,7 +76,6 @@ class Book:
 
 @pytest_asyncio.fixture
 async def side(dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection beside the writer's, and the table."""
     connection = await asyncpg.connect(dsn)
     await change(dsn, "CREATE TABLE book (n int PRIMARY KEY)", f"GRANT ALL ON book TO {APPLICATION}")
     yield connection
@@ -88,7 +84,6 @@ async def side(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 
 @pytest_asyncio.fixture
 async def start(dsn: str, side: asyncpg.Connection) -> AsyncIterator[Start]:
-    """Begins a writer of a book, which ends with the test."""
     begun: list[Writer] = []
 
     async def start(book: Book, at: str = dsn, **how: object) -> Writer:
@@ -109,9 +104,7 @@ async def stopped(writer: Writer, *waiting: Awaitable[object]) -> None:
     assert [type(result) for result in results] == [Temporary] * len(waiting)
 
 
-async def test_items_of_one_turn_share_a_commit_and_each_hears_its_own_result(
-    start: Start, side: asyncpg.Connection
-) -> None:
+async def test_items_of_a_turn_share_a_commit_and_hear_their_own_result(start: Start, side: asyncpg.Connection) -> None:
     book = Book()
     writer = await start(book)
     results = await asyncio.gather(*(writer.put(n) for n in (1, 13, 3)), return_exceptions=True)
@@ -120,81 +113,27 @@ async def test_items_of_one_turn_share_a_commit_and_each_hears_its_own_result(
     assert await side.fetchval("SELECT count(*) FROM book") == 2
 
 
-class Wire:
-    """Between the writer and the server: passes everything on, until it is to lose a COMMIT, or the answer to one."""
-
-    COMMIT = b"Q\x00\x00\x00\x0cCOMMIT;\x00"
-
-    def __init__(self, dsn: str) -> None:
-        address = urlsplit(dsn)
-        query = dict(parse_qsl(address.query))
-        self._server = f"{query['host']}/.s.PGSQL.{query.get('port', 5432)}"
-        self._folder = Path(tempfile.mkdtemp(prefix="wire"))
-        query |= {"host": str(self._folder), "port": "5432"}
-        self.dsn = urlunsplit(address._replace(query=urlencode(query)))
-        self.lose = ""
-        """``request`` or ``answer``, once."""
-        self._listener: asyncio.Server | None = None
-
-    async def __aenter__(self) -> Wire:
-        self._listener = await asyncio.start_unix_server(self._serve, self._folder / ".s.PGSQL.5432")
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._listener.close()
-        shutil.rmtree(self._folder)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        back, out = await asyncio.open_unix_connection(self._server)
-        lost = asyncio.Event()
-
-        async def answers() -> None:
-            while data := await back.read(1 << 16):
-                if lost.is_set():
-                    break  # the server has said what became of it; nobody hears
-                writer.write(data)
-
-        answering = aio.spawn(answers(), name="wire")
-        while data := await reader.read(1 << 16):
-            if self.COMMIT in data and self.lose:
-                what, self.lose = self.lose, ""
-                lost.set()
-                if what == "request":
-                    break
-                out.write(data)
-                await asyncio.wait_for(answering, 30)
-                break
-            out.write(data)
-        out.close()
-        await aio.cancel(answering)
-        writer.transport.abort()
-
-
-@pytest.mark.parametrize("lost", ["request", "answer"])
-async def test_a_commit_whose_outcome_is_lost_is_repeated_as_such(
-    dsn: str, start: Start, side: asyncpg.Connection, lost: str
-) -> None:
-    """It did not reach the server, or it did and the answer was lost: the writer cannot tell."""
+@pytest.mark.parametrize("late", [0.0, 0.5])
+async def test_a_commit_in_doubt_is_repeated(dsn: str, start: Start, side: asyncpg.Connection, late: float) -> None:
+    """It has been made, or the server is still at it: the writer cannot tell."""
     there: list[int] = []
 
     async def look(*_: object) -> None:
         there.append(await side.fetchval("SELECT count(*) FROM book"))
 
     book = Book(before=look)
-    async with Wire(dsn) as wire:
-        writer = await start(book, wire.dsn)
-        wire.lose = lost
+    async with DatabaseProxy(dsn) as proxy:
+        writer = await start(book, proxy.dsn)
+        proxy.lose_commits(late=late)
         assert await asyncio.gather(writer.put(1), writer.put(2)) == [2, 4]
         assert book.calls == [([1, 2], False), ([1, 2], True)]
-        assert there == ([0, 2] if lost == "answer" else [0, 0])
+        assert late or there == [0, 2]
         assert await side.fetchval("SELECT count(*) FROM book") == 2
         assert writer.outage == 0.0
         await writer.stop()
 
 
-async def test_an_argument_that_cannot_be_encoded_fails_alone_and_is_no_outage(
-    start: Start, side: asyncpg.Connection
-) -> None:
+async def test_an_argument_that_cannot_be_encoded_fails_alone(start: Start, side: asyncpg.Connection) -> None:
     writer = await start(Book())
     results = await asyncio.wait_for(
         asyncio.gather(writer.put(1), writer.put(2**40), writer.put(3), return_exceptions=True), 40
@@ -204,9 +143,7 @@ async def test_an_argument_that_cannot_be_encoded_fails_alone_and_is_no_outage(
     assert await writer.put(4) == 8
 
 
-async def test_a_neighbour_of_a_bad_item_still_knows_that_it_is_repeated(
-    start: Start, side: asyncpg.Connection
-) -> None:
+async def test_a_neighbour_of_a_bad_item_knows_that_it_is_repeated(start: Start, side: asyncpg.Connection) -> None:
     async def die(*_: object) -> None:
         book.before = None
         await side.execute("SELECT pg_terminate_backend($1)", await side.fetchval(_OTHER))
@@ -237,7 +174,7 @@ async def test_a_frozen_server_is_waited_for_no_longer_than_agreed(start: Start,
 
 
 @pytest.mark.parametrize(("code", "times", "again"), [("40P01", 1, [False] * 2), ("25006", 3, [False, *[True] * 3])])
-async def test_conflicts_are_tried_again_and_facts_kept_through_an_outage(
+async def test_conflicts_are_retried_facts_survive_outages(
     start: Start, code: str, times: int, again: list[bool]
 ) -> None:
     async def fail(connection: Connection, _: object) -> None:
@@ -260,7 +197,6 @@ async def test_a_full_queue_refuses_and_a_writer_of_facts_never_does(start: Star
     await asyncio.sleep(0)
     assert writer.waiting == 0
     assert await writer.put(3) == 6
-
     patient = await start(Book(), limit=1)
     futures = [patient.submit(n) for n in (10, 11, 12)]
     assert patient.full
@@ -303,9 +239,6 @@ async def test_a_bell_that_breaks_does_not_end_the_writer(start: Start) -> None:
     assert [await writer.put(1), await writer.put(2)] == [2, 4]
 
 
-# --- facts ------------------------------------------------------------------------------------------------------------
-
-
 class Shelf:
     """Where the writer of these tests lays numbers aside; odd ones above 1000 are no facts."""
 
@@ -325,7 +258,6 @@ class Shelf:
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What takes two minutes takes a second."""
     monkeypatch.setattr(group_commit, "RETRY_MOST", 0.02)
 
 
@@ -392,9 +324,7 @@ async def test_a_fact_that_is_refused_is_laid_aside_and_its_neighbours_are_commi
     assert len(tried) == more + len([items for items in tried if max(items) < 400])
 
 
-async def test_what_fails_while_nothing_else_succeeds_is_not_laid_aside(
-    start: Start, shelf: Shelf, hurried: None
-) -> None:
+async def test_what_fails_with_all_else_is_not_laid_aside(start: Start, shelf: Shelf, hurried: None) -> None:
     """It is the database, not the fact."""
     book = Book().poisoned(1, 2, 3, code="XX000")
     writer = await start(book, parking=shelf)
@@ -415,9 +345,7 @@ async def test_nobody_drains_for_a_fact_that_is_tried_apart(start: Start, shelf:
     await stopped(writer, fact)
 
 
-async def test_a_fact_stays_with_its_writer_until_it_can_be_laid_aside(
-    start: Start, shelf: Shelf, hurried: None
-) -> None:
+async def test_a_fact_stays_until_it_can_be_laid_aside(start: Start, shelf: Shelf, hurried: None) -> None:
     shelf.closed = True
     writer = await start(Book().poisoned(1, code="22P02"), parking=shelf)
     fact = writer.submit(1)
@@ -432,30 +360,6 @@ async def test_what_is_no_fact_fails_at_its_caller(start: Start, shelf: Shelf) -
     writer = await start(Book().poisoned(1001, code="XX000"), parking=shelf)
     with pytest.raises(asyncpg.InternalServerError):
         await asyncio.wait_for(writer.put(1001), 30)
-
-
-@pytest.mark.parametrize("code", ["40P01", "40001"])
-async def test_every_third_batch_meets_a_conflict_and_nothing_is_lost(
-    dsn: str, start: Start, side: asyncpg.Connection, shelf: Shelf, code: str
-) -> None:
-    """Raised by the server itself, from a trigger."""
-    await change(
-        dsn,
-        f"""
-        CREATE SEQUENCE batches;
-        GRANT ALL ON SEQUENCE batches TO {APPLICATION};
-        CREATE FUNCTION conflict() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-            IF nextval('batches') % 3 = 0 THEN RAISE EXCEPTION 'x' USING ERRCODE = '{code}'; END IF;
-            RETURN NULL;
-        END $$;
-        CREATE TRIGGER conflict AFTER INSERT ON book FOR EACH STATEMENT EXECUTE FUNCTION conflict()
-        """,
-    )
-    writer = await start(Book(), parking=shelf, max_batch=1)
-    assert await asyncio.gather(*(writer.put(n) for n in range(100, 130))) == [2 * n for n in range(100, 130)]
-    assert await side.fetchval("SELECT count(*) FROM book") == 30
-    assert writer.conflicts == (await side.fetchval("SELECT last_value FROM batches")) // 3 >= 10
-    assert shelf.kept == []
 
 
 async def test_a_fact_that_always_meets_a_conflict_does_not_hold_its_neighbours_up(
@@ -482,16 +386,12 @@ async def test_a_loop_that_stands_still_is_no_outage(start: Start, side: asyncpg
     assert book.again == [False, False]
 
 
-# --- patience ---------------------------------------------------------------------------------------------------------
-
-
 def patience(seconds: float = 0.5) -> dict[str, object]:
     """Callers wait for so long, but for 30 s with numbers above 9."""
     return {"give_up_after": seconds, "patience": lambda n: 30.0 if n > 9 else seconds}
 
 
 async def fails_in_time(*waiting: asyncio.Future[int | SmsgwError]) -> None:
-    """All of them are given up, long before the patience of the others is over."""
     done, _ = await asyncio.wait(waiting, timeout=10)
     assert len(done) == len(waiting), "they wait as long as the most patient"
     for future in waiting:
@@ -527,9 +427,7 @@ async def test_nobody_waits_longer_because_another_one_in_his_batch_is_patient(d
 
 
 @pytest.mark.parametrize("cut", [False, True])
-async def test_who_comes_during_an_attempt_waits_for_it_no_longer_than_agreed(
-    dsn: str, start: Start, cut: bool
-) -> None:
+async def test_who_comes_during_an_attempt_waits_as_agreed(dsn: str, start: Start, cut: bool) -> None:
     """Also for one that has to connect first."""
     async with DatabaseProxy(dsn) as proxy:
         writer = await start(Book(), proxy.dsn, **patience())
@@ -560,7 +458,6 @@ async def test_an_attempt_that_nobody_impatient_waits_for_may_take_its_time(star
 
 async def test_who_waits_for_his_piece_of_a_batch_hears_of_an_outage_in_time(dsn: str, start: Start) -> None:
     async with DatabaseProxy(dsn) as proxy:
-
         async def freeze(_: Connection, items: list[int]) -> None:
             if items == [10]:
                 book.before = None
@@ -578,9 +475,6 @@ async def test_who_waits_for_his_piece_of_a_batch_hears_of_an_outage_in_time(dsn
         assert [1] not in [items for items, _ in book.calls]
         assert writer.waiting == 0
         await writer.stop()
-
-
-# --- the server -------------------------------------------------------------------------------------------------------
 
 
 async def test_plans_that_were_made_for_an_empty_table_are_made_anew(dsn: str, start: Start) -> None:
@@ -675,7 +569,7 @@ async def test_a_server_in_recovery_is_an_outage(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("state", ["XX000", "XX001", "XX002"])
-async def test_an_internal_error_of_a_primary_is_told_as_it_is(
+async def test_internal_errors_are_told_as_such(
     dsn: str, start: Start, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
     """It is no outage that would end by itself: whoever waits hears of it, and the log says which it was."""
@@ -701,7 +595,6 @@ TYPES = {"id": "int", "name": "text"}
 
 @pytest_asyncio.fixture
 async def connection(dsn: str) -> AsyncIterator[Connection]:
-    """In a transaction, with two tables of its own."""
     tables = ("a (id int PRIMARY KEY, name text)", "b (n int)")
     await change(dsn, *(f"CREATE TABLE {table}" for table in tables), f"GRANT ALL ON a, b TO {APPLICATION}")
     one = await asyncpg.connect(dsn)

@@ -71,9 +71,6 @@ async def refuse(ledger: Ledger, *claimed: Claimed, fault: Fault = Fault.PERMANE
     await ledger.outcomes.drain()
 
 
-# --- rows that another transaction is changing -----------------------------------------------------------------------
-
-
 async def test_what_another_node_has_just_seen_accepted_does_not_go_back_to_its_pool(ledger: Ledger) -> None:
     message_id, claimed = await ledger.taken(parts=2)
     await ledger.answer(K.UNKNOWN, *claimed)
@@ -92,7 +89,6 @@ async def test_what_another_node_has_just_seen_delivered_is_not_tried_again(ledg
         await ledger.outcomes.report(ledger.report(claimed, S.UNDELIVERABLE, code="NOROUTE", cls="NETWORK"))
     assert await ledger.state(message_id) is S.DELIVERED
     assert await ledger.connection.fetchval("SELECT count(*) FROM attempt") == 0
-
     message_id, (claimed,) = await ledger.taken()
     await ledger.answer(K.UNKNOWN, claimed)
     async with other_node(ledger, "UPDATE part SET state = 40, final_at = now() WHERE id = $1", message_id):
@@ -131,8 +127,7 @@ async def test_a_late_answer_goes_before_a_resend_that_waits_for_its_row(ledger:
 async def test_the_last_parts_of_a_message_come_to_two_nodes_in_one_moment(ledger: Ledger) -> None:
     """Neither sees the other's part: it is whole all the same when its time is over."""
     parts = [
-        Inbound(ledger.channels["a"], f"m{n}", "8613800138000", "106", f"<{n}>", ledger.clock, 7, 2, n)
-        for n in (1, 2)
+        Inbound(ledger.channels["a"], f"m{n}", "8613800138000", "106", f"<{n}>", ledger.clock, 7, 2, n) for n in (1, 2)
     ]
     other = await connect(ledger.dsn, writer=True)
     async with other.transaction():
@@ -144,9 +139,6 @@ async def test_the_last_parts_of_a_message_come_to_two_nodes_in_one_moment(ledge
             await inbound.give_up_joining(ledger.connection, row, ledger.account_id, "", ledger.ids.next)
     rows = await ledger.connection.fetch("SELECT content, complete FROM mo")
     assert [tuple(row) for row in rows] == [("<1><2>", True)]
-
-
-# --- several messages, several parts ---------------------------------------------------------------------------------
 
 
 async def test_all_refunds_of_one_batch_reach_the_account(ledger: Ledger) -> None:
@@ -199,9 +191,6 @@ async def test_the_customer_is_told_of_the_worst_part(ledger: Ledger, order: tup
     assert row["done_at"] == ledger.clock + timedelta(seconds=3)
 
 
-# --- conflicts -------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("code", ["40P01", "40001"])
 async def test_every_fourth_batch_meets_a_conflict_and_nothing_is_lost(ledger: Ledger, code: str) -> None:
     """Raised by the server in the middle of every fourth transaction, whatever is in it."""
@@ -247,7 +236,6 @@ UNWATCHED = "ALTER TABLE part DISABLE TRIGGER watch"
 
 @pytest_asyncio.fixture
 async def other(dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    """Another node's connection."""
     connection = await connect(dsn, writer=True)
     yield connection
     await connection.close()
@@ -283,9 +271,7 @@ async def test_a_message_that_is_just_being_claimed_is_not_cancelled(ledger: Led
     assert await ledger.states(message_id) == [S.SENDING] * 2
 
 
-async def test_a_message_of_a_task_that_is_just_being_claimed_is_not_cancelled(
-    ledger: Ledger, other: asyncpg.Connection
-) -> None:
+async def test_a_message_of_a_task_being_claimed_is_not_cancelled(ledger: Ledger, other: asyncpg.Connection) -> None:
     """Though one of its parts alone is on its way."""
     await ledger.change(UNWATCHED)
     message_id = await ledger.accept(parts=2)
@@ -301,13 +287,10 @@ async def test_a_message_of_a_task_that_is_just_being_claimed_is_not_cancelled(
     assert await ledger.states(message_id) == [S.QUEUED, S.SENDING]
 
 
-async def test_parts_that_end_at_two_nodes_in_one_moment_make_one_report(
-    ledger: Ledger, other: asyncpg.Connection
-) -> None:
+async def test_parts_that_end_at_two_nodes_at_once_make_one_report(ledger: Ledger, other: asyncpg.Connection) -> None:
     message_id = await ledger.accept(parts=2)
     claimed = {c.part: c for c in await ledger.claim()}
     await ledger.answer(OutcomeKind.ACCEPTED, *claimed.values())
-
     first = "UPDATE part SET state = 40, final_at = now() WHERE id = $1 AND part = 1"
 
     async def ours() -> None:
@@ -319,9 +302,7 @@ async def test_parts_that_end_at_two_nodes_in_one_moment_make_one_report(
 
 
 @pytest.mark.parametrize("what", ["balance", "quota", "stop"])
-async def test_what_two_nodes_accept_for_an_account_stays_within_its_limits(
-    ledger: Ledger, other: asyncpg.Connection, what: str
-) -> None:
+async def test_what_two_nodes_accept_stays_within_limits(ledger: Ledger, other: asyncpg.Connection, what: str) -> None:
     await ledger.connection.execute("UPDATE account SET quota_day = 3")
     mine = await connect(ledger.dsn, writer=True)
     theirs, ours = (replace(ledger.call(parts=2), guards=(ledger.account_id,)) for _ in range(2))
@@ -374,9 +355,7 @@ async def test_a_key_is_rotated_by_one_at_a_time(ledger: Ledger, other: asyncpg.
     assert await beside(other, lambda: other.execute(theirs), again) == "STATE_CONFLICT"
 
 
-async def test_a_type_of_event_has_one_endpoint_though_two_are_made_at_once(
-    ledger: Ledger, other: asyncpg.Connection
-) -> None:
+async def test_a_type_of_event_has_one_endpoint_of_two_at_once(ledger: Ledger, other: asyncpg.Connection) -> None:
     await ledger.connection.execute("UPDATE account SET webhook_networks = '{0.0.0.0/0}'")
     sealer = Sealer(bytes(32))
 

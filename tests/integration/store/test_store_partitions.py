@@ -37,9 +37,7 @@ async def connection(dsn: str) -> AsyncIterator[asyncpg.Connection]:
     await made.close()
 
 
-async def test_every_id_of_the_coming_week_has_a_partition_to_the_last_millisecond(
-    connection: asyncpg.Connection,
-) -> None:
+async def test_every_id_of_the_coming_week_has_a_partition(connection: asyncpg.Connection) -> None:
     assert await partitions.ensure(connection, TODAY) == 10 * len(partitions.TABLES)
     assert await partitions.ensure(connection, TODAY) == 0
     low, high = day_range(TODAY)
@@ -91,9 +89,7 @@ async def _part(connection: asyncpg.Connection, id_: int, state: int) -> None:
     )  # fmt: skip
 
 
-async def test_what_has_no_partition_is_kept_told_of_and_moved(
-    database: Database, connection: asyncpg.Connection
-) -> None:
+async def test_what_has_no_partition_is_kept_and_moved(database: Database, connection: asyncpg.Connection) -> None:
     low, high = day_range(TODAY)
     for id_ in (low, high - 1):
         await _part(connection, id_, 10)
@@ -103,7 +99,6 @@ async def test_what_has_no_partition_is_kept_told_of_and_moved(
     told = english_of(await partitions.trouble(database, low, TODAY) or "")
     assert "no partition for 2025-03-02: message_20250302" in told
     assert "rows in the default partition of part, event" in told
-
     # Found, changed and read like all others, also while the partition is being made.
     await partitions.ensure(connection, TODAY)
     where = "SELECT id, tableoid::regclass::text AS place FROM part WHERE id = ANY($1) ORDER BY id"
@@ -151,9 +146,7 @@ CREATE TRIGGER slow AFTER DELETE ON request_key FOR EACH STATEMENT EXECUTE FUNCT
 """
 
 
-async def test_a_day_that_outlasts_its_time_keeps_nothing_else_from_going(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_day_that_stays_keeps_no_other(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     config = Config()
     today = clock.now().astimezone(CHINA).date()
     late, other = (today - timedelta(days=config.retention.events_days + n) for n in (3, 2))
@@ -191,9 +184,7 @@ async def test_a_day_that_outlasts_its_time_keeps_nothing_else_from_going(
     assert sorted(day for day in counted if day >= late) == [late, late, other], "what is counted is not counted again"
 
 
-async def test_what_is_counted_is_remembered_while_it_cannot_go(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_is_counted_is_kept_while_it_cannot_go(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody reads it for long: it is tried again soon, and counting takes minutes."""
     config = Config()
     day = clock.now().astimezone(CHINA).date() - timedelta(days=config.retention.events_days + 2)
@@ -216,9 +207,7 @@ async def test_what_is_counted_is_remembered_while_it_cannot_go(
     assert await database.fetchval("SELECT to_regclass($1)", f"customer_event_{day:%Y%m%d}") is None
 
 
-async def test_more_than_goes_in_one_time_goes_in_two(
-    dsn: str, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_more_than_one_time_goes_in_two(dsn: str, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """One DELETE of all would be taken back as a whole each time, and never come to its end."""
     monkeypatch.setattr(engine, "DELETED_AT_ONCE", 2)
     await database.execute(_KEYS, 40)
