@@ -3,64 +3,33 @@ right. It carries a message; it is changed, approved by another person, rolled b
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from certificates import HERE, Authority
-from changes import by_test
+from nodes import Node, furnished, until
 from playwright.async_api import Browser, Page, expect
-from portal_site import PASSWORD_HASH, all_proven
-from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
+from windows import DESKTOP, PHONE, fits, opened, sends
 
-from smsgw.node.life import Daemon
-from smsgw.platform.accounts import service as accounts
-from smsgw.platform.org import service as org
 from smsgw.platform.settings import service as settings
-from smsgw.runtime.config import Config, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig
 from smsgw.simulator import Carrier, CarrierConfig
 
-__all__ = ("chromium", "pytestmark")
 SECRET, WRONG = "right-pw", "wrong-pw"
 
 
-@dataclass
-class Running:
+@pytest_asyncio.fixture(loop_scope="module")
+async def node(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Node]:
     """A node without a channel, and a carrier that speaks SMPP over TLS."""
-
-    url: str
-    daemon: Daemon
-    carrier: Carrier
-    hall: int
-
-
-@pytest_asyncio.fixture
-async def node(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
     trusted, cert = Authority(tmp_path / "trusted.pem"), tmp_path / "carrier.pem"
     trusted.certify(cert, HERE)
     monkeypatch.setenv("SSL_CERT_FILE", str(trusted.path))
     carrier = Carrier(CarrierConfig(protocol="smpp", users={"900001": SECRET}, tls_cert=str(cert)))
-    await carrier.start()
-    daemon = Daemon(Config(
-        node=NodeConfig(data_dir=tmp_path / "data"), database=DatabaseConfig(dsn=dsn),
-        http=HttpConfig(listen="127.0.0.1:0"), ops=OpsConfig(listen="127.0.0.1:0"),
-    ))  # fmt: skip
-    try:
-        await daemon.start()
-        await all_proven(dsn)
-        change = by_test(daemon.node.database, daemon.node.ids.next)
-        hall = await accounts.add(change, "hall", display_name="政务大厅", default_sign="市政服务")
-        await accounts.top_up(change, hall, 1000, "test")
-        for login in ("boss", "second"):
-            await org.add_person(change, login, login, ["super"], PASSWORD_HASH, accounts=[hall], must_change=False)
-        yield Running(daemon.node.urls["http"], daemon, carrier, hall)
-    finally:
-        await daemon.stop()
-        await carrier.stop()
+    people = {"boss": "super", "second": "super"}
+    async with furnished(dsn, tmp_path / "data", people, to=carrier, channel=False) as made:
+        yield made
 
 
 async def _finds(page: Page, one: str, words: str) -> None:
@@ -79,19 +48,13 @@ async def _changes(page: Page, one: str, **fields: str) -> None:
     await page.click(".kit-form button[type=submit]")
 
 
-async def _confirms(page: Page) -> None:
-    """A form of the kit, and what it will do."""
-    await page.click(".kit-form button[type=submit]")
-    await page.click(".effect ~ form button[type=submit]")
-
-
 @pytest.mark.shard("core")
 @pytest.mark.slow
 async def test_a_channel_is_wrong_in_words_then_right_then_changed_by_two(
-    chromium: Browser, node: Running, unused_tcp_port: int
+    chromium: Browser, node: Node, unused_tcp_port: int
 ) -> None:
-    database = node.daemon.node.database
-    async with opened(chromium, node, DESKTOP, "boss") as page:  # type: ignore[arg-type]
+    database = node.db
+    async with opened(chromium, node, DESKTOP, "boss") as page:
         await page.goto("/channels/-/new")
         await page.click("a[href='/channels/-/new/smpp34']")
         for field, text in (("name", "gate"), ("host", "127.0.0.1"), ("port", str(unused_tcp_port)),
@@ -126,9 +89,7 @@ async def test_a_channel_is_wrong_in_words_then_right_then_changed_by_two(
         await page.fill("#content", "新通道")
         await page.click("form.send button[type=submit]")
         await page.click("form.send button.btn-primary")
-        async with asyncio.timeout(60):
-            while not node.carrier.inbox.messages:  # noqa: ASYNC110 - what others do
-                await asyncio.sleep(0.1)
+        await until(lambda: node.carrier.inbox.messages)
         assert [m.text for m in node.carrier.inbox.messages] == ["【市政服务】新通道"]
         await page.goto(f"{one}/wire")
         await expect(page.locator("#wire")).to_contain_text("SubmitSm")
@@ -137,27 +98,27 @@ async def test_a_channel_is_wrong_in_words_then_right_then_changed_by_two(
         assert "13800000301" not in await page.content()
         assert "新通道" not in await page.locator("#wire").inner_text()
 
-        await settings.put(by_test(database), "channel_approval", 1)
+        await settings.put(node.change(), "channel_approval", 1)
         await _changes(page, one, rate="120", reason="按合同限速")
         await expect(page.locator("#channel")).to_contain_text("等待批准")
         assert await database.fetchval("SELECT rate FROM channel WHERE name = 'gate'") == 0
 
     waiting = await database.fetchval("SELECT number FROM channel_version WHERE state = 'waiting'")
-    async with opened(chromium, node, PHONE, "second") as page:  # type: ignore[arg-type]
+    async with opened(chromium, node, PHONE, "second") as page:
         await page.goto(f"{one}/versions/{waiting}")
         await fits(page)
         await page.click("a[href$='/approve']")
-        await _confirms(page)
+        await sends(page)
         await page.wait_for_url(f"**{one}/versions")
         assert await database.fetchval("SELECT rate FROM channel WHERE name = 'gate'") == 120
         await page.goto(f"{one}/versions/{waiting - 1}/rollback")
         await page.fill("#reason", "限得太低")
-        await _confirms(page)
+        await sends(page)
         await page.wait_for_url(f"**{one}/versions")
         assert await database.fetchval("SELECT rate FROM channel WHERE name = 'gate'") == 120, "this waits as well"
-    async with opened(chromium, node, DESKTOP, "boss") as page:  # type: ignore[arg-type]
+    async with opened(chromium, node, DESKTOP, "boss") as page:
         await page.goto(f"{one}/versions/{waiting + 1}/approve")
-        await _confirms(page)
+        await sends(page)
         await page.wait_for_url(f"**{one}/versions")
         assert await database.fetchval("SELECT rate FROM channel WHERE name = 'gate'") == 0
         await page.goto("/audit?object=channel/gate")

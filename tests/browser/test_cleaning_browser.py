@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Dialog, expect
-from portal_site import Site, running
+from portal_site import Site
 from standing_numbers import GOOD, KEPT_OFF, stand
-from test_phrases_browser import picture
-from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
+from windows import DESKTOP, PHONE, fits, opened
 
-__all__ = ("chromium", "pytestmark")
-
-
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path, listed=True) as site:
-        await site.add_staff("clerk", "operator", "hall")
-        await stand(site)
-        yield site
+pytestmark = [pytest.mark.site(listed=True), pytest.mark.staff({"clerk": ("operator", "hall")})]
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 async def test_numbers_stand_under_one_heading(chromium: Browser, site: Site, size: tuple[int, int]) -> None:
+    await stand(site)
     async with opened(chromium, site, size, "clerk") as page:
         await page.goto("/send")
         await page.click(".chip:has(input[value=marketing])")
@@ -42,11 +30,9 @@ async def test_numbers_stand_under_one_heading(chromium: Browser, site: Site, si
                 await one.locator("summary").click()
             await expect(one.locator("td.nowrap")).to_have_text([f"{number[:3]}****{number[-4:]}"])
         await fits(page)
-        await picture(page, f"clean-{size[0]}")
         await page.click("text=跳过设置，直接确认")
         await expect(page.locator(".sum-up")).to_contain_text("将向 1 个号码发送")
         await expect(page.locator(".phone .bubble")).to_have_text("【市政服务】满百减十")
-        await picture(page, f"confirm-{size[0]}")
 
 
 async def test_what_is_typed_is_kept(chromium: Browser, site: Site) -> None:

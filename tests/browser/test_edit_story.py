@@ -3,19 +3,15 @@ and what arrives is what was passed. Options are what confirmation, task and app
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
 import re
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from changes import by_test
 from databases import change as owned
+from nodes import Node
 from playwright.async_api import Browser, Page, expect
-from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
-from test_wizard_story import Running, goes_on, node
+from windows import DESKTOP, PHONE, fits, goes_on, opened
 
 from smsgw.core.ids import CHINA
 from smsgw.platform.accounts import service as accounts
@@ -23,18 +19,10 @@ from smsgw.platform.policies import service as policies
 from smsgw.platform.routing import service as routing
 from smsgw.runtime import clock
 
-__all__ = ("chromium", "node", "pytestmark")
 ROUTES = {
     "pool": [{"name": "hall", "channels": ["mobile"]}, {"name": "fast", "channels": ["mobile"]}],
     "rule": [{"name": "政务", "account": ["hall"], "pool": "hall"}, {"name": "快速", "pool": "fast"}],
 }
-PICTURES = os.environ.get("SMSGW_PICTURES")
-
-
-async def picture(page: Page, name: str) -> None:
-    if PICTURES:
-        await asyncio.to_thread(Path(PICTURES).mkdir, parents=True, exist_ok=True)
-        await page.screenshot(path=f"{PICTURES}/{name}.png", full_page=True)
 
 
 async def asks(page: Page) -> None:
@@ -57,10 +45,8 @@ async def asks(page: Page) -> None:
     await page.fill("#steps_shares", "50")
     await goes_on(page)
     await expect(page.locator("#frequency_every-problem")).to_be_visible()
-    await picture(page, "options-wrong")
     await page.fill("#frequency_every", "7")
     await fits(page)
-    await picture(page, "options")
     await goes_on(page)
     await page.wait_for_url("**/time")
     await page.click(".chip:has(input[name=when][value=at])")
@@ -74,21 +60,17 @@ async def asks(page: Page) -> None:
     await expect(page.locator("#frequency")).to_contain_text("7 天内最多 2 条")
     await expect(page.locator("#frequency")).to_contain_text("其中 0 个号码已达到频次")
     await fits(page)
-    await picture(page, "confirm")
 
 
 @pytest.mark.slow
 async def test_an_emergency_is_edited_passed_by_another_and_arrives_as_passed(
-    chromium: Browser, node: Running, dsn: str
+    chromium: Browser, node: Node, dsn: str
 ) -> None:
-    change = by_test(node.daemon.node.database, node.daemon.node.ids.next)
+    change = node.change()
     await policies.put(change, "review", "off")
     await routing.publish(change, ROUTES, "")
     await owned(dsn, "UPDATE role SET permissions = permissions || '{message.urgent}' WHERE code = 'operator'")
-    account = await node.daemon.node.database.fetchval("SELECT id FROM account WHERE name = 'hall'")
-    async with opened(chromium, node, DESKTOP, "clerk") as page:  # type: ignore[arg-type]
-        page.context.set_default_timeout(60_000)
-        page.allowed.append("422")  # type: ignore[attr-defined]
+    async with opened(chromium, node, DESKTOP, "clerk", allowed="422") as page:
 
         # Without the account's right it cannot be chosen, and the page says why.
         await page.goto("/send")
@@ -99,7 +81,7 @@ async def test_an_emergency_is_edited_passed_by_another_and_arrives_as_passed(
         await page.click(".form-buttons .btn-primary")
         await expect(page.locator("main")).to_contain_text("账号已开通特急发送")
         await expect(page.locator("input[name=emergency]")).to_have_count(0)
-        await accounts.edit(change, account, {"emergency": "true"})
+        await accounts.edit(change, node.hall, {"emergency": "true"})
         await node.daemon.node.snapshots.follow()
 
         await asks(page)
@@ -110,7 +92,6 @@ async def test_an_emergency_is_edited_passed_by_another_and_arrives_as_passed(
         for said in ("待审", "特发", "fast", "7 天内最多 2 条", "50%：至第 1 个号码", "每步至少观察 30 分钟"):
             await expect(detail).to_contain_text(said)
         await fits(page)
-        await picture(page, "task")
 
         # Edited while it waits: the effect in numbers, a new approval.
         await page.click("a:has-text('编辑任务')")
@@ -118,27 +99,22 @@ async def test_an_emergency_is_edited_passed_by_another_and_arrives_as_passed(
         await page.fill("#steps_shares", "x")
         await page.click(".form-buttons .btn-primary")
         await expect(page.locator("#steps_shares-problem")).to_be_visible()
-        await picture(page, "edit-wrong")
         await page.fill("#steps_shares", "")
         await fits(page)
-        await picture(page, "edit")
         await page.click(".form-buttons .btn-primary")
         await expect(page.locator(".effect")).to_contain_text("2 个号码：预计 2 条改为 4 条，计费 2 条改为 4 条")
         await expect(page.locator(".effect")).to_contain_text("须由他人重新审批")
-        await picture(page, "edit-effect")
         await page.click(".form-buttons .btn-primary")
         await page.wait_for_url(re.compile(r"/tasks/\d+$"))
         await expect(page.locator("body")).to_contain_text("等待他人审批")
-        async with opened(chromium, node, PHONE, "leader") as phone:  # type: ignore[arg-type]
+        async with opened(chromium, node, PHONE, "leader") as phone:
             await phone.goto("/review")
             await expect(phone.locator(".waits")).to_have_count(1)
             await expect(phone.locator(".waits")).to_contain_text("体育场")
             await expect(phone.locator(".waits-head")).to_contain_text("特发")
             await fits(phone)
-            await picture(phone, "review-phone")
             await phone.click(".waits .row-link")
             await expect(phone.locator("#detail, .drawer, dialog[open]").first).to_contain_text("7 天内最多 2 条")
-            await picture(phone, "review-detail-phone")
             await phone.goto("/review")
             await phone.click(".waits-buttons .btn-primary")
             await phone.click("dialog[open] form .btn-primary")
@@ -149,7 +125,7 @@ async def test_an_emergency_is_edited_passed_by_another_and_arrives_as_passed(
         found = await node.received(2)
         assert all("体育场" in text for text in found.values()), found
         assert sorted(found) == ["13800138000", "13800138001"]
-    rows = await node.daemon.node.database.fetch(
+    rows = await node.db.fetch(
         "SELECT actor, action, after FROM audit WHERE object LIKE 'task/%' ORDER BY id"
     )
     assert [(r["actor"], r["action"]) for r in rows] == [
@@ -157,7 +133,7 @@ async def test_an_emergency_is_edited_passed_by_another_and_arrives_as_passed(
         ("clerk", "task.change"),
     ]  # fmt: skip
     assert "体育场" in json.loads(rows[1]["after"])["content"]
-    lanes = await node.daemon.node.database.fetch(
+    lanes = await node.db.fetch(
         "SELECT DISTINCT p.lane, q.name FROM part p JOIN pool q ON q.id = p.pool_id"
     )
     assert [tuple(r) for r in lanes] == [(0, "fast")]

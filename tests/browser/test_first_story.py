@@ -3,32 +3,28 @@ with the keyboard alone. A code by SMS goes through the lane of login codes and 
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import re
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from hands import Hand, Keyboard, Mouse
+from nodes import Node, carrier, empty_node, until
 from playwright.async_api import Browser, Page, expect
 from portal_walk import open_to_all
-from test_portal_browser import DESKTOP, chromium, opened, pytestmark
+from windows import DESKTOP, opened
 
 from smsgw.admin.app import routes
 from smsgw.admin.kit.discovery import entries
 from smsgw.admin.rights import Open
 from smsgw.core import totp
-from smsgw.node.life import Daemon
 from smsgw.platform.org import setup_code
 from smsgw.runtime import clock
-from smsgw.runtime.config import Config, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig
-from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
-
-__all__ = ("chromium", "pytestmark")
+from smsgw.runtime.config import HttpConfig
+from smsgw.simulator import Behaviour, Delay
 
 PASSWORD, LATER = "Right-Horse-7", "Blue-Staple-29"
 RIGHTS = ("home.view", "message.send", "message.view")
@@ -40,45 +36,23 @@ FIRST_RUN_SECONDS = 600.0
 """At most, from the first page to the test message on a phone: what is promised to who installs it."""
 
 
-@dataclass
-class Empty:
+@pytest_asyncio.fixture(loop_scope="module")
+async def empty(dsn: str, tmp_path: Path) -> AsyncIterator[Node]:
     """A node on an empty database, and the carrier that its channel will lead to."""
-
-    url: str
-    daemon: Daemon
-    carrier: Carrier
-
-    async def code(self) -> str:
-        """The first run's code, as ``smsgwctl setup-code`` tells it."""
-        node = self.daemon.node
-        return await setup_code.waiting(node.database, node.sealer)
-
-    async def sms(self, text: str, number: str = PHONE) -> re.Match[str]:
-        """What the newest message to the phone says, once it has come."""
-        async with asyncio.timeout(60):
-            while True:
-                for message in reversed(self.carrier.inbox.messages):
-                    found = re.search(text, message.text) if message.destination.endswith(number) else None
-                    if found:
-                        return found
-                await asyncio.sleep(0.05)
+    slow = carrier(behaviour=Behaviour(answer_delay=Delay(0.01, 0.03), report_delay=Delay(0.1, 0.3)))
+    http = HttpConfig(listen="127.0.0.1:0", insecure_bearer=True)
+    async with empty_node(dsn, tmp_path, slow, http=http) as made:
+        yield made
 
 
-@pytest_asyncio.fixture
-async def empty(dsn: str, tmp_path: Path) -> AsyncIterator[Empty]:
-    behaviour = Behaviour(answer_delay=Delay(0.01, 0.03), report_delay=Delay(0.1, 0.3))
-    carrier = Carrier(CarrierConfig(protocol="cmpp", users={"900001": "secret"}, behaviour=behaviour))
-    await carrier.start()
-    daemon = Daemon(Config(
-        node=NodeConfig(data_dir=tmp_path), database=DatabaseConfig(dsn=dsn),
-        http=HttpConfig(listen="127.0.0.1:0", insecure_bearer=True), ops=OpsConfig(listen="127.0.0.1:0"),
-    ))  # fmt: skip
-    try:
-        await daemon.start()
-        yield Empty(daemon.node.urls["http"], daemon, carrier)
-    finally:
-        await daemon.stop()
-        await carrier.stop()
+async def code(empty: Node) -> str:
+    """The first run's code, as ``smsgwctl setup-code`` tells it."""
+    return await setup_code.waiting(empty.db, empty.daemon.node.sealer)
+
+
+async def sms(empty: Node, text: str) -> re.Match[str]:
+    """What the newest message to the phone says, once it has come."""
+    return await until(lambda: next(filter(None, (re.search(text, one) for one in reversed(empty.texts(PHONE)))), None))
 
 
 async def at(page: Page, path: str) -> None:
@@ -102,13 +76,13 @@ async def goes(hand: Hand, path: str) -> None:
 SEND = ".kit-form button[type=submit]"
 
 
-async def first_run(hand: Hand, empty: Empty) -> None:
+async def first_run(hand: Hand, empty: Node) -> None:
     """Code, brand, administrator, channel, account and signature, a message that arrives."""
     page = hand.page
     await page.goto("/")
     await at(page, "/setup")
     await open_to_all(page, "the code")
-    await hand.fill("#code", await empty.code())
+    await hand.fill("#code", await code(empty))
     await hand.press(".entry-form button[type=submit]")
     await at(page, "/setup/brand")
     await open_to_all(page, "the brand")
@@ -141,7 +115,7 @@ async def first_run(hand: Hand, empty: Empty) -> None:
     await hand.fill("#number", PHONE)
     await hand.press(SEND)
     await expect(page.locator(".verdict .state")).to_have_text("成功")
-    assert (await empty.sms("这是一条测试短信")).string.startswith("【市政服务】")
+    assert (await sms(empty, "这是一条测试短信")).string.startswith("【市政服务】")
     await hand.press(".page-buttons a[href='/']")
     await expect(page.locator("h1")).to_have_text("工作台")
     await expect(page.locator("#first-run")).to_have_count(0)  # nothing is left to do
@@ -206,7 +180,7 @@ async def a_person(hand: Hand) -> str:
     return password
 
 
-async def enters(hand: Hand, empty: Empty, password: str) -> None:
+async def enters(hand: Hand, empty: Node, password: str) -> None:
     """The person logs in with password and code, and makes a password of their own."""
     page = hand.page
     await page.goto("/")
@@ -217,7 +191,7 @@ async def enters(hand: Hand, empty: Empty, password: str) -> None:
     await hand.press("form.way button")
     await expect(page.locator("main")).to_contain_text("138****8000")
     await open_to_all(page, "a number to be proven")
-    await hand.fill("#shown", (await empty.sms(r"(?<![0-9])[0-9]{6}(?![0-9])"))[0])
+    await hand.fill("#shown", (await sms(empty, r"(?<![0-9])[0-9]{6}(?![0-9])"))[0])
     await hand.press("form[action='/login/enrol/confirm'] button")
     await at(page, "/password")
     await open_to_all(page, "the first password")
@@ -260,13 +234,12 @@ async def takes_away(hand: Hand) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [Mouse, Keyboard], ids=["mouse", "keyboard"])
 async def test_from_an_empty_database_to_a_right_that_is_taken_away(
-    chromium: Browser, empty: Empty, kind: type[Mouse] | type[Keyboard]
+    chromium: Browser, empty: Node, kind: type[Mouse] | type[Keyboard]
 ) -> None:
-    async with opened(chromium, empty, DESKTOP) as chief, opened(chromium, empty, DESKTOP) as person:
-        for page in (chief, person):
-            page.context.set_default_timeout(60_000)
-        person.allowed.append("403")  # type: ignore[attr-defined]
-        chief.allowed.append("422")  # type: ignore[attr-defined]
+    async with (
+        opened(chromium, empty, DESKTOP, allowed="422") as chief,
+        opened(chromium, empty, DESKTOP, allowed="403") as person,
+    ):
         # A field that Tab leaves is checked, and may be wrong yet.
         manager, clerk = kind(chief), kind(person)
         began = time.monotonic()

@@ -2,33 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import gallery
 import pytest
-import pytest_asyncio
 from PIL import Image, ImageDraw
-from playwright.async_api import Browser, async_playwright
-from portal_walk import ARGUMENTS
+from playwright.async_api import Browser
 
-from smsgw.admin.staticfiles import ROOT, VENDOR
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-pytestmark = [pytest.mark.skipif(
-    CHROMIUM is None or not all((ROOT / name).exists() for name in VENDOR),
-    reason="no chromium or front-end files here: the look of pages was not compared",
-), pytest.mark.shard("pages")]
-
-
-@pytest_asyncio.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS])
-        yield browser
-        await browser.close()
+pytestmark = pytest.mark.shard("pages")
 
 
 @pytest.mark.slow

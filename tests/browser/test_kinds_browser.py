@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 
 import pytest
+from nodes import Node, until
 from playwright.async_api import Browser, Locator, Page, expect
-from test_portal_browser import DESKTOP, PHONE, fits
-from test_portal_browser import pytestmark as needs_chromium
 from test_sending_walks import to_the_end
-from test_tender_walks import Node, chromium, composes, goes_on, node, opened, quickly, sends, until
+from test_tender_walks import composes, node, opened, quickly
+from windows import DESKTOP, PHONE, fits, goes_on, sends
 
 from smsgw.core.ids import CHINA
 from smsgw.runtime import clock
 
-pytestmark = [*needs_chromium, pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
-__all__ = ("chromium", "node")
+__all__ = ("node",)
+pytestmark = pytest.mark.slow
 CHIP = ".chip:has(input[value=bill])"
 KNOWN = "SELECT id FROM task WHERE message_kind = 'bill'"
 

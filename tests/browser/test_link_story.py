@@ -3,8 +3,6 @@ told by the record; and the rest is written to again."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -13,84 +11,34 @@ from pathlib import Path
 import aiohttp
 import pytest
 import pytest_asyncio
-from changes import by_test
 from harness import free_port
+from nodes import Node, furnished, until
 from playwright.async_api import Browser, Page, expect
-from portal_site import PASSWORD_HASH, all_proven
-from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
-from test_wizard_story import Running, goes_on
+from windows import DESKTOP, PHONE, fits, goes_on, opened
 
 from smsgw.core.sent_links import SAMPLE
-from smsgw.node.life import Daemon
-from smsgw.platform.accounts import service as accounts
-from smsgw.platform.channels import service as channels
 from smsgw.platform.links import clicks
-from smsgw.platform.org import service as org
 from smsgw.platform.policies import service as policies
-from smsgw.runtime.config import Config, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig, PublicConfig
-from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
+from smsgw.runtime.config import PublicConfig
 
-__all__ = ("chromium", "pytestmark")
 HOST, TARGET = "s.example.cn", "https://www.example.cn/spring"
 NUMBERS = ("13900000001", "13900000002", "13900000003")
 BROWSER = {
     "Host": HOST, "Accept-Language": "zh-CN", "Accept": "text/html",
     "User-Agent": "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 Safari/604.1",
 }  # fmt: skip
-PICTURES = os.environ.get("SMSGW_PICTURES")
-"""A folder: what is seen on the way is put there."""
 
 
-async def picture(page: Page, name: str) -> None:
-    if PICTURES:
-        await asyncio.to_thread(Path(PICTURES).mkdir, parents=True, exist_ok=True)
-        await page.screenshot(path=f"{PICTURES}/{name}.png", full_page=True)
-
-
-@pytest_asyncio.fixture
-async def edge(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Running, str]]:
+@pytest_asyncio.fixture(loop_scope="module")
+async def edge(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Node, str]]:
     """A node with a channel to a carrier, and the address of its public edge."""
     monkeypatch.setattr(clicks, "SETTLED", timedelta())
-    carrier = Carrier(CarrierConfig(
-        protocol="cmpp", users={"900001": "secret"},
-        behaviour=Behaviour(answer_delay=Delay(0.001, 0.003), report_delay=Delay(0.1, 0.3)),
-    ))  # fmt: skip
-    await carrier.start()
-    port = free_port()
-    daemon = Daemon(Config(
-        node=NodeConfig(data_dir=tmp_path), database=DatabaseConfig(dsn=dsn),
-        http=HttpConfig(listen="127.0.0.1:0"), ops=OpsConfig(listen="127.0.0.1:0"),
-        public=PublicConfig(listen=f"127.0.0.1:{port}", hosts=(HOST,)),
-    ))  # fmt: skip
-    try:
-        await daemon.start()
-        await all_proven(dsn)
-        change = by_test(daemon.node.database, daemon.node.ids.next)
-        account = await accounts.add(change, "hall", display_name="政务大厅", default_sign="市政服务")
-        await accounts.top_up(change, account, 100_000, "test")
-        fields = {
-            "protocol": "cmpp30", "host": "127.0.0.1", "port": carrier.port, "username": "900001",
-            "password": "secret", "access_code": "10690001",
-        }  # fmt: skip
-        await channels.add(change, daemon.node.sealer, "mobile", fields)
+    listen = f"127.0.0.1:{free_port()}"
+    public = PublicConfig(listen=listen, hosts=(HOST,))
+    async with furnished(dsn, tmp_path, {"leader": "super"}, public=public) as made:
         for policy in ("frequency", "identical_seconds"):  # the same text goes out again within a minute
-            await policies.put(change, policy, "off")
-        await org.add_person(
-            change, "leader", "leader", ["super"], PASSWORD_HASH, accounts=[account], must_change=False
-        )
-        yield Running(daemon.node.urls["http"], daemon, carrier), f"http://127.0.0.1:{port}"
-    finally:
-        await daemon.stop()
-        await carrier.stop()
-
-
-async def judged(node: Running) -> None:
-    """Returns when the click is known to be a person's."""
-    async with asyncio.timeout(60):
-        while True:
-            if await node.daemon.node.database.fetchval("SELECT count(*) FROM message_link WHERE clicked"):
-                return
-            await asyncio.sleep(0.2)
+            await policies.put(made.change(), policy, "off")
+        yield made, f"http://{listen}"
 
 
 async def sent(page: Page, n: int) -> None:
@@ -102,7 +50,6 @@ async def sent(page: Page, n: int) -> None:
     await page.wait_for_url("**/time")
     await goes_on(page)
     await page.wait_for_url("**/confirm")
-    await picture(page, f"confirm-{n}")
     await goes_on(page)
     await page.wait_for_url(re.compile(r"/tasks/\d+$"))
     await expect(page.locator("#detail")).to_contain_text("已完成", timeout=120_000)
@@ -110,11 +57,10 @@ async def sent(page: Page, n: int) -> None:
 
 @pytest.mark.slow
 async def test_a_link_goes_out_is_opened_and_the_rest_get_it_again(
-    chromium: Browser, edge: tuple[Running, str]
+    chromium: Browser, edge: tuple[Node, str]
 ) -> None:
     node, public = edge
-    async with opened(chromium, node, DESKTOP, "leader") as page:  # type: ignore[arg-type]
-        page.context.set_default_timeout(60_000)
+    async with opened(chromium, node, DESKTOP, "leader") as page:
         await page.goto("/send")
         await page.fill("#subject", "春季活动")
         await page.fill("#content", "本周活动请点 查看")
@@ -130,7 +76,6 @@ async def test_a_link_goes_out_is_opened_and_the_rest_get_it_again(
         assert await page.input_value("#content") == "本周活动请点 {link} 查看"
         await expect(page.locator("#preview")).to_contain_text(f"{HOST}/{SAMPLE}")
         await fits(page)
-        await picture(page, "content")
         await goes_on(page)
         await page.wait_for_url("**/audience")
         await page.fill("#to", "\n".join(NUMBERS))
@@ -143,24 +88,23 @@ async def test_a_link_goes_out_is_opened_and_the_rest_get_it_again(
         assert len(set(codes.values())) == 3
         assert all(text.startswith("【市政服务】本周活动请点 ") for text in texts.values())
         # One of the three opens it on a phone.
-        async with aiohttp.ClientSession() as session, asyncio.timeout(60):
-            while True:
+        async with aiohttp.ClientSession() as session:
+
+            async def leads() -> str | None:
                 url = f"{public}/{codes[NUMBERS[1]]}"
                 async with session.get(url, headers=BROWSER, allow_redirects=False) as answer:
-                    if answer.status == 302:
-                        break
-                await asyncio.sleep(0.2)
-        assert answer.headers["Location"] == TARGET
+                    return answer.headers.get("Location")
 
-        await judged(node)
+            assert await until(leads) == TARGET
+
+        clicked = "SELECT count(*) FROM message_link WHERE clicked"
+        await until(lambda: node.db.fetchval(clicked), within=60)  # the click is known to be a person's
         await page.goto("/records?time=today&clicked=true")
         await expect(page.locator("tbody tr")).to_have_count(1)
         await expect(page.locator("tbody tr")).to_contain_text("已点击")
-        await picture(page, "records")
         await page.locator("tbody tr").first.click()
         await page.wait_for_url(re.compile(r"/records/\d+"))
         await expect(page.locator("#link")).to_contain_text("已点击 1 次")
-        await picture(page, "trace")
         await page.goto("/records?time=today&clicked=false")
         await expect(page.locator("tbody tr")).to_have_count(2)
 
@@ -168,7 +112,6 @@ async def test_a_link_goes_out_is_opened_and_the_rest_get_it_again(
         await page.goto(task)
         await page.click("button:has-text('再次发送给未点击的人')")
         await expect(page.locator("dialog[open]")).to_contain_text("2 个还没有点击短链")
-        await picture(page, "effect")
         await page.click("dialog[open] form .btn-primary")
         await page.wait_for_url(re.compile(r"/send/\d+/content"))
         assert "{link}" in await page.input_value("#content")
@@ -177,16 +120,12 @@ async def test_a_link_goes_out_is_opened_and_the_rest_get_it_again(
         await expect(page.locator("input[name=source][value=segment]")).to_be_checked()
         await expect(page.locator("input[name=segment][value=not_clicked]")).to_be_checked()
         await fits(page)
-        await picture(page, "segment")
         await goes_on(page)
         await sent(page, 2)
-        async with asyncio.timeout(120):
-            while len(node.carrier.inbox.messages) < 5:  # noqa: ASYNC110 - the simulator tells nobody
-                await asyncio.sleep(0.2)
+        await until(lambda: len(node.carrier.inbox.messages) >= 5, within=120)
         got = [m.destination[-11:] for m in node.carrier.inbox.messages]
         assert sorted(got) == sorted([*NUMBERS, NUMBERS[0], NUMBERS[2]])
-        async with opened(chromium, node, PHONE, "leader") as phone:  # type: ignore[arg-type]
+        async with opened(chromium, node, PHONE, "leader") as phone:
             for path in ("/records?time=today&clicked=true", "/send"):
                 await phone.goto(path)
                 await fits(phone)
-            await picture(phone, "phone")

@@ -3,16 +3,13 @@ phone; and the gallery of all components."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, expect
-from portal_site import Site, running
+from portal_site import Site
 from portal_walk import open_to_all
-from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
+from windows import DESKTOP, PHONE, fits, opened
 
 from smsgw.core.actor import ActorLabel
 from smsgw.core.ids import CHINA
@@ -20,17 +17,8 @@ from smsgw.core.model import MessageType, Origin
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.store.messages import daily
 
-__all__ = ("chromium", "pytestmark")
-
-
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("admin", "super")
-        for n in range(24):
-            await site.add_staff(f"p{n:02}", "operator", "hall")
-        yield site
-
+PEOPLE = {f"p{n:02}": ("operator", "hall") for n in range(24)}
+pytestmark = pytest.mark.staff({"admin": "super", **PEOPLE})
 
 
 async def test_sort_filter_and_columns(chromium: Browser, site: Site) -> None:
@@ -92,7 +80,7 @@ async def test_pick_all_that_match_and_stop_them(chromium: Browser, site: Site) 
 
 
 async def test_the_drawer_and_an_export(chromium: Browser, site: Site) -> None:
-    async with opened(chromium, site, DESKTOP, "admin") as page:
+    async with opened(chromium, site, DESKTOP, "admin", allowed="422") as page:
         await page.goto("/audit?action=staff.add")
         await page.focus(".row-link >> nth=0")
         await page.keyboard.press("Enter")
@@ -127,26 +115,6 @@ async def test_the_drawer_and_an_export(chromium: Browser, site: Site) -> None:
         assert made.suggested_filename.startswith("短信平台-审计日志-")
         assert text.count("新建人员 (staff.add)") == 25
         assert "浏览器检查" in text
-        page.allowed += ["422"]  # type: ignore[attr-defined]
-
-
-async def test_ten_rows_on_a_phone_are_three_screens(chromium: Browser, site: Site) -> None:
-    async with opened(chromium, site, PHONE, "admin") as page:
-        for path in ("/staff", "/audit"):
-            await page.goto(path)
-            await page.wait_for_selector("tbody tr >> nth=9")
-            bottom = await page.locator("tbody tr >> nth=9").evaluate("row => row.getBoundingClientRect().bottom")
-            assert bottom <= 3 * PHONE[1], (path, bottom)
-            await fits(page)
-
-
-async def test_the_gallery_has_no_errors(chromium: Browser, site: Site) -> None:
-    for size in (DESKTOP, PHONE):
-        async with opened(chromium, site, size, "admin") as page:
-            await page.goto("/_ui")
-            await page.evaluate("window.scrollTo(0, document.body.scrollHeight)")
-            await expect(page.locator("#chart-1 canvas")).to_have_count(1)
-            await fits(page)
 
 
 async def test_a_whole_number_is_shown_in_a_dialog_for_a_reason(chromium: Browser, site: Site) -> None:
@@ -156,9 +124,8 @@ async def test_a_whole_number_is_shown_in_a_dialog_for_a_reason(chromium: Browse
     sent = await site.acceptor.send(SendRequest(hall, (item,), MessageType.NOTICE, Origin.API, ActorLabel("key-1")))
     id_ = sent.items[0].message_id
     asked: list[str] = []
-    async with opened(chromium, site, DESKTOP, "admin") as page:
+    async with opened(chromium, site, DESKTOP, "admin", allowed="422") as page:
         page.on("request", lambda request: asked.append(request.url))
-        page.allowed.append("422")  # type: ignore[attr-defined]
         for path, at in (("/records", "table"), (f"/records/{id_}", "main")):
             await page.goto(path)
             await expect(page.locator(at)).to_contain_text("138****8000")

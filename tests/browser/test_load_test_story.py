@@ -11,23 +11,14 @@ import signal
 from pathlib import Path
 
 import pytest
+from nodes import Node
 from playwright.async_api import Browser, Page, expect
-from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
-from test_wizard_story import Running, node
+from windows import DESKTOP, PHONE, fits, opened
 
 from smsgw.platform.load_tests.running import FOLDER
 
-__all__ = ("chromium", "node", "pytestmark")
-PICTURES = os.environ.get("SMSGW_PICTURES")
-"""A folder: what is seen on the way is put there."""
 LONG = 180_000
 """Milliseconds for a gateway and a database to come up beside other tests."""
-
-
-async def picture(page: Page, name: str) -> None:
-    if PICTURES:
-        await asyncio.to_thread(Path(PICTURES).mkdir, parents=True, exist_ok=True)
-        await page.screenshot(path=f"{PICTURES}/{name}.png", full_page=True)
 
 
 async def begin(page: Page, rate: int, seconds: int) -> None:
@@ -38,7 +29,6 @@ async def begin(page: Page, rate: int, seconds: int) -> None:
     await page.click(".form-buttons [type=submit]")
     await expect(page.locator("main")).to_contain_text(f"提交 {rate * seconds:,} 条")
     await fits(page)
-    await picture(page, "begin")
     await page.click(".form-buttons [type=submit]")
     await page.wait_for_url(re.compile(r"/loadtest/\d+$"))
 
@@ -71,23 +61,21 @@ async def cleared(folder: Path) -> None:
 @pytest.mark.timeout(600)  # three gateways come up, one after the other
 @pytest.mark.usefixtures("real_load_tests")
 async def test_from_the_page_to_its_report_and_no_further(
-    chromium: Browser, node: Running, tmp_path: Path
+    chromium: Browser, node: Node, tmp_path: Path
 ) -> None:
-    folder, database = tmp_path / FOLDER, node.daemon.node.database
-    async with opened(chromium, node, DESKTOP, "leader") as page:  # type: ignore[arg-type]
+    folder, database = tmp_path / FOLDER, node.db
+    async with opened(chromium, node, DESKTOP, "leader") as page:
         await page.goto("/loadtest")
         await expect(page.locator("main")).to_contain_text("还没有压测过")
         await begin(page, 20, 10)
         await loaded(page)
         await fits(page)
-        await picture(page, "running")
         await expect(page.locator("#load-test")).to_contain_text("已完成", timeout=LONG)
         await expect(page.locator("#load-test")).to_contain_text("220 / 220")  # 20 of them to warm up
         await page.click("a:has-text('验收报告')")
         await expect(page.locator("main")).to_contain_text("本次未验证")
         await expect(page.locator("main")).to_contain_text("网关、数据库、仿真运营商与加压程序在同一台机器上")
         await fits(page)
-        await picture(page, "report")
         await cleared(folder)
 
         # One that would go on for minutes, stopped by the person who has begun it.
@@ -96,7 +84,6 @@ async def test_from_the_page_to_its_report_and_no_further(
         assert processes(folder)
         await page.click("a:has-text('停止压测')")
         await expect(page.locator("main")).to_contain_text("共 12,000 条")
-        await picture(page, "stop")
         await page.click(".form-buttons [type=submit]")
         await expect(page.locator("#load-test")).to_contain_text("已停止")
         await expect(page.locator("a:has-text('验收报告')")).to_have_count(0)
@@ -109,11 +96,10 @@ async def test_from_the_page_to_its_report_and_no_further(
         os.kill(victim, signal.SIGKILL)
         await expect(page.locator("#load-test")).to_contain_text("压测进程意外结束")
         await cleared(folder)
-    async with opened(chromium, node, PHONE, "leader") as phone:  # type: ignore[arg-type]
+    async with opened(chromium, node, PHONE, "leader") as phone:
         await phone.goto("/loadtest")
         await expect(phone.locator("main")).to_contain_text("未完成")
         await fits(phone)
-        await picture(phone, "list-phone")
 
     assert not node.carrier.inbox.messages, "nothing has reached a channel of this installation"
     assert await database.fetchval("SELECT count(*) FROM message") == 0

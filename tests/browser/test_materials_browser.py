@@ -3,25 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest_asyncio
+import pytest
 from PIL import Image, ImageDraw
 from playwright.async_api import Browser, expect
-from portal_site import Site, running
-from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
-from test_scenarios_browser import picture
+from portal_site import Site
+from windows import DESKTOP, PHONE, fits, opened
 
-__all__ = ("chromium", "pytestmark")
-
-
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        await site.add_staff("chief", "super")
-        yield site
+pytestmark = pytest.mark.staff(boss="super", chief="super")
 
 
 async def test_a_picture_is_brought_reviewed_by_another_and_taken(
@@ -32,28 +22,23 @@ async def test_a_picture_is_brought_reviewed_by_another_and_taken(
     drawn.save(file)
     async with opened(chromium, site, DESKTOP, "boss") as page:
         await page.goto("/materials")
-        await picture(page, "materials-empty")
         await page.click("a.btn:has-text('上传素材')")
         await page.fill("#title", "夏季用电提醒")
         await page.select_option("#account", str(site.accounts["hall"]))
         await page.fill("#tags", "用电，夏季")
         await page.set_input_files("input[type=file]", file)
-        await picture(page, "material-new")
         await page.click("form.kit-form button.btn-primary")
         await page.wait_for_url("**/materials/*")
         await expect(page.locator(".material img")).to_be_visible()
         await page.goto("/materials")
         shown = await page.evaluate("document.querySelector('img.thumb').decode().then(() => true)")
         assert shown
-        await picture(page, "materials")
     id_ = await site.db.fetchval("SELECT id FROM material")
     async with opened(chromium, site, PHONE, "chief") as page:
         await page.goto("/materials")
         await fits(page)
-        await picture(page, "materials-phone")
         await page.goto(f"/materials/{id_}")
         await fits(page)
-        await picture(page, "material-phone")
         await page.click("button:has-text('通过')")
         await page.click("button:has-text('确认通过')")
         await expect(page.locator("button:has-text('下载原件')")).to_be_visible()
@@ -63,5 +48,4 @@ async def test_a_picture_is_brought_reviewed_by_another_and_taken(
         assert download.suggested_filename == "夏季用电提醒.png"
         with Image.open(io.BytesIO(Path(await download.path()).read_bytes())) as taken:
             assert taken.size == (800, 450)
-        await picture(page, "material-taken-phone")
     assert await site.db.fetchval("SELECT taken FROM material") == 1

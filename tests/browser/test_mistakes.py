@@ -12,9 +12,9 @@ from demo_site import DemoSite, demo_site
 from mistakes import Mistake, mistakes
 from playwright.async_api import Browser
 from portal_walk import pages, shut_out, stops, window
-from test_every_page import DAILY, DAYS, audit_key, chromium, first_of_each, pytestmark
+from test_every_page import DAILY, DAYS, audit_key, first_of_each, pytestmark
 
-__all__ = ("audit_key", "chromium", "pytestmark")
+__all__ = ("audit_key", "pytestmark")
 LEAST = {"not-there", "not-for-me", "no-such-row", "password-old-page", "login-too-often"}
 """Of which there have to be pages, …"""
 FORMS = FILTERS = 15

@@ -11,20 +11,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 from harness import free_port, until
-from playwright.async_api import Browser, Locator, Page, async_playwright, expect
-from test_portal_browser import ARGUMENTS, CHROMIUM, DESKTOP, PHONE, fits, opened
-from test_portal_browser import pytestmark as needs_chromium
+from playwright.async_api import Browser, Locator, Page, expect
+from windows import DESKTOP, PHONE, fits, opened
 
 from smsgw.store.engine.embedded import EmbeddedPostgres
 
-pytestmark = [*needs_chromium, pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 STARTS_WITHIN = 180.0
 MOST_SECONDS = 180.0
 """What a new user may need from the login page to the delivered message."""
@@ -83,14 +81,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
             shutil.rmtree(home)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        await browser.close()
-
-
 class NewUser:
     """Does one thing after the other by what is to be read, and counts."""
 
@@ -125,8 +115,7 @@ class NewUser:
 async def test_the_first_message_of_somebody_who_has_read_nothing(
     chromium: Browser, demo: Demo, size: tuple[int, int]
 ) -> None:
-    async with opened(chromium, demo, size) as page:  # type: ignore[arg-type]
-        page.allowed.append("Transition was skipped")  # type: ignore[attr-defined]
+    async with opened(chromium, demo, size) as page:
         began = time.monotonic()
         user = NewUser(page)
         await user.log_in(demo)
@@ -156,8 +145,7 @@ async def test_the_first_message_of_somebody_who_has_read_nothing(
 
 async def test_whoever_comes_again_sends_by_the_short_form(chromium: Browser, demo: Demo) -> None:
     """What is told of the last login covers no button; the text is shown before there is a number."""
-    async with opened(chromium, demo, DESKTOP) as page:  # type: ignore[arg-type]
-        page.allowed.append("Transition was skipped")  # type: ignore[attr-defined]
+    async with opened(chromium, demo, DESKTOP) as page:
         user = NewUser(page)
         await user.log_in(demo)
         await user.send().click(trial=True, timeout=5000)

@@ -2,35 +2,25 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator
-from pathlib import Path
-
+import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, expect
-from portal_site import Site, running
-from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
+from playwright.async_api import Browser, expect
+from portal_site import Site
+from windows import DESKTOP, PHONE, fits, opened
 
-__all__ = ("chromium", "pytestmark")
 HOURS, NEED = "办公时间：工作日9时至17时。", "请携带身份证原件。"
 
 
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        await site.db.execute(
-            "INSERT INTO phrase (owner_id, title, content) SELECT id, x.title, x.content FROM staff, "
-            "(VALUES ('办公时间', $1), ('携带材料', $2)) AS x(title, content)",
-            HOURS, NEED,
-        )  # fmt: skip
-        yield site
+pytestmark = [pytest.mark.staff(boss="super"), pytest.mark.usefixtures("phrases")]
 
 
-async def picture(page: Page, name: str) -> None:
-    """Kept where ``TEST_PICTURES`` says, to be looked at."""
-    if folder := os.environ.get("TEST_PICTURES"):
-        await page.screenshot(path=f"{folder}/{name}.png")
+@pytest_asyncio.fixture(loop_scope="module")
+async def phrases(site: Site) -> None:
+    await site.db.execute(
+        "INSERT INTO phrase (owner_id, title, content) SELECT id, x.title, x.content FROM staff, "
+        "(VALUES ('办公时间', $1), ('携带材料', $2)) AS x(title, content)",
+        HOURS, NEED,
+    )  # fmt: skip
 
 
 async def test_a_phrase_goes_where_the_cursor_is(chromium: Browser, site: Site) -> None:
@@ -43,7 +33,6 @@ async def test_a_phrase_goes_where_the_cursor_is(chromium: Browser, site: Site) 
         await page.click("text=日常用语 >> visible=true")
         await expect(page.locator("#ask button.phrase")).to_have_count(2)
         await fits(page)
-        await picture(page, "pick-phone")
         await page.click("#ask button.phrase:has-text('携带材料')")
         await expect(page.locator("#ask")).to_be_hidden()
         await expect(content).to_have_value(f"您好，{NEED}。")
@@ -61,7 +50,6 @@ async def test_a_phrase_is_found_and_taken_with_the_keyboard(chromium: Browser, 
         found = page.locator("#ask button.phrase >> visible=true")
         await expect(found).to_have_count(2)
         await expect(page.locator("[data-phrase-find]")).to_be_focused()
-        await picture(page, "pick-desktop")
         await page.keyboard.type("没有的")
         await expect(found).to_have_count(0)
         await expect(page.locator("[data-phrase-none]")).to_be_visible()

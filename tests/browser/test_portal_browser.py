@@ -2,118 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-import shutil
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
 
 import pytest
-import pytest_asyncio
-from playwright.async_api import Browser, Error, Page, async_playwright, expect
-from portal_site import PASSWORD, Site, running
+from playwright.async_api import Browser, expect
+from portal_site import PASSWORD, Site
 from portal_walk import open_to_all
+from windows import DESKTOP, PHONE, fits, opened
 
-from smsgw.admin.staticfiles import ROOT, VENDOR
-from smsgw.core.model import ChannelStatus, MessageType, Origin
+from smsgw.core.model import MessageType, Origin
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--no-first-run",
-]  # fmt: skip
-DESKTOP, PHONE = (1366, 768), (390, 844)
-
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: the portal was not tried in a browser"),
-    pytest.mark.skipif(
-        not all((ROOT / name).exists() for name in VENDOR),
-        reason="no front-end files here: the portal was not tried in a browser",
-    ),
-]
-
-
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("admin", "admin")
-        site.channels.append(
-            ChannelStatus(
-                1,
-                "mobile-a",
-                "cmpp30",
-                ("CMCC",),
-                "10690001",
-                "bound",
-                2,
-                2,
-                7,
-                32,
-                182.4,
-                400,
-                15230,
-                "",
-                ("CMCC",),
-                "nothing to send",
-            )
-        )
-        yield site
-
-
-@pytest_asyncio.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        await browser.close()
-
-
-@contextlib.asynccontextmanager
-async def opened(
-    chromium: Browser, site: Site, size: tuple[int, int], login: str = ""
-) -> AsyncIterator[Page]:
-    """A page whose console must stay empty; ``page.allowed`` holds patterns of what a test provokes."""
-    context = await chromium.new_context(
-        viewport={"width": size[0], "height": size[1]}, base_url=site.url, locale="zh-CN"
-    )
-    context.set_default_timeout(60_000)
-    page = await context.new_page()
-    said: list[str] = []
-    # A browser may have shown the page before its transition began.
-    allowed: list[str] = ["Transition was aborted because of invalid state"]
-    page.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
-    page.on("pageerror", lambda e: said.append(str(e)))
-    page.allowed = allowed  # type: ignore[attr-defined]
-    goto = page.goto
-
-    async def patient(url: str, **options: Any) -> Any:
-        """A form's answer that comes while the next page is asked for takes its place: ask again, as people do."""
-        try:
-            return await goto(url, **options)
-        except Error as error:
-            if "net::ERR_ABORTED" not in str(error):
-                raise
-            await page.wait_for_load_state()
-            return await goto(url, **options)
-
-    page.goto = patient  # type: ignore[method-assign]
-    if login:
-        await page.goto("/login")
-        await page.fill("#login", login)
-        await page.fill("#password", PASSWORD)
-        await page.click("form.entry-form button[type=submit]")
-        await page.wait_for_url(lambda url: "/login" not in url)
-    yield page
-    await context.close()
-    unexpected = [text for text in said if not any(re.search(pattern, text) for pattern in allowed)]
-    assert unexpected == []
-
-
-async def fits(page: Page) -> None:
-    """Nothing sticks out to the right."""
-    assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), page.url
+pytestmark = pytest.mark.staff(admin="admin")
 
 
 @pytest.mark.shard("core")
@@ -203,8 +103,7 @@ async def test_records_filter_by_a_click_and_keep_it_in_the_address(chromium: Br
 
 
 async def test_trouble_is_shown_and_goes_away(chromium: Browser, site: Site) -> None:
-    async with opened(chromium, site, DESKTOP, "admin") as page:
-        page.allowed += ["503", "Response Status Error"]  # type: ignore[attr-defined]
+    async with opened(chromium, site, DESKTOP, "admin", allowed="503|Response Status Error") as page:
         await expect(page.locator("#trouble")).to_be_hidden()
         await site.db.close()
         await expect(page.locator("#trouble")).to_contain_text("数据库不可用")
@@ -216,8 +115,7 @@ async def test_trouble_is_shown_and_goes_away(chromium: Browser, site: Site) -> 
 
 
 async def test_a_session_that_ends_leads_to_the_login_and_back(chromium: Browser, site: Site) -> None:
-    async with opened(chromium, site, DESKTOP, "admin") as page:
-        page.allowed += ["401", "Response Status Error"]  # type: ignore[attr-defined]
+    async with opened(chromium, site, DESKTOP, "admin", allowed="401|Response Status Error") as page:
         await site.db.execute("DELETE FROM portal_session")
         await page.wait_for_url("**/login?next=%2F")
 

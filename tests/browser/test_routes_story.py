@@ -14,31 +14,30 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from harness import Client
+from nodes import Node, carrier, furnished, leading_to, until
 from playwright.async_api import Browser, expect
-from test_portal_browser import DESKTOP
-from test_portal_browser import pytestmark as needs_chromium
-from test_tender_walks import Node, chromium, opened, picture, until, walked
+from windows import DESKTOP, opened, sends
 
 from smsgw.platform.channels import service as channels
 from smsgw.platform.keys import service as keys
 from smsgw.platform.keys.model import NewKey
 from smsgw.runtime import aio
-from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
+from smsgw.simulator import Carrier
 
-__all__ = ("chromium",)
-pytestmark = [*needs_chromium, pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 RATE = int(os.environ.get("TEST_ROUTES_RATE", "50"))
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def node(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Node]:
-    async with walked(postgres, tmp_path_factory.mktemp("routes"), "routes") as made:
+@pytest_asyncio.fixture(loop_scope="module")
+async def node(dsn: str, tmp_path: Path) -> AsyncIterator[Node]:
+    async with furnished(dsn, tmp_path, {"boss": "super"}) as made:
         yield made
 
 
@@ -91,16 +90,14 @@ async def test_traffic_is_switched_in_the_editor_while_it_runs_and_rolled_back(
     chromium: Browser, node: Node
 ) -> None:
     """S20a, S21a, U12."""
-    behaviour = Behaviour(answer_delay=Delay(0.001, 0.003), report_delay=Delay(0.1, 0.3))
-    spare = Carrier(CarrierConfig(protocol="cmpp", users={"900002": "secret"}, behaviour=behaviour))
+    spare = carrier("900002")
     await spare.start()
     change, load = node.change(), Load()
     key = await keys.add(change, node.daemon.node.sealer, node.hall, scopes=("send",), requests_per_second=1000)
-    await channels.add(change, node.daemon.node.sealer, "spare", {
-        "protocol": "cmpp30", "host": "127.0.0.1", "port": spare.port, "username": "900002", "password": "secret",
-        "access_code": "10690002", "carriers": ["CBN"],
-    })  # fmt: skip
-    await until(lambda: asyncio.sleep(0, spare.counts.logins > 0 and node.carrier.counts.logins > 0))
+    await channels.add(
+        change, node.daemon.node.sealer, "spare", leading_to(spare, "900002", carriers=["CBN"])
+    )
+    await until(lambda: spare.counts.logins > 0 and node.carrier.counts.logins > 0)
     loading = aio.spawn(load.run(node.url, key), name="load")
     try:
         await grows(node.carrier, spare)
@@ -120,20 +117,17 @@ async def test_traffic_is_switched_in_the_editor_while_it_runs_and_rolled_back(
             await page.click(".kit-form button[type=submit]")
             await page.wait_for_url("**/routes/draft")
             await expect(page.locator("#changes")).to_contain_text("政务大厅改走备用")
-            await picture(page, "routes-draft")
 
             await page.click("a:has-text('试算')")
             await page.click("a:has-text('今天')")
             await expect(page.locator("[data-after='spare']")).not_to_have_text("0")
             await expect(page.locator("[data-after='mobile']")).to_have_text("0")
-            await picture(page, "routes-trial")
             assert spare.inbox.total == 0, "only tried"
 
             await page.click("a:has-text('发布')")
             await page.fill("#reason", "主用通道割接")
             await page.click(".kit-form button[type=submit]")
             await expect(page.locator(".effect")).to_contain_text(re.compile("条改走其他通道，0 条没有可用通道"))
-            await picture(page, "routes-publish")
             await page.click(".effect ~ form button[type=submit]")
             await page.wait_for_url("**/jobs/*")
             await grows(spare, node.carrier)
@@ -148,8 +142,7 @@ async def test_traffic_is_switched_in_the_editor_while_it_runs_and_rolled_back(
             await page.wait_for_url("**/routes/draft")
             await page.click("a:has-text('发布')")
             await page.fill("#reason", "割接结束")
-            await page.click(".kit-form button[type=submit]")
-            await page.click(".effect ~ form button[type=submit]")
+            await sends(page)
             await page.wait_for_url("**/jobs/*")
             await grows(node.carrier, spare)
             await page.goto(f"/routes/versions/{version}/rollback")
@@ -164,7 +157,7 @@ async def test_traffic_is_switched_in_the_editor_while_it_runs_and_rolled_back(
         load.going = False
         await loading
         assert load.answers == {202: len(load.sent)}, "every call was answered at the first try"
-        await until(lambda: asyncio.sleep(0, len(texts(node.carrier, spare)) == len(load.sent)))
+        await until(lambda: len(texts(node.carrier, spare)) == len(load.sent))
         assert texts(node.carrier, spare) == Counter(load.sent), "each once"
         actions = Counter(
             row["action"] for row in await node.db.fetch("SELECT action FROM audit WHERE action LIKE 'route.%'")

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
-import pytest_asyncio
+import pytest
 from playwright.async_api import Browser, Page, expect
-from portal_site import Site, running
-from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
+from portal_site import Site
+from windows import DESKTOP, PHONE, fits, opened
 
 from smsgw.core.ids import CHINA
 from smsgw.runtime import clock
 
-__all__ = ("chromium", "pytestmark")
-
-
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("boss", "super")
-        yield site
-
-
-async def picture(page: Page, name: str) -> None:
-    """Kept where ``TEST_PICTURES`` says, to be looked at."""
-    if folder := os.environ.get("TEST_PICTURES"):
-        await page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+pytestmark = pytest.mark.staff(boss="super")
 
 
 async def _content(page: Page, site: Site) -> None:
@@ -57,7 +41,6 @@ async def test_the_classes_that_are_kept_get_it(chromium: Browser, site: Site) -
         await expect(page.locator("#filter-keep")).to_contain_text("空号（1）")
         await expect(page.locator("input[name=filter_keep][value=empty]")).not_to_be_checked()
         await fits(page)
-        await picture(page, "filter-source")
         await page.uncheck("input[name=filter_keep][value=unknown]")
         await page.click("button:has-text('下一步：检查号码')")
         await expect(page.locator("#clean-sum")).to_have_text("共 1 行，有效 1 行。")
@@ -75,18 +58,15 @@ async def test_a_recurring_task_is_edited_on_a_phone(chromium: Browser, site: Si
         await page.click("button:has-text('下一步：确认')")
         await page.click("button:has-text('确认发送')")
         await page.wait_for_url("**/tasks/*")
-        await picture(page, "round-task")
         task = int(page.url.rpartition("/")[2])
-    async with opened(chromium, site, PHONE, "boss") as page:
+    async with opened(chromium, site, PHONE, "boss", allowed="422") as page:
         await page.goto(f"/tasks/{task}")
         await page.click("a:has-text('编辑任务')")
         await fits(page)
         await page.fill("#every_at", "10:30")
         await page.fill("#content", "您好，请到三楼办理")
-        await picture(page, "round-edit-phone")
         await page.click("button:has-text('保存修改')")
         await expect(page.locator("main")).to_contain_text("10:30")
-        await picture(page, "round-effect-phone")
         await page.click("button:has-text('确认')")
         await page.wait_for_url(f"**/tasks/{task}")
         at = await site.db.fetchval("SELECT next_at FROM task WHERE id = $1", task)
@@ -96,12 +76,8 @@ async def test_a_recurring_task_is_edited_on_a_phone(chromium: Browser, site: Si
         await expect(page.locator("main")).to_contain_text("您好，请到三楼办理")
         await page.goto(f"/review/rules/{site.accounts['hall']}/marketing/hours")
         await fits(page)
-        await picture(page, "kind-hours-phone")
         await page.fill("input[name=windows1_from]", "09:00")
         await page.fill("input[name=windows1_to]", "09:00")
-        page.allowed.append("422")  # type: ignore[attr-defined]
         await page.click("button:has-text('保存规则')")
         await expect(page.locator("#field-windows")).to_contain_text("不能相同")
-        await picture(page, "kind-hours-wrong-phone")
         await page.goto("/review/rules")
-        await picture(page, "rules-phone")

@@ -6,29 +6,19 @@ import re
 import time
 
 import pytest
+from nodes import Node, carrier, leading_to, until
 from playwright.async_api import Browser, Page, expect
-from test_portal_browser import DESKTOP, PHONE, fits
-from test_portal_browser import pytestmark as needs_chromium
-from test_tender_walks import (
-    Node,
-    agrees,
-    chromium,
-    composes,
-    goes_on,
-    node,
-    opened,
-    until,
-)
+from test_tender_walks import agrees, composes, node, opened
+from windows import DESKTOP, PHONE, fits, goes_on
 
 from smsgw.admin.kit import discovery
 from smsgw.core.ids import CHINA
 from smsgw.platform.channels import service as channels
 from smsgw.platform.policies import service as policies
 from smsgw.runtime import clock
-from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
 
-pytestmark = [*needs_chromium, pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
-__all__ = ("chromium", "node")
+__all__ = ("node",)
+pytestmark = pytest.mark.slow
 LANE_SECONDS = 10.0
 """That a code may take beside a mass of other messages, with the page's own way."""
 
@@ -95,17 +85,12 @@ async def test_a_kind_has_its_hours_and_a_task_its_own(chromium: Browser, node: 
 async def test_a_code_passes_a_mass_that_two_channels_share(chromium: Browser, node: Node) -> None:
     """S20a, S20b, S2.1f: both channels pull their share, a code waits for none; the report says who has sent what."""
     mass, code = [f"1380001{n:04}" for n in range(2000, 2160)], "13800012999"
-    second = Carrier(CarrierConfig(
-        protocol="cmpp", users={"900002": "secret"},
-        behaviour=Behaviour(answer_delay=Delay(0.001, 0.003), report_delay=Delay(0.1, 0.3)),
-    ))  # fmt: skip
+    second = carrier("900002")
     await second.start()
-    place = {"protocol": "cmpp30", "host": "127.0.0.1", "port": second.port, "username": "900002",
-             "password": "secret", "access_code": "10690002", "rate": 5}  # fmt: skip
     try:
-        await channels.add(node.change(), node.daemon.node.sealer, "share", place)
+        await channels.add(node.change(), node.daemon.node.sealer, "share", leading_to(second, "900002", rate=5))
         await channels.edit(node.change(), node.daemon.node.sealer, "mobile", {"rate": 5})
-        await until(lambda: _here(second.counts.logins > 0))
+        await until(lambda: second.counts.logins > 0)
         async with opened(chromium, node, DESKTOP, "clerk") as page, opened(chromium, node, PHONE, "boss") as phone:
             await phone.goto("/send/quick")
             await phone.select_option("#account", str(node.hall))
@@ -118,11 +103,11 @@ async def test_a_code_passes_a_mass_that_two_channels_share(chromium: Browser, n
             await goes_on(page)
             await page.wait_for_url(re.compile(r"/tasks/\d+$"))
             task = page.url.rpartition("/")[2]
-            await until(lambda: _here(len(node.carrier.inbox.messages) + len(second.inbox.messages) > 5))
+            await until(lambda: len(node.carrier.inbox.messages) + len(second.inbox.messages) > 5)
             began = time.monotonic()
             await phone.click("form.send button.btn-primary")
             arrived = node.carrier.inbox.messages, second.inbox.messages
-            await until(lambda: _here(any(m.destination.endswith(code) for inbox in arrived for m in inbox)))
+            await until(lambda: any(m.destination.endswith(code) for inbox in arrived for m in inbox))
             assert time.monotonic() - began < LANE_SECONDS
             sent = "SELECT count(*) FROM part p JOIN message m USING (id) WHERE m.content = $1 AND p.state < 40"
             assert await node.db.fetchval(sent, "【市政服务】年终总结会周五举行") > 0, "the mass was still under way"
@@ -141,10 +126,6 @@ async def test_a_code_passes_a_mass_that_two_channels_share(chromium: Browser, n
         await channels.edit(node.change(), node.daemon.node.sealer, "mobile", {"rate": 400})
         await channels.remove(node.change(), "share")
         await second.stop()
-
-
-async def _here(fact: bool) -> bool:
-    return fact
 
 
 async def test_a_rehearsal_goes_to_ones_own_phone_first(chromium: Browser, node: Node) -> None:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest_asyncio
+import pytest
 from changes import by_test
 from playwright.async_api import Browser, expect
-from portal_site import Site, running
-from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
+from portal_site import Site
+from windows import DESKTOP, PHONE, fits, opened
 
 from smsgw.platform.org import service as org
 
-__all__ = ("chromium", "pytestmark")
+pytestmark = pytest.mark.staff(admin="super")
 TABLE = """姓名,登录名,手机号,部门,角色
 王一,wang1,13800138001,市局/办公室/一科,操作员
 李二,li2,,市局,操作员
@@ -21,21 +18,13 @@ TABLE = """姓名,登录名,手机号,部门,角色
 """
 
 
-@pytest_asyncio.fixture
-async def site(dsn: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with running(dsn, tmp_path) as site:
-        await site.add_staff("admin", "super")
-        yield site
-
-
 async def test_a_table_is_mapped_and_brought_in(chromium: Browser, site: Site) -> None:
-    async with opened(chromium, site, DESKTOP, "admin") as page:
-        page.allowed.append("422")  # type: ignore[attr-defined]
+    async with opened(chromium, site, DESKTOP, "admin", allowed="422") as page:
         await page.goto("/staff")
         await page.click("text=导入员工")
         await fits(page)
         file = {"name": "员工.csv", "mimeType": "text/csv", "buffer": TABLE.encode()}
-        await page.set_input_files("input[type=file]", files=[file])  # type: ignore[list-item]
+        await page.set_input_files("input[type=file]", files=[file])
         await expect(page.locator("[data-upload-name]")).to_have_text("员工.csv")
         await page.click("text=上传并预览")
         await expect(page.locator("#column_login")).to_have_value("1")

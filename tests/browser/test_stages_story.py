@@ -3,31 +3,18 @@ sent, and goes on when somebody says so; a good one is done by itself."""
 
 from __future__ import annotations
 
-import asyncio
-import os
 import re
-from pathlib import Path
 
 import pytest
-from changes import by_test
+from nodes import Node
 from playwright.async_api import Browser, Page, expect
-from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
-from test_wizard_story import Running, goes_on, node
+from windows import DESKTOP, PHONE, fits, goes_on, opened
 
 from smsgw.core import stages
 from smsgw.platform.policies import service as policies
 from smsgw.simulator.config import Rule
 
-__all__ = ("chromium", "node", "pytestmark")
 ROWS = 60
-PICTURES = os.environ.get("SMSGW_PICTURES")
-"""A folder: what is seen on the way is put there."""
-
-
-async def picture(page: Page, name: str) -> None:
-    if PICTURES:
-        await asyncio.to_thread(Path(PICTURES).mkdir, parents=True, exist_ok=True)
-        await page.screenshot(path=f"{PICTURES}/{name}.png", full_page=True)
 
 
 async def send(page: Page, first: int, subject: str) -> None:
@@ -45,47 +32,39 @@ async def send(page: Page, first: int, subject: str) -> None:
     await page.fill("#steps_shares", "50, 10")
     await goes_on(page)
     await expect(page.locator("#steps_shares-problem")).to_be_visible()
-    await picture(page, "options-wrong")
     await page.fill("#steps_shares", "10, 50")
     await page.fill("#steps_minutes", "2")
     await fits(page)
-    await picture(page, "options")
     await goes_on(page)
     await page.wait_for_url("**/time")
     await goes_on(page)
     await page.wait_for_url("**/confirm")
     await expect(page.locator("main")).to_contain_text("10%：6 个号码")
-    await picture(page, "confirm")
     await goes_on(page)
     await page.wait_for_url(re.compile(r"/tasks/\d+$"))
 
 
 @pytest.mark.slow
 async def test_a_bad_sending_stops_and_a_good_one_is_done_by_itself(
-    chromium: Browser, node: Running, monkeypatch: pytest.MonkeyPatch
+    chromium: Browser, node: Node, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stages, "MINUTE", stages.MINUTE / 6)  # watched for long enough to be seen watching
-    change = by_test(node.daemon.node.database, node.daemon.node.ids.next)
+    change = node.change()
     await policies.put(change, "review", "off")
     node.carrier.change(rules=(Rule(contains="坏的", report="UNDELIV"),))
-    async with opened(chromium, node, DESKTOP, "clerk") as page:  # type: ignore[arg-type]
-        page.context.set_default_timeout(60_000)
-        page.allowed.append("422")  # type: ignore[attr-defined]
+    async with opened(chromium, node, DESKTOP, "clerk", allowed="422") as page:
         await send(page, 13900000000, "坏的")
         task = page.url
         await expect(page.locator("#detail")).to_contain_text("逐步发送在第 1 步自动停止")
         await expect(page.locator("#detail")).to_contain_text("超过限值")
         await fits(page)
-        await picture(page, "halted")
         assert len(node.carrier.inbox.messages) == 6
 
         await page.goto("/notices")
         await expect(page.locator("main")).to_contain_text("您的发送任务已自动停止")
-        await picture(page, "notices")
-        async with opened(chromium, node, PHONE, "leader") as phone:  # type: ignore[arg-type]
+        async with opened(chromium, node, PHONE, "leader") as phone:
             await phone.goto(task)
             await fits(phone)
-            await picture(phone, "halted-phone")
 
         # Somebody lets it go on: the next step and no more.
         await page.goto(task)
@@ -94,16 +73,13 @@ async def test_a_bad_sending_stops_and_a_good_one_is_done_by_itself(
         await page.click("dialog[open] form .btn-primary")
         await expect(page.locator("#detail")).to_contain_text("逐步发送在第 2 步自动停止")
         assert len(node.carrier.inbox.messages) == 30
-        await picture(page, "halted-again")
         await page.click("button:has-text('取消任务')")
         await page.click("dialog[open] form .btn-primary, dialog[open] form .btn-danger")
         await expect(page.locator("#detail")).to_contain_text("已取消")
 
         await send(page, 13800000000, "好的")
         await expect(page.locator("#detail")).to_contain_text("观察中")
-        await picture(page, "watched")
         await expect(page.locator("#detail")).to_contain_text("其中 60 条已有结果", timeout=120_000)
         await page.reload()
-        await picture(page, "done")
         assert len(node.carrier.inbox.messages) == 30 + ROWS
         await expect(page.locator(".stage-past li")).to_have_count(2)

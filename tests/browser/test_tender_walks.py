@@ -3,26 +3,22 @@ in the database, or at the carrier."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from changes import by_test
-from playwright.async_api import Browser, Locator, Page, async_playwright, expect
-from portal_site import PASSWORD_HASH, all_proven
-from test_phrases_browser import picture
-from test_portal_browser import ARGUMENTS, CHROMIUM, DESKTOP, PHONE, fits
-from test_portal_browser import opened as opened_
-from test_portal_browser import pytestmark as needs_chromium
+import windows
+from nodes import CODE, Node, carrier, furnished, until
+from playwright.async_api import Browser, Locator, Page, expect
+from windows import DESKTOP, PHONE, fits, goes_on, sends
 
 from smsgw.core.actor import ActorLabel
 from smsgw.core.ids import CHINA, day_range, first_id
@@ -30,130 +26,30 @@ from smsgw.core.keywords import Action, Word
 from smsgw.core.model import MessageType, Origin
 from smsgw.core.number_state import NumberState
 from smsgw.core.templates import Review
-from smsgw.node.life import Daemon
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
-from smsgw.platform.accounts import service as accounts
 from smsgw.platform.audience import book
 from smsgw.platform.audience.model import Sharing
-from smsgw.platform.channels import service as channels
 from smsgw.platform.content import service as content
 from smsgw.platform.content.model import SIGN
 from smsgw.platform.numbers import service as numbers
-from smsgw.platform.org import service as org
 from smsgw.platform.policies import service as policies
 from smsgw.platform.words import service as words
 from smsgw.runtime import clock
-from smsgw.runtime.config import Config, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig
-from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay, Mix
-from smsgw.store.engine.database import Database
+from smsgw.simulator import Behaviour, Mix
 from smsgw.store.messages import checking
 
-pytestmark = [*needs_chromium, pytest.mark.asyncio(loop_scope="module"), pytest.mark.slow]
-CODE = "10690001"
-
-
-@dataclass
-class Node:
-    """A node with a channel to a carrier, and an account, 政务大厅."""
-
-    url: str
-    daemon: Daemon
-    carrier: Carrier
-    hall: int
-
-    @property
-    def db(self) -> Database:
-        return self.daemon.node.database
-
-    def change(self) -> Any:
-        """By the test."""
-        return by_test(self.db, self.daemon.node.ids.next)
-
-    def texts(self, number: str) -> list[str]:
-        """What the phone has got."""
-        return [m.text for m in self.carrier.inbox.messages if m.destination.endswith(number)]
-
-    async def gets(self, number: str, n: int = 1) -> list[str]:
-        """The same, once there are so many."""
-        return await until(lambda: _in_time(self.texts(number), n))
-
-
-async def _in_time(found: list[str], n: int) -> list[str] | None:
-    return found if len(found) >= n else None
-
-
-async def until(look: Callable[[], Awaitable[Any]]) -> Any:
-    """What there is, once there is anything."""
-    async with asyncio.timeout(60):
-        while not (found := await look()):  # noqa: ASYNC110 - what others do
-            await asyncio.sleep(0.1)
-    return found
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def chromium() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        await browser.close()
+pytestmark = pytest.mark.slow
+opened = partial(windows.opened, allowed="422")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def node(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Node]:
-    async with walked(postgres, tmp_path_factory.mktemp("walks"), "walks") as made:
+    """One for all walks of a module."""
+    dsn = await postgres.make("walks", postgres.template)
+    people = {"boss": "super", "chief": "admin", "clerk": "operator"}
+    async with furnished(dsn, tmp_path_factory.mktemp("walks"), people) as made:
         yield made
-
-
-@contextlib.asynccontextmanager
-async def walked(postgres: Any, folder: Path, name: str) -> AsyncIterator[Node]:
-    """A running node on a database of that name."""
-    dsn = await postgres.make(name, postgres.template)
-    behaviour = Behaviour(answer_delay=Delay(0.001, 0.003), report_delay=Delay(0.1, 0.3))
-    carrier = Carrier(CarrierConfig(protocol="cmpp", users={"900001": "secret"}, behaviour=behaviour))
-    await carrier.start()
-    daemon = Daemon(Config(
-        node=NodeConfig(data_dir=folder), database=DatabaseConfig(dsn=dsn),
-        http=HttpConfig(listen="127.0.0.1:0"), ops=OpsConfig(listen="127.0.0.1:0"),
-    ))  # fmt: skip
-    try:
-        await daemon.start()
-        await all_proven(dsn)
-        change = by_test(daemon.node.database, daemon.node.ids.next)
-        hall = await accounts.add(change, "hall", display_name="政务大厅", default_sign="市政服务")
-        await accounts.top_up(change, hall, 100_000, "test")
-        fields = {
-            "protocol": "cmpp30", "host": "127.0.0.1", "port": carrier.port, "username": "900001",
-            "password": "secret", "access_code": CODE,
-        }  # fmt: skip
-        await channels.add(change, daemon.node.sealer, "mobile", fields)
-        for login, role in (("boss", "super"), ("chief", "admin"), ("clerk", "operator")):
-            await org.add_person(change, login, login, [role], PASSWORD_HASH, accounts=[hall], must_change=False)
-        yield Node(daemon.node.urls["http"], daemon, carrier, hall)
-    finally:
-        await daemon.stop()
-        await carrier.stop()
-        await postgres.drop(name)
-
-
-@contextlib.asynccontextmanager
-async def opened(
-    chromium: Browser, node: Node, size: tuple[int, int], login: str = ""
-) -> AsyncIterator[Page]:
-    """A page that may take its time, and be left before it has faded in."""
-    async with opened_(chromium, node, size, login) as page:  # type: ignore[arg-type]
-        page.context.set_default_timeout(60_000)
-        page.allowed.extend(("Transition was skipped", "422"))  # type: ignore[attr-defined]
-        yield page
-
-
-async def goes_on(page: Page) -> None:
-    await page.click(".card-footer button.btn-primary")
-
-
-async def sends(page: Page) -> None:
-    """A form of the kit, and what it will do."""
-    await page.click(".kit-form button[type=submit]")
-    await page.click(".effect ~ form button[type=submit]")
+    await postgres.drop("walks")
 
 
 async def agrees(page: Page) -> None:
@@ -252,7 +148,7 @@ async def test_contacts_from_a_file_become_whom_a_message_goes_to(chromium: Brow
     async with opened(chromium, node, DESKTOP, "boss") as page:
         await page.goto("/contacts/-/import")
         file = {"name": "联系人.csv", "mimeType": "text/csv", "buffer": CONTACTS.encode("gb18030")}
-        await page.set_input_files("input[type=file]", files=[file])  # type: ignore[list-item]
+        await page.set_input_files("input[type=file]", files=[file])
         await page.click("text=上传并预览")
         await page.select_option("#account", str(node.hall))
         await page.select_option("#duplicates", "merge")
@@ -283,7 +179,6 @@ async def test_contacts_from_a_file_become_whom_a_message_goes_to(chromium: Brow
         await expect(page.locator("#book-picked input")).to_have_count(2)
         await expect(page.locator("#book-people")).to_contain_text("共 2 位联系人")
         await fits(page)
-        await picture(page, "audience-book")
         await goes_on(page)
         await expect(page.locator("#clean-sum")).to_have_text("共 2 行，有效 2 行。")
         await page.click(".form-buttons .btn-primary")
@@ -833,7 +728,7 @@ async def test_a_brand_is_published_and_seen_at_its_host_alone(chromium: Browser
         await page.click(".card-footer.form-buttons button[type=submit]")
         await expect(page.locator("h1")).to_contain_text("城市短信")
         logo = {"name": "logo.svg", "mimeType": "image/svg+xml", "buffer": LOGO}
-        await page.set_input_files("#picture-logo input[type=file]", files=[logo])  # type: ignore[list-item]
+        await page.set_input_files("#picture-logo input[type=file]", files=[logo])
         await page.click("#picture-logo form.picture-form button[type=submit]")
         await expect(page.locator("#picture-logo .picture-shown img")).to_be_visible()
         await page.click("a[href$='/publish']")
@@ -864,7 +759,7 @@ async def test_a_channel_is_plugged_in_and_takes_over_from_one_that_is_stopped(
 ) -> None:
     """S21a, S21b: added and stopped on their pages while the daemon runs; the next message goes the other way."""
     numbers_ = ("13800000901", "13800000902")
-    second = Carrier(CarrierConfig(protocol="cmpp", users={"900002": "secret"}, behaviour=Behaviour()))
+    second = carrier("900002", Behaviour())
     await second.start()
     try:
         async with opened(chromium, node, DESKTOP, "boss") as page:
@@ -879,7 +774,7 @@ async def test_a_channel_is_plugged_in_and_takes_over_from_one_that_is_stopped(
             await expect(page.locator("#check")).to_contain_text("测试通过")
             await page.click("a[href$='/start']")
             await page.click(".effect ~ form button[type=submit]")
-            await until(lambda: _true(second.counts.logins > 1))
+            await until(lambda: second.counts.logins > 1)
             first = await node.db.fetchval("SELECT id FROM channel WHERE name = 'mobile'")
             await page.goto(f"/channels/{first}/stop")
             await expect(page.locator(".effect")).to_contain_text("spare")
@@ -890,7 +785,7 @@ async def test_a_channel_is_plugged_in_and_takes_over_from_one_that_is_stopped(
             )
             await quickly(page, node.hall, numbers_[0], "改走备用")
             await page.click("form.send button.btn-primary")
-            await until(lambda: _true([m.text for m in second.inbox.messages] == ["【市政服务】改走备用"]))
+            await until(lambda: [m.text for m in second.inbox.messages] == ["【市政服务】改走备用"])
             assert node.texts(numbers_[0]) == []
             await page.goto(f"/channels/{first}/start")
             await page.click(".effect ~ form button[type=submit]")
@@ -905,16 +800,12 @@ async def test_a_channel_is_plugged_in_and_takes_over_from_one_that_is_stopped(
         await second.stop()
 
 
-async def _true(fact: bool) -> bool:
-    return fact
-
-
 async def accepted(node: Node, number: str, content: str) -> int:
     """A message of the account's, by the door that all have."""
     await node.daemon.node.snapshots.follow()
     account = node.daemon.node.snapshots.current.account(node.hall)
     assert account
-    await until(lambda: asyncio.sleep(0, any(one.state == "bound" for one in node.daemon.node.channels.status())))
+    await until(lambda: any(one.state == "bound" for one in node.daemon.node.channels.status()))
     item = SendItem(to=number, content=content, sign="市政服务")
     sent = await node.daemon.node.acceptor.send(
         SendRequest(account, (item,), MessageType.NOTICE, Origin.API, ActorLabel("ak_walk"))

@@ -3,84 +3,21 @@ screen is what the carrier has received. The bad rows are mended and sent with t
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 import xlsxwriter
-from changes import by_test
+from nodes import Node
 from playwright.async_api import Browser, Page, expect
-from portal_site import PASSWORD_HASH, all_proven
-from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
+from windows import DESKTOP, PHONE, fits, goes_on, opened
 
 from smsgw.core.ids import CHINA
-from smsgw.node.life import Daemon
-from smsgw.platform.accounts import service as accounts
-from smsgw.platform.channels import service as channels
-from smsgw.platform.org import service as org
-from smsgw.platform.policies import service as policies
 from smsgw.runtime import clock
-from smsgw.runtime.config import Config, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig
-from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
 
-__all__ = ("chromium", "pytestmark")
 ROWS, BAD = 1000, 20
 TEXT = "{姓名}您好，您的编号为{编号}，请于{时间}到场。"
-
-
-@dataclass
-class Running:
-    """A node with a channel to a carrier."""
-
-    url: str
-    daemon: Daemon
-    carrier: Carrier
-
-    async def received(self, n: int) -> dict[str, str]:
-        """Number -> text of all that the carrier has, once there are so many."""
-        async with asyncio.timeout(180):
-            while True:
-                if len(self.carrier.inbox.messages) >= n:
-                    break
-                await asyncio.sleep(0.2)
-        found = {m.destination[-11:]: m.text for m in self.carrier.inbox.messages}
-        assert len(self.carrier.inbox.messages) == len(found) == n, "nobody got anything twice"
-        return found
-
-
-@pytest_asyncio.fixture
-async def node(dsn: str, tmp_path: Path) -> AsyncIterator[Running]:
-    behaviour = Behaviour(answer_delay=Delay(0.001, 0.003), report_delay=Delay(0.1, 0.3))
-    carrier = Carrier(CarrierConfig(protocol="cmpp", users={"900001": "secret"}, behaviour=behaviour))
-    await carrier.start()
-    daemon = Daemon(Config(
-        node=NodeConfig(data_dir=tmp_path), database=DatabaseConfig(dsn=dsn),
-        http=HttpConfig(listen="127.0.0.1:0"), ops=OpsConfig(listen="127.0.0.1:0"),
-    ))  # fmt: skip
-    try:
-        await daemon.start()
-        await all_proven(dsn)
-        database = daemon.node.database
-        change = by_test(database, daemon.node.ids.next)
-        account = await accounts.add(change, "hall", display_name="政务大厅", default_sign="市政服务")
-        await accounts.top_up(change, account, 100_000, "test")
-        fields = {
-            "protocol": "cmpp30", "host": "127.0.0.1", "port": carrier.port, "username": "900001",
-            "password": "secret", "access_code": "10690001",
-        }  # fmt: skip
-        await channels.add(change, daemon.node.sealer, "mobile", fields)
-        await policies.put(change, "review", "all")
-        for login, role in (("clerk", "operator"), ("leader", "super")):
-            await org.add_person(change, login, login, [role], PASSWORD_HASH, accounts=[account], must_change=False)
-        yield Running(daemon.node.urls["http"], daemon, carrier)
-    finally:
-        await daemon.stop()
-        await carrier.stop()
 
 
 def table(path: Path) -> dict[str, str]:
@@ -99,18 +36,14 @@ def table(path: Path) -> dict[str, str]:
     return expected
 
 
-async def goes_on(page: Page) -> None:
-    await page.click(".card-footer button.btn-primary")
-
-
 async def uploads(page: Page, path: Path) -> None:
     await page.set_input_files("input[type=file]", str(path))
     await page.click(".card-footer button.btn-primary, .upload-line button")
 
 
-async def approves(chromium: Browser, node: Running, numbers: int) -> None:
+async def approves(chromium: Browser, node: Node, numbers: int) -> None:
     """Somebody else, on a phone."""
-    async with opened(chromium, node, PHONE, "leader") as phone:  # type: ignore[arg-type]
+    async with opened(chromium, node, PHONE, "leader") as phone:
         await phone.goto("/review")
         await fits(phone)
         await expect(phone.locator(".waits-facts strong")).to_have_text(f"{numbers}")
@@ -121,12 +54,11 @@ async def approves(chromium: Browser, node: Running, numbers: int) -> None:
 
 
 @pytest.mark.slow
-async def test_a_spreadsheet_of_personal_messages(chromium: Browser, node: Running, tmp_path: Path) -> None:
+async def test_a_spreadsheet_of_personal_messages(chromium: Browser, node: Node, tmp_path: Path) -> None:
     path = tmp_path / "名单.xlsx"
     expected = table(path)
     good = ROWS - BAD
-    async with opened(chromium, node, DESKTOP, "clerk") as page:  # type: ignore[arg-type]
-        page.context.set_default_timeout(60_000)
+    async with opened(chromium, node, DESKTOP, "clerk") as page:
         await page.goto("/custom")
         await uploads(page, path)
         await page.wait_for_url("**/content")

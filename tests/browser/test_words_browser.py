@@ -3,27 +3,20 @@ them is brought in from a table."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 import xlsxwriter
-from changes import by_test
+from nodes import Node, furnished, until
 from playwright.async_api import Browser, expect
-from portal_site import PASSWORD_HASH, all_proven
-from test_portal_browser import DESKTOP, PHONE, chromium, fits, opened, pytestmark
+from windows import DESKTOP, PHONE, fits, opened
 
 from smsgw.core.keywords import Action, Word
-from smsgw.node.life import Daemon
 from smsgw.platform.accounts import service as accounts
-from smsgw.platform.change import Change
-from smsgw.platform.org import service as org
 from smsgw.platform.words import service as words
-from smsgw.runtime.config import Config, DatabaseConfig, HttpConfig, NodeConfig, OpsConfig
 
-__all__ = ("chromium", "pytestmark")
 DISGUISES = {
     "full width": ("ＤＵＢＯ", "ＤＵＢＯ"),
     "blanks between": ("请勿赌　 博 谢谢", "赌　 博"),
@@ -33,38 +26,11 @@ DISGUISES = {
 }
 
 
-class Node:
-    def __init__(self, daemon: Daemon) -> None:
-        self.url = daemon.node.urls["http"]
-        self.database = daemon.node.database
-        self.words = daemon.node.snapshots
-        self._ids = daemon.node.ids
-
-    def change(self) -> Change:
-        """By whoever sets up."""
-        return by_test(self.database, self._ids.next)
-
-    async def hall(self) -> int:
-        """The account that sends."""
-        return int(await self.database.fetchval("SELECT id FROM account WHERE name = 'hall'"))
-
-
-@pytest_asyncio.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def node(dsn: str, tmp_path: Path) -> AsyncIterator[Node]:
-    daemon = Daemon(Config(
-        node=NodeConfig(data_dir=tmp_path), database=DatabaseConfig(dsn=dsn),
-        http=HttpConfig(listen="127.0.0.1:0"), ops=OpsConfig(listen="127.0.0.1:0"),
-    ))  # fmt: skip
-    try:
-        await daemon.start()
-        await all_proven(dsn)
-        change = by_test(daemon.node.database, daemon.node.ids.next)
-        await accounts.add(change, "hall", display_name="政务大厅", default_sign="市政服务")
-        await org.add_person(change, "boss", "boss", ["super"], PASSWORD_HASH, must_change=False)
-        await words.put(change, [Word("赌博", "违法", Action.BLOCK), Word("dubo", "违法", Action.BLOCK)])
-        yield Node(daemon)
-    finally:
-        await daemon.stop()
+    async with furnished(dsn, tmp_path, {"boss": "super"}) as made:
+        await words.put(made.change(), [Word("赌博", "违法", Action.BLOCK), Word("dubo", "违法", Action.BLOCK)])
+        yield made
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
@@ -72,8 +38,7 @@ async def node(dsn: str, tmp_path: Path) -> AsyncIterator[Node]:
 async def test_a_word_in_disguise_is_marked_while_it_is_typed(
     chromium: Browser, node: Node, size: tuple[int, int]
 ) -> None:
-    async with opened(chromium, node, size, "boss") as page:  # type: ignore[arg-type]
-        page.context.set_default_timeout(60_000)
+    async with opened(chromium, node, size, "boss", allowed="422") as page:
         await page.goto("/send")
         for text, marked in DISGUISES.values():
             await page.fill("#content", text)
@@ -82,7 +47,6 @@ async def test_a_word_in_disguise_is_marked_while_it_is_typed(
             await page.fill("#content", "您好")
             await expect(page.locator("#preview mark")).to_have_count(0)
         await fits(page)
-        page.allowed.append("422")  # type: ignore[attr-defined]
         # Who goes on all the same is told which words, and is not let through.
         await page.fill("#content", DISGUISES["traditional"][0])
         await page.click(".card-footer button.btn-primary")
@@ -111,8 +75,7 @@ async def test_words_come_from_a_spreadsheet_and_every_row_is_accounted_for(
         for n, row in enumerate(rows, 1):
             for at, cell in enumerate(row):
                 sheet.write_string(n, at, cell)
-    async with opened(chromium, node, DESKTOP, "boss") as page:  # type: ignore[arg-type]
-        page.context.set_default_timeout(60_000)
+    async with opened(chromium, node, DESKTOP, "boss") as page:
         await page.goto("/words")
         await page.click("a[href='/words/-/import']")
         await page.set_input_files("input[type=file]", str(path))
@@ -136,22 +99,19 @@ async def test_words_come_from_a_spreadsheet_and_every_row_is_accounted_for(
         every = (await (await download.value).path()).read_text("utf-8-sig").splitlines()[1:]
         assert len(every) == len(rows), "no row is dropped silently"
         assert every[0].startswith("2,'=违禁词,"), "what looks like a formula is none in a spreadsheet"
-    rows_ = await node.database.fetch("SELECT word, category, action, replacement FROM word")
+    rows_ = await node.db.fetch("SELECT word, category, action, replacement FROM word")
     stored = {row["word"]: tuple(row)[1:] for row in rows_}
     assert len(stored) == 2 + 2002
     assert stored["赌博"] == ("违法", "block", "")
     assert stored["免费领"] == ("广告", "replace", "（略）")
     assert stored["=违禁词"] == ("违法", "block", "")
-    async with asyncio.timeout(30):  # and the node goes by them
-        while True:
-            if node.words.current.policies.words.find("词条1999号"):
-                break
-            await asyncio.sleep(0.1)
+    policies = node.daemon.node.snapshots
+    await until(lambda: policies.current.policies.words.find("词条1999号"))  # and the node goes by them
 
 
 async def test_a_quick_sending_is_marked_and_priced_while_it_is_typed(chromium: Browser, node: Node) -> None:
-    await accounts.edit(node.change(), await node.hall(), {"unit_price": "0.05"})
-    async with opened(chromium, node, DESKTOP, "boss") as page:  # type: ignore[arg-type]
+    await accounts.edit(node.change(), node.hall, {"unit_price": "0.05"})
+    async with opened(chromium, node, DESKTOP, "boss") as page:
         await page.goto("/send/quick")
         await page.fill("#to", "13800138000\n13800138001\n13800138002")
         await page.fill("#content", DISGUISES["traditional"][0])

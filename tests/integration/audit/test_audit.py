@@ -34,11 +34,6 @@ LI_FROM_AFAR, LI_BY_V6 = Author(LI.label, "192.0.2.7"), Author(LI.label, "2001:D
 TABLES = ("audit", "audit_link", "audit_checkpoint")
 
 
-async def root_of(dsn: str) -> asyncpg.Connection:
-    """Somebody who may do everything in the database."""
-    return await asyncpg.connect(admin(dsn))
-
-
 class Log:
     """An audit log with its node, and somebody who may do everything in the database."""
 
@@ -92,16 +87,19 @@ class Log:
 
 
 @pytest_asyncio.fixture
-async def log(dsn: str, tmp_path: Path) -> AsyncIterator[Log]:
-    database = Database(dsn, size=4)
-    await database.open()
-    root = await root_of(dsn)
+async def fresh(database: Database, tmp_path: Path) -> AsyncIterator[Log]:
+    """One whose node has not been started yet."""
+    root = await asyncpg.connect(admin(database.dsn))
     made = Log(database, root, tmp_path)
-    await made.start()
     yield made
     await made.node.stop()
     await root.close()
-    await database.close()
+
+
+@pytest_asyncio.fixture
+async def log(fresh: Log) -> Log:
+    await fresh.start()
+    return fresh
 
 
 async def test_an_honest_log_is_sound(log: Log) -> None:
@@ -264,27 +262,18 @@ async def test_a_lost_key_is_named_and_an_old_one_verifies(log: Log) -> None:
     assert {kind for kind, _, _ in await log.problems()} == {"key_missing"}
 
 
-async def test_the_chain_from_before_is_sealed_in_the_new_one(dsn: str, tmp_path: Path) -> None:
-    database = Database(dsn, size=2)
-    await database.open()
-    root = await root_of(dsn)
-    previous = audit.FIRST
+async def test_the_chain_from_before_is_sealed_in_the_new_one(fresh: Log) -> None:
+    log, previous = fresh, audit.FIRST
     for n in range(5):
         at = clock.now()
-        said = {
-            "author": LI,
-            "action": "old",
-            "object": f"thing/{n}",
-            "before": None,
-            "after": {"n": n},
-        }
-        previous = audit.row_hash(previous, at=at, **said)  # type: ignore[arg-type]
-        await root.execute(
+        previous = audit.row_hash(
+            previous, at=at, author=LI, action="old", object=f"thing/{n}", before=None, after={"n": n}
+        )
+        await log.root.execute(
             "INSERT INTO audit (at, actor, action, object, after, hash)"
             " VALUES ($1, 'li', 'old', $2, $3::text::jsonb, $4)",
             at, f"thing/{n}", json.dumps({"n": n}), previous,
         )  # fmt: skip
-    log = Log(database, root, tmp_path)
     report = await log.verify()  # after the upgrade, before a node has run
     assert (report.legacy, report.problems) == (5, [])
     await log.start()
@@ -295,16 +284,13 @@ async def test_the_chain_from_before_is_sealed_in_the_new_one(dsn: str, tmp_path
     assert await log.problems() == [("legacy", 2, 2)]
     # All of the old chain anew, with what the program had for it:
     previous = audit.FIRST
-    for row in await root.fetch("SELECT * FROM audit WHERE mac IS NULL ORDER BY id"):
+    for row in await log.root.fetch("SELECT * FROM audit WHERE mac IS NULL ORDER BY id"):
         previous = audit.row_hash(
             previous, at=row["at"], author=Author(row["actor"]), action="old", object=row["object"], before=None,
             after=json.loads(row["after"]),
         )  # fmt: skip
         await log.attack(f"UPDATE audit SET hash = '\\x{previous.hex()}' WHERE id = {row['id']}")  # noqa: S608
     assert await log.problems() == [("legacy", 5, 5)]
-    await log.node.stop()
-    await root.close()
-    await database.close()
 
 
 async def test_old_rows_go_by_the_one_way_out_and_the_rest_still_verifies(

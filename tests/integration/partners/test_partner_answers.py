@@ -251,12 +251,10 @@ class Stage:
 
 
 @pytest_asyncio.fixture
-async def stage(dsn: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
+async def stage(database: Database, dsn: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
     monkeypatch.setattr(feeds, "FIRST_PAUSE", 0.2)
     monkeypatch.setattr(feeds, "LOOK_AGAIN", 0.1)
     monkeypatch.setattr(binds, "UNANSWERED_PAUSE", 0.2)
-    database = Database(dsn)
-    await database.open()
     settler = Settler(dsn)
     await settler.start()
     ids = IdSource(1, lambda: time.time_ns() // 1_000_000)
@@ -280,15 +278,14 @@ async def stage(dsn: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stag
         await stage.ending
     server.close()
     await settler.stop()
-    await database.close()
 
 
-async def test_answers_out_of_order(stage: Stage) -> None:
+async def test_answers_out_of_order_with_message_ids_that_nobody_knows(stage: Stage) -> None:
     client = await stage.client()
     parts = await client.parts()
     assert text_and_reference(parts)[0] == LONG
-    for request in reversed(parts):
-        client.say(request)
+    for n, request in enumerate(reversed(parts)):
+        client.say(request, message_id=f"theirs-{n}")
     await stage.settled()
 
 
@@ -299,13 +296,6 @@ async def test_answers_that_take_their_time(stage: Stage) -> None:
     await asyncio.sleep(2 * ENOUGH)
     assert len(client.asked) == 3, "not again while there is time for an answer"
     client.say(*others)
-    await stage.settled()
-
-
-async def test_answers_with_a_message_id_that_nobody_knows(stage: Stage) -> None:
-    client = await stage.client()
-    for n, request in enumerate(await client.parts()):
-        client.say(request, message_id=f"theirs-{n}")
     await stage.settled()
 
 

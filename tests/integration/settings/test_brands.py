@@ -11,13 +11,10 @@ import pytest
 from certificates import certified
 from changes import by_test
 
-from smsgw.core.actor import EVERYTHING, Actor, ActorKind
 from smsgw.core.brand import NEUTRAL
 from smsgw.core.errors import Refused, SmsgwError
-from smsgw.core.permissions import Permission
 from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.platform.brand import certificates, queries, service
-from smsgw.platform.change import Change
 from smsgw.store.engine import secrets
 from smsgw.store.engine.database import Database
 from smsgw.web.host_certificates import HostCertificates
@@ -93,18 +90,6 @@ async def test_pictures_that_nothing_names_go(database: Database) -> None:
     await service.publish(change, id_)
     assert await queries.picture(database, shown) is not None
     assert await queries.picture(database, old) is None
-
-
-async def test_who_may_not_change_settings_changes_no_brand(database: Database) -> None:
-    id_ = await service.add(by_test(database), ["a.example"])
-    clerk = Actor(ActorKind.PERSON, "clerk", 7, frozenset({Permission.MESSAGE_SEND}), EVERYTHING, "192.0.2.1")
-    change = Change(database, clerk)
-    for call in (
-        service.add(change, ["b.example"]), service.draft(change, id_, {"name": "x"}), service.publish(change, id_),
-        service.set_hosts(change, id_, ["c.example"]), service.put_picture(change, RED), service.remove(change, id_),
-        service.put_certificate(change, id_, "", "", None), service.remove_certificate(change, id_),  # type: ignore[arg-type]
-    ):  # fmt: skip
-        assert await code_of(call) == "PERMISSION_DENIED"
 
 
 async def test_each_host_shows_its_certificate(database: Database, tmp_path: Path) -> None:
