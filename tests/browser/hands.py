@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from playwright.async_api import Locator, Page, expect
 
 MOST_TABS = 400
 """From the beginning of a page to anything on it."""
 
 
-class Hand(Protocol):
-    """What a story needs; each thing is waited for."""
-
-    page: Page
-
-    async def fill(self, where: str, text: str) -> None:
-        """Put a text into a field, in the place of what is there."""
-
-    async def press(self, where: str) -> None:
-        """Follow a link, press a button, open or close what has a summary."""
-
-    async def tick(self, where: str) -> None:
-        """Turn a check box."""
-
-    async def choose(self, where: str, value: str) -> None:
-        """Choose an option of a list."""
-
-
 class Mouse:
-    """By clicks."""
+    """By clicks; each thing is waited for."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
 
     async def fill(self, where: str, text: str) -> None:
+        """Put a text into a field, in the place of what is there."""
         await self.page.fill(where, text)
 
     async def press(self, where: str) -> None:
+        """Follow a link, press a button, open or close what has a summary."""
         await self.page.click(where)
 
     async def tick(self, where: str) -> None:
@@ -82,3 +64,6 @@ class Keyboard:
                 return
             await self.page.keyboard.press("ArrowDown")
         assert await target.input_value() == value, f"{where} has no {value}"
+
+
+Hand = Mouse | Keyboard

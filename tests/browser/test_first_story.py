@@ -234,7 +234,7 @@ async def takes_away(hand: Hand) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [Mouse, Keyboard], ids=["mouse", "keyboard"])
 async def test_from_an_empty_database_to_a_right_that_is_taken_away(
-    chromium: Browser, empty: Node, kind: type[Mouse] | type[Keyboard]
+    chromium: Browser, empty: Node, kind: type[Hand]
 ) -> None:
     async with (
         opened(chromium, empty, DESKTOP, allowed="422") as chief,

@@ -5,11 +5,10 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import asyncpg
 from databases import change
-from harness import Node, Site, until
+from harness import Site, until
 
 from smsgw.core.ids import first_id
 from smsgw.store.messages.calls import MESSAGE_COLUMNS, PART_COLUMNS
@@ -86,9 +85,7 @@ async def queue(
         common = (pattern, first, STEP, messages)
         expires = datetime.now(UTC) + valid
         async with connection.transaction():
-            await connection.execute(
-                _copy("message", MESSAGE_COLUMNS, _OWN_MESSAGE), *common, prefix, timeout=300
-            )
+            await connection.execute(_copy("message", MESSAGE_COLUMNS, _OWN_MESSAGE), *common, prefix, timeout=300)
             await connection.execute(_copy("part", PART_COLUMNS, _OWN_PART), *common, expires, timeout=300)
             account_id = await connection.fetchval(
                 "WITH entry AS (INSERT INTO ledger (id, account_id, kind, units) SELECT $1, id, 'debit', -$2::bigint "
@@ -98,22 +95,5 @@ async def queue(
         await change(dsn, "ANALYZE part")
     finally:
         await connection.close()
-    await until(
-        lambda: any("样本" in m.text for c in site.carriers.values() for m in c.messages), what="pattern"
-    )
+    await until(lambda: any("样本" in m.text for c in site.carriers.values() for m in c.messages), what="pattern")
     return Backlog(account, account_id, first, first + (messages + 1) * STEP, messages, dsn)
-
-
-def memory(node: Node) -> tuple[int, int]:
-    """MiB that the daemon has in memory, and had at most."""
-    status = dict(
-        line.split(":", 1)
-        for line in Path(f"/proc/{node.pid}/status").read_text().splitlines()
-        if ":" in line
-    )
-    return tuple(int(status[name].split()[0]) // 1024 for name in ("VmRSS", "VmHWM"))  # type: ignore[return-value]
-
-
-def percentile(times: list[float], share: float) -> float:
-    """Of sorted times, in milliseconds."""
-    return round(sorted(times)[min(len(times) - 1, int(len(times) * share))] * 1000, 1)

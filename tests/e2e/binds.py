@@ -6,29 +6,21 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import itertools
-import os
 import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from changes import by_test
 from harness import until
+from measures import files, memory, quantiles
 from partner_client import PASSWORD, PartnerClient, PartnerSite, cmpp_client, smpp_client, submit, submit_sm
 
 from smsgw.core.guard import PARTNERS
-from smsgw.node import control_client
 from smsgw.platform.partners import service as partners
-from smsgw.protocols.cmpp.pdus import ActiveTest, Deliver, DeliverResp
-from smsgw.protocols.dialects import CMPP30, SMPP34, Dialect
-from smsgw.protocols.pdu import RESPONSE, Pdu
-from smsgw.protocols.smpp.pdus import EnquireLink
+from smsgw.protocols.pdu import Pdu
 from smsgw.runtime import aio
-from smsgw.store.engine import secrets
-from smsgw.store.engine.database import Database
-from smsgw.store.engine.embedded import EmbeddedPostgres
 
 Figures = dict[str, object]
 MODES = ("transmitter", "receiver", "transceiver")
@@ -100,12 +92,7 @@ def calls(n_regular: int) -> Iterator[Call]:
             yield Call("wrong password", protocol, user, f"guess{n % 97}", attacker, MODES[n % 3])
         elif turn < 9:
             yield Call(
-                "unknown name",
-                protocol,
-                f"x{n % 9973}",
-                PASSWORD,
-                attacker,
-                version=0x20 if n // 3 % 2 else 0x30,
+                "unknown name", protocol, f"x{n % 9973}", PASSWORD, attacker, version=0x20 if n // 3 % 2 else 0x30
             )
         else:
             kind = ("address", "full", "version")[n // 20 % 3]
@@ -118,26 +105,17 @@ def calls(n_regular: int) -> Iterator[Call]:
 
 async def add_logins(here: PartnerSite, n_regular: int) -> None:
     """Those that ``calls`` uses; in one process, as each command takes a second."""
-    settings = here.node.environment
-    dsn = settings["SMSGW_DATABASE_DSN"] or await EmbeddedPostgres(here.node.data_dir).find()
-    assert dsn
-    sealer = secrets.load_key(here.node.data_dir / "secret.key", create=False)
-    database = Database(dsn, size=1)
-    await database.open()
-    try:
+    nobody = {"ip_allow": [ipaddress.ip_network("192.0.2.0/24")]}
+    async with here.node.database() as database:
         account_id = await database.fetchval("SELECT id FROM account WHERE name = 'acme'")
         for protocol in ("smpp", "cmpp"):
-            wanted: list[tuple[str, dict[str, Any]]] = [
-                (user, {"max_binds": 1000}) for user, _ in regulars(protocol, n_regular)
-            ]
-            wanted += [("eager", {"max_binds": 1000}), ("fixed", {}), ("single", {"max_binds": 1})]
-            for user, fields in wanted:
-                if user == "fixed":
-                    fields = {"ip_allow": [ipaddress.ip_network("192.0.2.0/24")]}
-                await partners.add(by_test(database), sealer, account_id, protocol, user, PASSWORD, fields)
-    finally:
-        await database.close()
-    await control_client.call(here.node.data_dir / "control.sock", "POST", "/reload")
+            wanted: dict[str, dict[str, Any]] = {user: {"max_binds": 1000} for user, _ in regulars(protocol, n_regular)}
+            wanted |= {"eager": {"max_binds": 1000}, "fixed": nobody, "single": {"max_binds": 1}}
+            for user, fields in wanted.items():
+                await partners.add(
+                    by_test(database), here.node.sealer, account_id, protocol, user, PASSWORD, fields
+                )  # fmt: skip
+    await here.node.reload()
 
 
 class Steady:
@@ -147,38 +125,25 @@ class Steady:
         self.here = here
         self.clients: list[PartnerClient] = []
         self.submits: list[float] = []
-        self.tests: list[float] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._serial = 0
 
     async def start(self) -> None:
         smpp, cmpp = await self.here.smpp(), await self.here.cmpp()
-        singles = await self.here.smpp(user="single"), await self.here.cmpp(user="single")
-        self.clients = [smpp, cmpp, *singles]
-        for name, work in (
-            ("smpp", self._send(smpp, submit_sm)),
-            ("cmpp", self._send(cmpp, submit)),
-            (
-                "test",
-                self._keep_alive(self.here.smpp_port, SMPP34, smpp_client(bind="transmitter"), EnquireLink),
-            ),
-            ("test", self._keep_alive(self.here.cmpp_port, CMPP30, cmpp_client(), ActiveTest)),
-        ):
-            self._tasks.append(aio.spawn(work, name=name))
+        self.clients = [smpp, cmpp]
+        for port, rules in ((self.here.smpp_port, smpp_client("single")), (self.here.cmpp_port, cmpp_client("single"))):
+            self.clients.append(await PartnerClient.connect(port, rules, keepalive=0.5))
+        sending = (self._send(smpp, submit_sm), self._send(cmpp, submit))
+        self._tasks = [aio.spawn(work, name="steady") for work in sending]
 
-    def take(self) -> dict[str, str]:
-        """p50 and p99 since the last time."""
-        found = {"submit": quantiles(self.submits), "keep-alive": quantiles(self.tests)}
-        self.submits, self.tests = [], []
+    def take(self) -> str:
+        """p50 and p99 of submits since the last time."""
+        found, self.submits = quantiles(self.submits), []
         return found
 
-    def check(self) -> None:
-        for task in self._tasks:
-            assert not task.done(), task
-        assert not [c for c in self.clients if c.over], "a partner that was bound has been closed"
-
     async def stop(self) -> None:
-        self.check()
+        assert not any(task.done() for task in self._tasks)
+        assert not [c for c in self.clients if c.over], "a partner that was bound has been closed"
         await aio.cancel(*self._tasks)
 
     async def _send(self, client: PartnerClient, make: Any) -> None:
@@ -190,47 +155,10 @@ class Steady:
             self.submits.append(time.monotonic() - began)
             await asyncio.sleep(0.02)
 
-    async def _keep_alive(self, port: int, dialect: Dialect, rules: Any, test: type[Pdu]) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-
-        async def ask(pdu: Pdu, sequence: int) -> None:
-            pdu.sequence = sequence
-            writer.write(dialect.encode(pdu))
-            while True:
-                head = await reader.readexactly(4)
-                frame = head + await reader.readexactly(int.from_bytes(head, "big") - 4)
-                answer = dialect.decode(frame)
-                if isinstance(answer, Deliver):
-                    writer.write(dialect.encode(DeliverResp(sequence=answer.sequence, msg_id=answer.msg_id)))
-                elif answer.command_id & RESPONSE and answer.sequence == sequence:
-                    assert status_of(answer) == 0, answer
-                    return
-
-        try:
-            await ask(rules.login(), 1)
-            for sequence in itertools.count(2):
-                began = time.monotonic()
-                await ask(test(), sequence)
-                self.tests.append(time.monotonic() - began)
-                await asyncio.sleep(0.05)
-        finally:
-            writer.close()
-
 
 def status_of(answer: Pdu) -> int:
     """Of either protocol."""
-    return int(
-        next((getattr(answer, n) for n in ("command_status", "result", "status") if hasattr(answer, n)), 0)
-    )
-
-
-def quantiles(seconds: list[float]) -> str:
-    """For people."""
-    ordered = sorted(seconds)
-    if not ordered:
-        return "-"
-    p50, p99 = (ordered[int(len(ordered) * q)] * 1000 for q in (0.5, 0.99))
-    return f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, most {ordered[-1] * 1000:.0f} ms of {len(ordered)}"
+    return int(next((getattr(answer, n) for n in ("command_status", "result", "status") if hasattr(answer, n)), 0))
 
 
 async def attempt(here: PartnerSite, call: Call, serial: int) -> Outcome:
@@ -263,9 +191,7 @@ async def silent(here: PartnerSite, seconds: float) -> int:
             "127.0.0.1", (here.smpp_port, here.cmpp_port)[n % 2], local_addr=(f"127.0.4.{1 + n % 20}", 0)
         )
         if n % 3 == 0:
-            writer.write(
-                (b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\x10\0\0", b"\x16\3\1\2\0\1\0\1\xfc\3\3")[n % 9 // 3]
-            )
+            writer.write((b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\x10\0\0", b"\x16\3\1\2\0\1\0\1\xfc\3\3")[n % 9 // 3])
         try:
             async with asyncio.timeout(40):
                 while await reader.read(1000):
@@ -285,12 +211,6 @@ async def silent(here: PartnerSite, seconds: float) -> int:
     return closed
 
 
-def process(pid: int) -> tuple[float, int]:
-    """MiB of memory and file descriptors of the daemon."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20, len(os.listdir(f"/proc/{pid}/fd"))
-
-
 async def binds(here: PartnerSite, total: int, seconds: float, *, n_regular: int = 10) -> Figures:
     """``total`` logins in ``seconds`` beside bound partners."""
     await add_logins(here, n_regular)
@@ -302,7 +222,8 @@ async def binds(here: PartnerSite, total: int, seconds: float, *, n_regular: int
             assert known.status == 0, known
     await asyncio.sleep(min(10.0, seconds / 3))
     alone = steady.take()
-    memory, files = process(here.node.pid)
+    pid = here.node.pid
+    (before, _), had = memory(pid), files(pid)
     quiet_logs = aio.spawn(silent(here, seconds / 2), name="silent")
     running: set[asyncio.Task[Outcome]] = set()
     outcomes: list[Outcome] = []
@@ -312,15 +233,14 @@ async def binds(here: PartnerSite, total: int, seconds: float, *, n_regular: int
         outcomes.append(task.result())
 
     began = time.monotonic()
-    most_memory, most_files = memory, files
+    most_files = had
     for n, call in zip(range(total), calls(n_regular), strict=False):
         await asyncio.sleep(max(0.0, began + n * seconds / total - time.monotonic()))
         task = aio.spawn(attempt(here, call, n), name="bind")
         running.add(task)
         task.add_done_callback(ended)
         if n % 100 == 0:
-            m, f = process(here.node.pid)
-            most_memory, most_files = max(most_memory, m), max(most_files, f)
+            most_files = max(most_files, files(pid))
     took = time.monotonic() - began
     beside = steady.take()
     await asyncio.wait(running, timeout=40)
@@ -328,7 +248,7 @@ async def binds(here: PartnerSite, total: int, seconds: float, *, n_regular: int
     judge(outcomes, time.monotonic() - began)
     closed = await quiet_logs
     # Some more connections to the database there may be.
-    await until(lambda: process(here.node.pid)[1] <= files + 10, what="no more files than before")
+    await until(lambda: files(pid) <= had + 10, what="no more files than before")
     stay = {("smpp", "shop"), ("cmpp", "900100"), ("smpp", "single"), ("cmpp", "single")}
 
     async def only_those() -> bool:
@@ -336,7 +256,7 @@ async def binds(here: PartnerSite, total: int, seconds: float, *, n_regular: int
 
     await until(only_those, what="those who were bound before, and nobody else")
     await steady.stop()
-    memory_after, files_after = process(here.node.pid)
+    (after, most), files_after = memory(pid), files(pid)
     await known_after_a_restart(here)
     answers: dict[str, Counter[int]] = {}
     for one in outcomes:
@@ -347,14 +267,12 @@ async def binds(here: PartnerSite, total: int, seconds: float, *, n_regular: int
         **{what: dict(found) for what, found in sorted(answers.items())},
         "right ones answered": quantiles([o.seconds for o in outcomes if o.status == 0]),
         "wrong ones answered": quantiles([o.seconds for o in outcomes if o.status == WRONG[o.call.protocol]]),
-        "others refused": quantiles(
-            [o.seconds for o in outcomes if o.status not in (0, WRONG[o.call.protocol])]
-        ),
+        "others refused": quantiles([o.seconds for o in outcomes if o.status not in (0, WRONG[o.call.protocol])]),
         "silent and senseless connections, all closed": closed,
-        **{f"bound partners before, {what}": found for what, found in alone.items()},
-        **{f"bound partners meanwhile, {what}": found for what, found in beside.items()},
-        "daemon memory before, at most, after": f"{memory:.0f}, {most_memory:.0f}, {memory_after:.0f} MiB",
-        "daemon files before, at most, after": f"{files}, {most_files}, {files_after}",
+        "submits of bound partners before": alone,
+        "submits of bound partners meanwhile": beside,
+        "daemon memory before, at most, after": f"{before}, {most}, {after} MiB",
+        "daemon files before, at most, after": f"{had}, {most_files}, {files_after}",
     }
 
 

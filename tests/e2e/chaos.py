@@ -62,9 +62,7 @@ def storms(*faults: str, messages: int = 1500) -> Play:
 
     async def play(built: Ground, chance: random.Random, n: int) -> int:
         await built.fresh()
-        return await storm(
-            built, chance, messages=messages, faults=[faults[n % len(faults)]], say=lambda _: None
-        )
+        return await storm(built, chance, messages=messages, faults=[faults[n % len(faults)]], say=lambda _: None)
 
     return play
 
@@ -295,9 +293,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--family", default=",".join(FAMILIES), help="F1,F2,…; default: all (--list)")
     parser.add_argument("--rounds", type=int, help="of each family; default: its own number (--list)")
-    parser.add_argument(
-        "--first", type=int, default=0, help="number of the first round, to repeat a single one"
-    )
+    parser.add_argument("--first", type=int, default=0, help="number of the first round, to repeat a single one")
     parser.add_argument("--seed", type=int, help="round n has seed + n")
     parser.add_argument("--resume", action="store_true", help="go on with the run that was interrupted")
     parser.add_argument("--write", action="store_true", help=f"show the rounds in {DOCUMENT.name} at the end")

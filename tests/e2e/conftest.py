@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from harness import FAKETIME, Site, TimeMachine, site
+from partner_client import PartnerSite, module_site
 
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.engine.migrate import migrate
@@ -31,6 +32,20 @@ async def shared(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Asy
         yield built
         await built.clean()
     await postgres.drop(name)
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def here(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PartnerSite]:
+    """One gateway with servers for partners for all tests of a module."""
+    async with module_site(postgres, tmp_path_factory.mktemp("partners"), f"e2e_{next(_numbers)}") as built:
+        yield built
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def left_as_found(here: PartnerSite) -> AsyncIterator[None]:
+    """Whoever is still bound after a test leaves."""
+    yield
+    await here.left()
 
 
 @pytest.fixture

@@ -185,9 +185,7 @@ class _Link:
             async for message in self._messages():
                 said += message[:LOOKED_AT]
                 loss = None
-                if message[:1] in (b"Q", b"P") and _COMMIT.match(
-                    message[5:].split(b"\0", 1)[message[:1] == b"P"]
-                ):
+                if message[:1] in (b"Q", b"P") and _COMMIT.match(message[5:].split(b"\0", 1)[message[:1] == b"P"]):
                     loss = self._proxy._loss_for(bytes(said))
                     said.clear()
                 await self._proxy._going.wait()

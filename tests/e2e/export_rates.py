@@ -14,9 +14,9 @@ from pathlib import Path
 
 import asyncpg
 import many_records
-from backlog import percentile
 from changes import by_test
-from harness import Site, site
+from harness import Site, opened, site, until
+from measures import percentile
 
 from smsgw.admin.kit import tables
 from smsgw.admin.kit.exports import page_of
@@ -69,37 +69,28 @@ async def main() -> int:
     with tempfile.TemporaryDirectory(prefix="smsgw-exports-", dir="/var/tmp") as folder:
         quick = lambda: Behaviour(answer_delay=Delay(0.002, 0.01), report_delay=Delay(0.2, 0.6))  # noqa: E731
         async with site(Path(folder) / "node", channels=["cmpp30"], behaviour=quick, balance=10_000_000) as built:
-            await built.node.furnish("account", "set", "acme", "rate=100000")
-            await unhurried(built)
+            await built.node.unhurried(built.client.key["key_id"])
             dsn = await EmbeddedPostgres(built.node.data_dir).find()
             assert dsn
             await fill(dsn, Path(folder), asked.rows)
             await settled(built.node.data_dir)
-            database = Database(dsn, size=2)
-            await database.open()
-            change = await somebody(database)
-            page_of("records")  # all pages are imported: not while calls are timed in this process
-            aio.keep_memory()  # nor is it halted to look for garbage
-            alone = await beside(built, asked.rate, asyncio.sleep(10))
-            tell(f"alone: {told(alone)}")
-            for format_ in Format:
-                seen = await beside(built, asked.rate, measured(database, change, format_, asked.rows))
-                slow = percentile(list(seen.accept_seconds), 0.99) > MOST_MS
-                tell(f"  beside it: {told(seen)}{'  OVER' * slow}")
-                missed |= slow
+            async with opened(dsn) as database:
+                change = await somebody(database)
+                page_of("records")  # all pages are imported: not while calls are timed in this process
+                aio.keep_memory()  # nor is it halted to look for garbage
+                alone = await beside(built, asked.rate, asyncio.sleep(10))
+                tell(f"alone: {told(alone)}")
+                for format_ in Format:
+                    seen = await beside(built, asked.rate, measured(database, change, format_, asked.rows))
+                    slow = percentile(list(seen.accept_seconds), 0.99) > MOST_MS
+                    tell(f"  beside it: {told(seen)}{'  OVER' * slow}")
+                    missed |= slow
             missed |= any(MISSED)
-            await database.close()
     return missed
 
 
 MISSED: list[bool] = []
 """Whether each export was too slow."""
-
-
-async def unhurried(built: Site) -> None:
-    """A key that may call as often as it is asked to here."""
-    key = (await built.node.furnish("key", "add", "acme", "--requests-per-second", "100000", "--json")).data
-    built.client.key = key
 
 
 async def fill(dsn: str, folder: Path, rows: int) -> None:
@@ -130,14 +121,13 @@ async def settled(data_dir: Path) -> None:
 
 async def counted(dsn: str) -> None:
     """Until the statistics have caught up with what was filled in: they follow within seconds on any site."""
-    connection = await asyncpg.connect(dsn, timeout=10, command_timeout=60)
-    try:
-        deadline = time.monotonic() + 300
-        while await connection.fetchval("SELECT message_id FROM stat_cursor") < first_id(clock.now() - BEHIND):
-            assert time.monotonic() < deadline, "the statistics do not catch up"
-            await asyncio.sleep(1)
-    finally:
-        await connection.close()
+    async with opened(dsn) as database:
+
+        async def caught_up() -> bool:
+            found = await database.fetchval("SELECT message_id FROM stat_cursor")
+            return bool(found >= first_id(clock.now() - BEHIND))
+
+        await until(caught_up, within=300, what="the statistics have caught up", every=1)
 
 
 async def somebody(database: Database) -> Change:
@@ -196,14 +186,15 @@ async def measured(database: Database, change: Change, format_: Format, rows: in
 
 async def ended(database: Database, actor: Actor, id_: int) -> Job:
     """The job when it has come to its end."""
-    deadline = time.monotonic() + 300
-    while time.monotonic() < deadline:
+
+    async def over() -> Job | None:
         job = await jobs.own(database, actor, id_)
         assert job is not None
-        if job.state not in (JobState.WAITING, JobState.RUNNING):
-            return job
-        await asyncio.sleep(0.2)
-    raise TimeoutError("the export does not end")
+        return None if job.state in (JobState.WAITING, JobState.RUNNING) else job
+
+    job = await until(over, within=300, what="the export has ended", every=0.2)
+    assert job is not None
+    return job
 
 
 if __name__ == "__main__":

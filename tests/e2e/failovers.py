@@ -18,11 +18,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness import Site, site, until
-from outages import Load
+from outages import BUSY, Load
 from patroni_cluster import Cluster, Member, missing, patroni
-from tasking import quick
-
-from smsgw.runtime import aio
+from storm import background
 
 WITHIN = 180.0
 """Seconds from a fault until there is sending again, on a machine with more to do."""
@@ -41,7 +39,7 @@ class Pauses:
     async def watch(self, built: Site) -> None:
         """Until cancelled."""
         while True:
-            sent, now = sum(c.counts.submits for c in built.carriers.values()), time.monotonic()
+            sent, now = built.submits(), time.monotonic()
             self.longest = max(self.longest, now - self._since)
             if sent != self.sent:
                 self.sent, self._since = sent, now
@@ -132,11 +130,7 @@ async def through(
     which it does not send by itself."""
     pauses, found = Pauses(), list[Failover]()
     load = Load(built, batches=0.8 * rate, singles=0.2 * rate)
-    work = [
-        aio.spawn(load.run(), name="load"), aio.spawn(pauses.watch(built), name="pauses"),
-        aio.spawn(built.customer.pull_for_ever(), name="pulling"),
-    ]  # fmt: skip
-    try:
+    async with background(pauses.watch(built), built.customer.pull_for_ever()), load.beside():
         for fault in faults:
             await cluster.whole()
             await asyncio.sleep(settle)
@@ -154,28 +148,16 @@ async def through(
             print(f"{found[-1]}; {len(built.customer.sent)} accepted", flush=True)
             if not again:
                 break
-            assert all(not one.done() for one in work)
         else:
             await cluster.whole()
-    finally:
-        load.stop()
-        await work[0]
-        await aio.cancel(*work[1:])
     return found, load
 
 
 @contextlib.asynccontextmanager
 async def failing_over(data_dir: Path, *, channels: Sequence[str] = ("cmpp30",)) -> AsyncIterator[tuple[Cluster, Site]]:
     """A gateway on a cluster, up and bound."""
-    async with (
-        patroni() as cluster,
-        site(
-            data_dir, dsn=cluster.dsn, channels=channels, behaviour=quick, balance=10_000_000,
-            channel_options=("--window", "64"),
-        ) as built,
-    ):  # fmt: skip
-        await built.node.furnish("account", "set", "acme", "rate=10000")
-        await built.node.furnish("key", "set", built.client.key["key_id"], "--requests-per-second", "5000")
+    async with patroni() as cluster, site(data_dir, dsn=cluster.dsn, channels=channels, **BUSY) as built:
+        await built.node.unhurried(built.client.key["key_id"])
         yield cluster, built
 
 

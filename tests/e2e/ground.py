@@ -5,23 +5,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import os
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
 from changes import by_test
-from databases import migrated
 from dbproxy import DatabaseProxy
-from harness import CHANNELS, Answer, Client, Customer, Node, Site, free_port, site, until
-from hooks import OPEN
+from harness import (
+    OPEN,
+    Answer,
+    Client,
+    Customer,
+    Node,
+    Site,
+    another_node,
+    database_beside,
+    free_port,
+    opened,
+    site,
+    until,
+)
+from hooks import Receivers, receivers
 
 from smsgw.core.ids import IdSource
 from smsgw.core.permissions import SCOPES
-from smsgw.node import control_client
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.keys import service as keys
 from smsgw.platform.messages import queries
@@ -31,17 +40,11 @@ from smsgw.platform.webhooks.model import Wanted
 from smsgw.runtime import failpoints
 from smsgw.runtime.config import WebhooksConfig
 from smsgw.simulator import Behaviour, Delay
-from smsgw.store.engine import secrets
 from smsgw.store.engine.database import Database
-from smsgw.store.engine.embedded import EmbeddedPostgres
 
 ACTOR = "test"
 PARTNER, PARTNER_PASSWORD = "shop", "secret12"
 REACH = WebhooksConfig(http=True, networks=("127.0.0.0/8",), ports=("1-65535",)).reach
-
-
-class NotPassed(AssertionError):
-    """A failpoint was armed and its place never passed: the scenario shows nothing."""
 
 
 @dataclass
@@ -52,7 +55,8 @@ class PushedCustomer(Customer):
 
     async def pull(self) -> int:
         """Book what has come; how much that was."""
-        came, self.inbox = self.inbox, []
+        came = self.inbox[:]
+        self.inbox.clear()
         for item in came:
             event_id = str(item["event_id"])
             self.pulled[event_id] += 1
@@ -82,7 +86,7 @@ class Ground(Site):
     proxies: list[DatabaseProxy] = field(default_factory=list)
     others: list[Node] = field(default_factory=list)
     partner_port: int = 0
-    hook: str = ""
+    hooks: Receivers | None = None
     """Where pushes are taken."""
     stack: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
     signed: bool = False
@@ -96,61 +100,52 @@ class Ground(Site):
     def nodes(self) -> list[Node]:
         return [self.node, *self.others]
 
-    @contextlib.asynccontextmanager
-    async def ledger_open(self) -> AsyncIterator[Database]:
-        """The database, for what would take ``smsgwctl`` a second."""
-        dsn = self.dsn or await EmbeddedPostgres(self.node.data_dir).find()
-        assert dsn
-        database = Database(dsn, size=1)
-        await database.open()
-        try:
-            yield database
-        finally:
-            await database.close()
+    def ledger_open(self) -> contextlib.AbstractAsyncContextManager[Database]:
+        """The database, past all proxies."""
+        return opened(self.dsn) if self.dsn else self.node.database()
+
+    async def _account(self, database: Database, name: str, **fields: Any) -> int:
+        """One with money."""
+        ids = IdSource(1023, lambda: int(asyncio.get_running_loop().time() * 1000))
+        account = await accounts.add(by_test(database), name, sign_required=False, **fields)
+        await accounts.top_up(by_test(database, ids.next), account, 1_000_000, "")
+        return account
 
     async def fresh(self, *, pushed: bool = False) -> None:
         """From here on it is another customer, with new books; numbers and marks go on."""
         self.rounds += 1
         name = f"round{self.rounds}"
-        ids = IdSource(1023, lambda: int(asyncio.get_running_loop().time() * 1000))
-        sealer = secrets.load_key(self.node.data_dir / "secret.key", create=False)
+        sealer = self.node.sealer
         async with self.ledger_open() as database:
-            account = await accounts.add(
-                by_test(database), name, sign_required=False, webhook_networks="127.0.0.0/8"
-            )
-            await accounts.top_up(by_test(database, ids.next), account, 1_000_000, "")
+            account = await self._account(database, name, webhook_networks="127.0.0.0/8")
             new = await keys.add(by_test(database), sealer, account, scopes=SCOPES, requests_per_second=1000)
             if pushed:
-                await webhooks.put(
-                    by_test(database, actor=ACTOR),
-                    sealer,
-                    account,
-                    Wanted("main", f"{self.hook}/{name}"),
-                    REACH,
-                )
+                assert self.hooks is not None
+                wanted = Wanted("main", f"{self.hooks.origin}/{name}")
+                await webhooks.put(by_test(database, actor=ACTOR), sealer, account, wanted, REACH)
         for node in self.nodes:
             if node.process is not None:
-                await control_client.call(node.data_dir / "control.sock", "POST", "/reload")
+                await node.reload()
         key = {"key_id": new.key_id, "secret": new.secret, "bearer": new.bearer}
         client = await self.stack.enter_async_context(Either(self.nodes, key, signed=self.signed))
-        kind = PushedCustomer if pushed else Customer
-        self.customer = kind(client, _serial=self.customer._serial)
+        serial = self.customer._serial
+        if pushed:
+            assert self.hooks is not None
+            self.customer = PushedCustomer(client, _serial=serial, inbox=self.hooks.items[name])
+        else:
+            self.customer = Customer(client, _serial=serial)
 
     async def partner(self) -> None:
         """A login for an SMPP client, made once."""
         if self._has_partner:
             return
         self._has_partner = True
-        sealer = secrets.load_key(self.node.data_dir / "secret.key", create=False)
-        ids = IdSource(1023, lambda: int(asyncio.get_running_loop().time() * 1000))
+        fields = {"max_binds": 50, "any_source": True, "type": "otp"}  # whose unknown ends are told soon
         async with self.ledger_open() as database:
-            account = await accounts.add(by_test(database), "partner", sign_required=False)
-            await accounts.top_up(by_test(database, ids.next), account, 1_000_000, "")
-            fields = {"max_binds": 50, "any_source": True, "type": "otp"}  # whose unknown ends are told soon
-            await partners.add(
-                by_test(database, actor=ACTOR), sealer, account, "smpp", PARTNER, PARTNER_PASSWORD, fields
-            )
-        await control_client.call(self.node.data_dir / "control.sock", "POST", "/reload")
+            account = await self._account(database, "partner")
+            change = by_test(database, actor=ACTOR)
+            await partners.add(change, self.node.sealer, account, "smpp", PARTNER, PARTNER_PASSWORD, fields)
+        await self.node.reload()
 
     async def unknown(self) -> set[str]:
         async with self.ledger_open() as database:
@@ -189,11 +184,9 @@ class Ground(Site):
         with contextlib.suppress(AssertionError):
             await until(lambda: process.poll() is not None, within=within, every=0.01)
         if process.returncode is None:
-            raise NotPassed(f"{place} was not passed within {within} s")
+            raise AssertionError(f"{place} was not passed within {within} s")
         self.node.process = None
-        assert process.returncode == -signal.SIGKILL, (
-            f"ended with {process.returncode}:\n{self.node.log_tail()}"
-        )
+        assert process.returncode == -signal.SIGKILL, f"ended with {process.returncode}:\n{self.node.log_tail()}"
         assert self.passed(place), f"killed by somebody else:\n{self.node.log_tail()}"
 
     def passed(self, place: str) -> bool:
@@ -209,95 +202,27 @@ def slow_enough() -> Behaviour:
 
 @contextlib.asynccontextmanager
 async def ground(
-    folder: Path,
-    *,
-    dsn: str = "",
-    embedded: bool = False,
-    proxied: bool = False,
-    nodes: int = 1,
-    behaviour: Callable[[], Behaviour] = slow_enough,
-    channels: tuple[str, ...] = tuple(CHANNELS),
-    **how: Any,
+    folder: Path, *, dsn: str = "", embedded: bool = False, proxied: bool = False, nodes: int = 1, **how: Any
 ) -> AsyncIterator[Ground]:
     """Its database is the one of ``dsn``, or one beside it that can be stopped, or (``embedded``) the daemon's own."""
     async with contextlib.AsyncExitStack() as stack:
         database = None
         if not dsn and not embedded:
-            database = EmbeddedPostgres(folder / "database")
-            (folder / "database").mkdir(parents=True)
-            dsn = await migrated(database)
-            stack.push_async_callback(database.stop)
+            database, dsn = await stack.enter_async_context(database_beside(folder / "database"))
         ways = [
-            await stack.enter_async_context(DatabaseProxy(dsn))
-            for _ in range(nodes if proxied or nodes > 1 else 0)
+            await stack.enter_async_context(DatabaseProxy(dsn)) for _ in range(nodes if proxied or nodes > 1 else 0)
         ]
         port = free_port()
-        short = {"durability_unknown_short_seconds": "10"}
-        settings = OPEN | short | {"partners_smpp_listen": f"127.0.0.1:{port}"} | how
+        settings = OPEN | {"durability_unknown_short_seconds": "10", "partners_smpp_listen": f"127.0.0.1:{port}"} | how
         built = await stack.enter_async_context(
-            site(
-                folder / "node",
-                dsn=ways[0].dsn if ways else dsn,
-                behaviour=behaviour,
-                channels=channels,
-                **settings,
-            )
+            site(folder / "node", dsn=ways[0].dsn if ways else dsn, behaviour=slow_enough, **settings)
         )
+        others = [
+            await stack.enter_async_context(another_node(built.node, n + 1, dsn=ways[n].dsn)) for n in range(1, nodes)
+        ]
         made = Ground(
             built.node, built.carriers, built.customer, built.signer, dsn=dsn, database=database, proxies=ways,
-            partner_port=port, stack=stack,
+            others=others, partner_port=port, stack=stack,
         )  # fmt: skip
-        for n in range(1, nodes):
-            other = Node(
-                folder / f"node{n + 1}", dsn=ways[n].dsn, node_number=str(n + 1),
-                security_key_file=str(folder / "node" / "secret.key"),
-            )  # fmt: skip
-            await other.start()
-            stack.push_async_callback(_put_down, other)
-            made.others.append(other)
-        made.hook = await stack.enter_async_context(_hooks(made))
+        made.hooks = await stack.enter_async_context(receivers())
         yield made
-
-
-async def _put_down(node: Node) -> None:
-    if node.process is not None:
-        assert await node.stop() == 0, node.log_tail()
-    assert not node.complaints(), node.complaints()[:10]
-
-
-@contextlib.asynccontextmanager
-async def _hooks(made: Ground) -> AsyncIterator[str]:
-    """Takes pushes for the customer that is there now."""
-
-    async def handle(request: web.Request) -> web.Response:
-        body = await request.json()
-        if isinstance(made.customer, PushedCustomer):
-            made.customer.inbox += body["items"]
-        return web.Response()
-
-    app = web.Application()
-    app.router.add_post("/{tail:.*}", handle)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
-
-
-async def frozen(database: EmbeddedPostgres, seconds: float) -> None:
-    """All processes of the server stand still: the postmaster first, so that there are no new ones."""
-    pids = sorted(database._members(), key=lambda pid: pid != database.pid)
-    try:
-        for pid in pids:
-            _signal(pid, signal.SIGSTOP)
-        await asyncio.sleep(seconds)
-    finally:
-        for pid in pids:
-            _signal(pid, signal.SIGCONT)
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)

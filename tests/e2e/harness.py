@@ -36,6 +36,7 @@ import aiohttp
 import structlog
 from changes import by_test
 from click.testing import CliRunner
+from databases import migrated
 
 from smsgw.bench import outages
 from smsgw.bench.outages import Intended
@@ -48,7 +49,7 @@ from smsgw.runtime import clock, log
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
-from smsgw.store.engine.secrets import load_key
+from smsgw.store.engine.secrets import Sealer, load_key
 from smsgw.store.records import audit
 
 T = TypeVar("T")
@@ -71,16 +72,22 @@ CHANNELS = {
     "smpp34": ("smpp", "CTCC,INTL", "10690003", "1330"),
 }
 """Those of a site that does not ask for others."""
-PROTOCOLS = CHANNELS | {
-    "sgip12": ("sgip", "CUCC", "10690004", "1300"),
-    "smgp30": ("smgp", "CTCC", "10690005", "1330"),
-}
+PROTOCOLS = CHANNELS | {"sgip12": ("sgip", "CUCC", "10690004", "1300"), "smgp30": ("smgp", "CTCC", "10690005", "1330")}
 SGIP_NODE = 3010012345
+OPEN = {"webhooks_http": "true", "webhooks_networks": "127.0.0.0/8", "webhooks_ports": "1-65535"}
+"""Settings that let webhooks lead to this machine."""
 
 
 _ONE_COMMAND = threading.Lock()
 """A command in this process has the environment and standard output for itself."""
 FAKETIME = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
+
+
+def mark_of(content: str) -> str:
+    """What ``Customer.text`` has put at its end."""
+    found = MARK.search(content)
+    assert found is not None
+    return found[0]
 
 
 class Wall:
@@ -226,6 +233,30 @@ class Node:
     def origin(self) -> str:
         return "http://" + self._settings["HTTP_LISTEN"]
 
+    @property
+    def socket(self) -> Path:
+        """Where it is given orders."""
+        return self.data_dir / "control.sock"
+
+    @property
+    def sealer(self) -> Sealer:
+        """Its key file, made where there is none."""
+        named = self.environment.get("SMSGW_SECURITY_KEY_FILE")
+        return load_key(Path(named) if named else self.data_dir / "secret.key", create=True)
+
+    @contextlib.asynccontextmanager
+    async def database(self) -> AsyncIterator[Database]:
+        """Its database, for what would take ``smsgwctl`` a second."""
+        dsn = self.environment["SMSGW_DATABASE_DSN"] or await EmbeddedPostgres(self.data_dir).find()
+        assert dsn
+        async with opened(dsn) as database:
+            yield database
+
+    def another(self, number: int = 2, **settings: str) -> Node:
+        """One more node, on the same database and with the same key."""
+        how = {"dsn": self._settings["DATABASE_DSN"], "security_key_file": str(self.data_dir / "secret.key")}
+        return Node(self.data_dir.with_name(f"node{number}"), node_number=str(number), **how | settings)
+
     def launch(self) -> None:
         """Start the process and do not wait for it."""
         assert self.process is None
@@ -269,7 +300,11 @@ class Node:
 
     async def status(self) -> Any:
         """What ``smsgwctl status`` would show."""
-        return await control_client.call(self.data_dir / "control.sock", "GET", "/status")
+        return await control_client.call(self.socket, "GET", "/status")
+
+    async def reload(self) -> None:
+        """Have it read its configuration now."""
+        await control_client.call(self.socket, "POST", "/reload")
 
     async def ends(self, *, within: float = PATIENCE) -> int:
         """Wait until the process ends by itself, started for this if there is none; the exit code."""
@@ -340,6 +375,21 @@ class Node:
         assert done.exit_code == 0, f"smsgwctl {' '.join(args)}: {done.exit_code}\n{done.output}"
         return Finished(done.exit_code, done.stdout, done.stderr)
 
+    async def add_channel(
+        self, name: str, port: int, *options: str, protocol: str = "", host: str = "127.0.0.1", user: str = USER,
+        password: str = PASSWORD, profile: dict[str, Any] | None = None,
+    ) -> None:  # fmt: skip
+        """A channel to a carrier; ``protocol`` is its name unless given."""
+        await self.furnish(
+            "channel", "add", name, "--protocol", protocol or name, "--host", host, "--port", str(port),
+            "--user", user, "--password", password, *(["--profile", json.dumps(profile)] if profile else []), *options,
+        )  # fmt: skip
+
+    async def unhurried(self, key: str) -> None:
+        """The account acme and its key may call as often as they like."""
+        await self.furnish("account", "set", "acme", "rate=100000")
+        await self.furnish("key", "set", key, "--requests-per-second", "100000")
+
     def log_lines(self) -> list[str]:
         return self.log_path.read_text("utf-8", "replace").splitlines() if self.log_path.exists() else []
 
@@ -359,21 +409,77 @@ class Node:
                 bad.append(line)
         return bad
 
-    def processes(self) -> list[str]:
-        """Command lines of processes that belong to this node: in the daemon's session, or over its data."""
-        found = []
-        for folder in Path("/proc").iterdir():
-            if not folder.name.isdigit() or int(folder.name) == os.getpid():
-                continue
-            with contextlib.suppress(OSError):
-                command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-                environment = (folder / "environ").read_bytes()
-                if (
-                    str(self.data_dir) in command
-                    or f"SMSGW_NODE_DATA_DIR={self.data_dir}\0".encode() in environment
-                ):
-                    found.append(f"{folder.name}: {command}")
-        return found
+
+def processes(folder: Path) -> list[str]:
+    """Command lines of processes, but for this one, that have a folder in their command or their environment."""
+    found = []
+    for one in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has just ended, or is nobody's
+            command = (one / "cmdline").read_bytes()
+            if int(one.name) != os.getpid() and str(folder).encode() in command + (one / "environ").read_bytes():
+                found.append(f"{one.name}: {command.decode('utf-8', 'replace')}")
+    return found
+
+
+@contextlib.contextmanager
+def tmpfs(folder: Path, megabytes: int, *options: str) -> Iterator[None]:
+    """The folder, which there is, on a file system of its own; only root may."""
+    how = ",".join([f"size={megabytes}m", *options])
+    subprocess.run(["mount", "-t", "tmpfs", "-o", how, "smsgw-e2e", folder], check=True, timeout=60)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True, timeout=60)
+
+
+def fill(folder: Path, *, leave_mb: int) -> Path:
+    """Take the disk's room, but for so many MB; the file that has it."""
+    ballast = folder / "ballast"
+    free = os.statvfs(folder)
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - leave_mb * 2**20)
+    return ballast
+
+
+@contextlib.asynccontextmanager
+async def opened(dsn: str) -> AsyncIterator[Database]:
+    """A database, for as long as a block."""
+    database = Database(dsn, size=2)
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@contextlib.asynccontextmanager
+async def database_beside(folder: Path) -> AsyncIterator[tuple[EmbeddedPostgres, str]]:
+    """A migrated database that is a process of its own, and its address."""
+    database = EmbeddedPostgres(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield database, await migrated(database)
+    finally:
+        await database.stop()
+
+
+@contextlib.asynccontextmanager
+async def another_node(node: Node, number: int = 2, **settings: str) -> AsyncIterator[Node]:
+    """One that runs beside a node; in the end it stops without a complaint."""
+    other = node.another(number, **settings)
+    await other.start()
+    try:
+        yield other
+    finally:
+        await put_down(other)
+
+
+async def put_down(node: Node) -> None:
+    """It stops in order, whatever state it is in, and has complained of nothing."""
+    if node.process is not None:
+        node.process.send_signal(signal.SIGCONT)
+        assert await node.stop() == 0, f"it did not stop cleanly:\n{node.log_tail()}"
+    assert not node.complaints(), node.complaints()[:10]
 
 
 async def alarmed(node: Node, word: str, wanted: bool = True) -> bool:
@@ -446,9 +552,7 @@ class Client:
             "X-Sms-Signature": f"v2={mac}",
         }
 
-    async def call(
-        self, method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None
-    ) -> Answer:
+    async def call(self, method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None) -> Answer:
         """One try. ``body`` is JSON, or octets as they are; given ``headers`` replace the authentication."""
         assert self._session is not None
         data = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
@@ -460,9 +564,7 @@ class Client:
                 else {"Authorization": f"Bearer {self.key['bearer']}"}
             )
             headers = auth | (headers or {})
-        async with self._session.request(
-            method, self.node.origin + path, data=data or None, headers=headers
-        ) as answer:
+        async with self._session.request(method, self.node.origin + path, data=data or None, headers=headers) as answer:
             return Answer(answer.status, answer.headers, await answer.json())
 
     async def post(self, path: str, body: Any = None, **how: Any) -> Answer:
@@ -471,16 +573,12 @@ class Client:
     async def get(self, path: str) -> Answer:
         return await self.call("GET", path)
 
-    async def surely(
-        self, method: str, path: str, body: Any = None, *, key: str = "", within: float = 60.0
-    ) -> Answer:
+    async def surely(self, method: str, path: str, body: Any = None, *, key: str = "", within: float = 60.0) -> Answer:
         """Repeat over lost connections and "try later" until there is an answer that counts."""
         deadline = time.monotonic() + within
         while True:
             try:
-                answer = await self.call(
-                    method, path, body, headers={"Idempotency-Key": key} if key else None
-                )
+                answer = await self.call(method, path, body, headers={"Idempotency-Key": key} if key else None)
                 if answer.status not in (429, 503) and answer.code != "IDEMPOTENCY_IN_PROGRESS":
                     return answer
                 problem = answer.code
@@ -553,6 +651,34 @@ class Customer:
         answer = await self.client.surely("POST", path, body, key=secrets.token_hex(8), within=within)
         contents = [i["content"] for i in body["items"]] if "items" in body else [body["content"]]
         return self.note(answer, contents)
+
+    async def send_many(
+        self, n: int, *channels: str, text: str | Callable[[int], str] = "验证码 8848", **fields: Any
+    ) -> list[Sent]:
+        """So many messages to the channels in turn, by one call that is repeated until it is answered."""
+        said = text if callable(text) else lambda _: text
+        items = [{"to": self.number(channels[k % len(channels)]), "content": self.text(said(k))} for k in range(n)]
+        return await self.send_surely("/messages/batch", {"items": items, **fields})
+
+    async def replies(self, n: int = 1) -> list[dict[str, Any]]:
+        """Pull and acknowledge messages from phones until there are so many, and no more."""
+        found: list[dict[str, Any]] = []
+
+        async def enough() -> bool:
+            pulled = (await self.client.surely("POST", "/mo/pull", {"limit": 100})).data
+            found.extend(pulled["items"])
+            if pulled["batch"] is not None:
+                ack = await self.client.surely("POST", "/mo/ack", {"batch": pulled["batch"]})
+                assert ack.data == {"acknowledged": len(pulled["items"])}
+            return len(found) >= n
+
+        await until(enough, what=f"{n} replies")
+        assert len(found) == n, found
+        return found
+
+    async def trace(self, message_id: str) -> Any:
+        """Its parts and steps, as the API tells them."""
+        return (await self.client.surely("GET", f"/messages/{message_id}/trace")).data
 
     async def get(self, message_id: str) -> dict[str, Any]:
         answer = await self.client.surely("GET", f"/messages/{message_id}")
@@ -673,6 +799,10 @@ class Site:
     async def channel(self, name: str) -> dict[str, Any]:
         """The channel's line of the status."""
         return next(c for c in (await self.node.status())["channels"] if c["name"] == name)
+
+    def submits(self) -> int:
+        """How many have come to all carriers."""
+        return sum(carrier.counts.submits for carrier in self.carriers.values())
 
     def received(self) -> Counter[str]:
         """How often each mark arrived, over all carriers."""
@@ -814,12 +944,11 @@ def free_port() -> int:
     raise AssertionError("no port is free")
 
 
-def _profile(carrier: Carrier, given: dict[str, Any]) -> list[str]:
+def profile_of(carrier: Carrier, given: dict[str, Any]) -> dict[str, Any]:
     """SGIP: the channel listens where its carrier brings reports."""
-    profile = dict(given)
-    if carrier.config.protocol == "sgip":
-        profile = {"node": SGIP_NODE, "sgip_listen": carrier.config.deliver_to, "idle": 2} | profile
-    return ["--profile", json.dumps(profile)] if profile else []
+    if carrier.config.protocol != "sgip":
+        return given
+    return {"node": SGIP_NODE, "sgip_listen": carrier.config.deliver_to, "idle": 2} | given
 
 
 @contextlib.asynccontextmanager
@@ -846,13 +975,11 @@ async def site(
     """
     node = Node(data_dir, dsn=dsn, **settings)
     node.root = root
-    carriers = {
-        name: carrier_for(name, behaviour() if behaviour else None, **(carrier or {})) for name in channels
-    }
+    carriers = {name: carrier_for(name, behaviour() if behaviour else None, **(carrier or {})) for name in channels}
     async with contextlib.AsyncExitStack() as stack:
         for one in carriers.values():
             await stack.enter_async_context(one)
-        stack.push_async_callback(_put_down, node)
+        stack.push_async_callback(_stopped, node)
         if not dsn:  # the embedded database must run for the commands
             await node.start()
         account = await node.furnish(
@@ -864,11 +991,9 @@ async def site(
             await _relax(node)
         key = (await node.furnish("key", "add", "acme", "--json")).data
         for name, one in carriers.items():
-            await node.furnish(
-                "channel", "add", name, "--protocol", name, "--host", one.config.host,
-                "--port", str(one.port), "--user", USER, "--password", PASSWORD,
-                "--carrier", PROTOCOLS[name][1], "--access-code", PROTOCOLS[name][2], *_profile(one, profile or {}),
-                *channel_options,
+            await node.add_channel(
+                name, one.port, "--carrier", PROTOCOLS[name][1], "--access-code", PROTOCOLS[name][2], *channel_options,
+                host=one.config.host, profile=profile_of(one, profile or {}),
             )  # fmt: skip
         client = await stack.enter_async_context(Client(node, key))
         signer = await stack.enter_async_context(Client(node, key, signed=True))
@@ -884,22 +1009,12 @@ async def site(
 
 async def _relax(node: Node) -> None:
     """In one process: each command takes a second."""
-    dsn = node.environment["SMSGW_DATABASE_DSN"] or await EmbeddedPostgres(node.data_dir).find()
-    assert dsn
-    key = load_key(
-        Path(node.environment.get("SMSGW_SECURITY_KEY_FILE", node.data_dir / "secret.key")), create=True
-    )
+    key = node.sealer
     audit.use(lambda: key)  # as the commands sign it
-    database = Database(dsn, size=1)
-    await database.open()
-    try:
+    async with node.database() as database:
         await relax(by_test(database))
-    finally:
-        await database.close()
 
 
-async def _put_down(node: Node) -> None:
-    if node.process is None:
-        return
-    if await node.stop() != 0:
+async def _stopped(node: Node) -> None:
+    if node.process is not None and await node.stop() != 0:
         raise AssertionError(f"the daemon did not stop cleanly:\n{node.log_tail()}")

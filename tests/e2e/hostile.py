@@ -14,7 +14,6 @@ import hmac
 import io
 import itertools
 import json
-import os
 import secrets
 import subprocess
 import sys
@@ -22,13 +21,18 @@ import time
 import zipfile
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import xlsxwriter
+from measures import memory, percentile, quantiles
 
 from smsgw.admin.security import masked
 from smsgw.runtime import aio
+
+if TYPE_CHECKING:
+    from harness import Site
+    from partner_client import PartnerSite
 
 BASE = "/api/v1"
 Figures = dict[str, object]
@@ -88,9 +92,7 @@ class Hostile:
         by = by or next(self._addresses)
         if by not in self._sessions:
             connector = aiohttp.TCPConnector(limit=100, local_addr=(by, 0))
-            self._sessions[by] = aiohttp.ClientSession(
-                connector=connector, timeout=aiohttp.ClientTimeout(total=60)
-            )
+            self._sessions[by] = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60))
         url = f"http://{self.host}:{self.port}{path}"
         async with self._sessions[by].request(method, url, allow_redirects=False, **how) as answer:
             await answer.read()
@@ -145,12 +147,8 @@ class Hostile:
     async def batches_of_braces(self) -> None:
         """As large as a batch may be, and nothing but what a variable begins with."""
         mark = secrets.token_hex(6)
-        items = [
-            {"to": f"138{secrets.randbelow(10**8):08}", "content": "{" * 880 + f"{mark}{n}"} for n in range(1000)
-        ]
-        await self._http(
-            "braces", "POST", f"{BASE}/messages/batch", json={"items": items}, headers=self._bearer
-        )
+        items = [{"to": f"138{secrets.randbelow(10**8):08}", "content": "{" * 880 + f"{mark}{n}"} for n in range(1000)]
+        await self._http("braces", "POST", f"{BASE}/messages/batch", json={"items": items}, headers=self._bearer)
 
     async def deep_json(self) -> None:
         """NumberLists in lists."""
@@ -204,9 +202,7 @@ class Hostile:
     async def giant_unsigned(self) -> None:
         """And with a signature that is of something else."""
         digest = "0" * 64
-        await self._giant(
-            "giant, not signed", self._signed(f"{BASE}/files", digest) | {"X-Sms-Content-SHA256": digest}
-        )
+        await self._giant("giant, not signed", self._signed(f"{BASE}/files", digest) | {"X-Sms-Content-SHA256": digest})
 
     async def _giant(self, name: str, who: dict[str, str]) -> None:
         async def octets() -> AsyncIterator[bytes]:
@@ -243,10 +239,7 @@ class Hostile:
 
     async def wrong_keys(self) -> None:
         """Keys nobody has, and signatures that are wrong."""
-        for who in (
-            {"Authorization": f"Bearer {secrets.token_hex(20)}"},
-            self._signed("/elsewhere", "0" * 64),
-        ):
+        for who in ({"Authorization": f"Bearer {secrets.token_hex(20)}"}, self._signed("/elsewhere", "0" * 64)):
             await self._http("wrong key", "POST", f"{BASE}/messages", json={}, headers=who)
 
     async def wrong_logins(self) -> None:
@@ -256,9 +249,7 @@ class Hostile:
             "login": secrets.choice(("admin", secrets.token_hex(3))), "password": secrets.token_hex(6),
             "csrf": masked(visitor),
         }  # fmt: skip
-        await self._http(
-            "wrong login", "POST", "/login", data=form, headers={"Cookie": f"smsgw-visitor={visitor}"}
-        )
+        await self._http("wrong login", "POST", "/login", data=form, headers={"Cookie": f"smsgw-visitor={visitor}"})
 
     async def refused_binds(self) -> None:
         """Wrong passwords at the servers for partners, over and over."""
@@ -332,40 +323,19 @@ def bind(user: str, password: str) -> bytes:
 
 def bomb() -> bytes:
     """An XLSX whose only sheet is 300 MB of cells, packed to some hundred kilobytes."""
-    out = io.BytesIO()
-    main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
-    rel = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
-    package = "http://schemas.openxmlformats.org/package/2006"
-    kind = "application/vnd.openxmlformats-officedocument.spreadsheetml"
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-        archive.writestr(
-            "[Content_Types].xml",
-            f'<Types xmlns="{package}/content-types"><Default Extension="rels" '
-            'ContentType="application/vnd.openxmlformats-package.relationships+xml"/>'
-            f'<Override PartName="/xl/workbook.xml" ContentType="{kind}.sheet.main+xml"/>'
-            f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{kind}.worksheet+xml"/></Types>',
-        )
-        archive.writestr(
-            "_rels/.rels",
-            f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" Type="{rel}/officeDocument" '
-            'Target="xl/workbook.xml"/></Relationships>',
-        )
-        archive.writestr(
-            "xl/workbook.xml",
-            f'<workbook xmlns="{main}" xmlns:r="{rel}"><sheets>'
-            '<sheet name="a" sheetId="1" r:id="r1"/></sheets></workbook>',
-        )
-        archive.writestr(
-            "xl/_rels/workbook.xml.rels",
-            f'<Relationships xmlns="{package}/relationships"><Relationship Id="r1" Type="{rel}/worksheet" '
-            'Target="worksheets/sheet1.xml"/></Relationships>',
-        )
-        with archive.open("xl/worksheets/sheet1.xml", "w") as sheet:
-            sheet.write(f'<worksheet xmlns="{main}"><sheetData>'.encode())
-            rows = (b'<row><c t="inlineStr"><is><t>%s</t></is></c></row>' % (b"A" * 200)) * 1000
+    plain, out, sheet = io.BytesIO(), io.BytesIO(), "xl/worksheets/sheet1.xml"
+    with xlsxwriter.Workbook(plain) as workbook:
+        workbook.add_worksheet("a")
+    rows = (b'<row><c t="inlineStr"><is><t>%s</t></is></c></row>' % (b"A" * 200)) * 1000
+    with zipfile.ZipFile(plain) as made, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+        for name in made.namelist():
+            if name != sheet:
+                archive.writestr(name, made.read(name))
+        with archive.open(sheet, "w") as file:
+            file.write(b'<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>')
             for _ in range(1_100):
-                sheet.write(rows)
-            sheet.write(b"</sheetData></worksheet>")
+                file.write(rows)
+            file.write(b"</sheetData></worksheet>")
     return out.getvalue()
 
 
@@ -381,34 +351,18 @@ A_LONG_TIME = 120.0
 # --- the good one ----------------------------------------------------------------------------------------------------
 
 
-@contextlib.asynccontextmanager
-async def hostile_site(folder: Path, **how: Any) -> AsyncIterator[tuple[Any, int, int]]:
-    """A gateway with servers for partners, and their ports by SMPP and CMPP; the good customer is no partner."""
-    from harness import free_port, site
-
-    smpp, cmpp = free_port(), free_port()
-    listens = {"partners_smpp_listen": f"127.0.0.1:{smpp}", "partners_cmpp_listen": f"127.0.0.1:{cmpp}"}
-    async with site(folder, channels=["cmpp30"], **listens, **how) as built:
-        yield built, smpp, cmpp
-
-
-async def beside(built: Any, smpp: int, cmpp: int, seconds: float, *, per_second: int = 200) -> Figures:
+async def beside(here: PartnerSite, seconds: float, *, per_second: int = 200) -> Figures:
     """A good customer's calls beside the hostile one's, of which none may be refused; the caller judges the times."""
-    from harness import until
+    from harness import until  # not in the process of the hostile one, which is to begin at once
 
-    ctl = built.node.ctl
-    await ctl("user", "add", "admin")  # without anybody there is no login to guess at
-    await ctl("account", "add", "rogue", "--no-sign", "--balance", "30000", "--json")
-    key = (
-        await ctl(
-            "key", "add", "rogue", "--scope", "send", "--scope", "query", "--scope", "template", "--json"
-        )
-    ).data
-    await ctl("partner", "add", "rogue", "--password", "secret12", "--protocol", "smpp", "--user", "rogue")
+    built, node = here.site, here.node
+    await node.ctl("user", "add", "admin")  # without anybody there is no login to guess at
+    await node.ctl("account", "add", "rogue", "--no-sign", "--balance", "30000", "--json")
+    scopes = ("--scope", "send", "--scope", "query", "--scope", "template")
+    key = (await node.ctl("key", "add", "rogue", *scopes, "--json")).data
+    await node.ctl("partner", "add", "rogue", "--password", "secret12", "--protocol", "smpp", "--user", "rogue")
     alone = await good(built, min(seconds / 4, 20), per_second)
-    plan = {
-        "http": built.node.origin, "smpp": smpp, "cmpp": cmpp, "key": key, "seconds": seconds,
-    }  # fmt: skip
+    plan = {"http": node.origin, "smpp": here.smpp_port, "cmpp": here.cmpp_port, "key": key, "seconds": seconds}
     attacker = await asyncio.to_thread(begin, plan)
     turns: list[float] = []
     watching = aio.spawn(watch(built, turns), name="watch")
@@ -422,33 +376,29 @@ async def beside(built: Any, smpp: int, cmpp: int, seconds: float, *, per_second
             attacker.kill()
         attacker.wait(timeout=10)
     answers = dict(sorted(json.loads(done).items()))
-    print("hostile:", answers)
     assert {"wrong login: 401", "wrong key: 401"} <= answers.keys(), "who guesses is turned away before it is looked at"
     made = {answer.rpartition(": ")[0] for answer in answers}
     assert made >= AT_ONCE | (IN_TIME if seconds >= A_LONG_TIME else set()), "an attack that did not take place"
-    print("good:", quantiles(alone), "; beside it:", quantiles(meanwhile), "; status:", quantiles(turns))
-    lost = [line for line in built.node.log_lines() if '"lease.lost"' in line or '"loop.stalled"' in line]
+    lost = [line for line in node.log_lines() if '"lease.lost"' in line or '"loop.stalled"' in line]
     assert not lost, lost[:5]
-    assert not built.node.complaints(), built.node.complaints()[:5]
+    assert not node.complaints(), node.complaints()[:5]
     await until(lambda: _is_ready(built), what="the node is well")
     return {
         "good calls alone": quantiles(alone),
         "good calls beside": quantiles(meanwhile),
-        "p99 beside, ms": round(quantile(meanwhile, 0.99) * 1000, 1),
-        "p99 by tenths of the time, ms": [round(quantile(part, 0.99) * 1000) for part in tenths(meanwhile)],
-        "slower than 100 ms, by tenths": [sum(s > 0.1 for s in part) for part in tenths(meanwhile)],
+        "p99 beside, ms": percentile(meanwhile, 0.99),
         "status calls beside": quantiles(turns),
-        "daemon memory, MiB": round(resident(built.node.pid)),
-        "log lines": len(built.node.log_lines()),
+        "daemon memory, MiB": memory(node.pid)[0],
+        "log lines": len(node.log_lines()),
         "hostile": answers,
     }
 
 
-async def _is_ready(built: Any) -> bool:
+async def _is_ready(built: Site) -> bool:
     return bool((await built.node.status())["ready"])
 
 
-async def watch(built: Any, turns: list[float]) -> None:
+async def watch(built: Site, turns: list[float]) -> None:
     """How long the operator's own look takes."""
     while True:
         began = time.monotonic()
@@ -457,63 +407,25 @@ async def watch(built: Any, turns: list[float]) -> None:
         await asyncio.sleep(0.5)
 
 
-async def good(built: Any, seconds: float, per_second: int) -> list[float]:
+async def good(built: Site, seconds: float, per_second: int) -> list[float]:
     """Single posts at that rate; the seconds until each was accepted. None may be refused."""
-    customer = built.customer
     took: list[float] = []
-    running: set[asyncio.Task[None]] = set()
-
-    async def post() -> None:
-        content = customer.text()
-        began = time.monotonic()
-        answer = await customer.client.post(
-            "/messages", {"to": [customer.number("cmpp30")], "content": content}
-        )
-        took.append(time.monotonic() - began)
-        customer.note(answer, [content])
-
     began = time.monotonic()
-    for n in range(int(seconds * per_second)):
-        await asyncio.sleep(max(0.0, began + n / per_second - time.monotonic()))
-        task = aio.spawn(post(), name="post")
-        running.add(task)
-        if n % 100 == 0:
-            for done in [t for t in running if t.done()]:
-                running.discard(done)
-                done.result()
-    await asyncio.gather(*running)
+
+    async def post(n: int) -> None:
+        await asyncio.sleep(began + n / per_second - time.monotonic())
+        at = time.monotonic()
+        await built.customer.send("cmpp30")
+        took.append(time.monotonic() - at)
+
+    await asyncio.gather(*(post(n) for n in range(int(seconds * per_second))))
     return took
-
-
-def quantile(seconds: list[float], q: float) -> float:
-    """Of a list that has some."""
-    return sorted(seconds)[int(len(seconds) * q)]
-
-
-def tenths(seconds: list[float]) -> list[list[float]]:
-    """In the order they ended: whether what was slow came at once or all the time."""
-    step = len(seconds) // 10 or 1
-    return [seconds[n : n + step] for n in range(0, len(seconds), step)][:10]
-
-
-def quantiles(seconds: list[float]) -> str:
-    """For people."""
-    p50, p99 = (quantile(seconds, q) * 1000 for q in (0.5, 0.99))
-    return f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, most {max(seconds) * 1000:.0f} ms of {len(seconds)}"
-
-
-def resident(pid: int) -> float:
-    """MiB."""
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def begin(plan: dict[str, Any]) -> subprocess.Popen[str]:
     """The hostile process. It is the machine of somebody else, so it gets no more of ours than is left over."""
     process = subprocess.Popen(
-        ["nice", "-n", "19", sys.executable, __file__],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
+        ["nice", "-n", "19", sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdin is not None
     process.stdin.write(json.dumps(plan) + "\n")

@@ -12,14 +12,14 @@ import contextlib
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
-from backlog import percentile
 from changes import by_test
 from harness import Site, free_port, site, until
-from tasking import number_of, quick, reaches, upload
+from measures import percentile, quantiles
+from tasking import make, number_of, quick, reaches
 from visiting import Visitors, address_of, going_first
 
 from smsgw.bench.load import Customer, Load
@@ -37,8 +37,6 @@ from smsgw.platform.org import queries as people
 from smsgw.platform.org import service as org
 from smsgw.runtime import aio, clock, crew
 from smsgw.store.engine.database import Database
-from smsgw.store.engine.embedded import EmbeddedPostgres
-from smsgw.store.engine.secrets import load_key
 
 Figures = dict[str, object]
 HOST = "s.example.cn"
@@ -59,9 +57,7 @@ FROM link_click c LEFT JOIN message_link k ON (k.link_id, k.n) = (c.link_id, c.n
 
 
 @contextlib.asynccontextmanager
-async def linking_site(
-    folder: Path, *, balance: int, workers: int = 1
-) -> AsyncIterator[tuple[Site, Visitors]]:
+async def linking_site(folder: Path, *, balance: int, workers: int = 1) -> AsyncIterator[tuple[Site, Visitors]]:
     """A gateway of so many workers that serves short links; who opens them comes by a proxy."""
     port = free_port()
     async with site(
@@ -69,23 +65,8 @@ async def linking_site(
         public_own_process=os.environ.get("TRIAL_EDGE", "false"), http_trusted_proxies="127.0.0.1",
         node_workers=str(workers),
     ) as built:  # fmt: skip
-        await built.node.furnish("account", "set", "acme", "rate=1000000")
-        wanted = ("key", "add", "acme", "--requests-per-second", "100000", "--json")
-        built.client.key = (await built.node.furnish(*wanted)).data
+        await built.node.unhurried(built.client.key["key_id"])
         yield built, Visitors(port, HOST)
-
-
-@contextlib.asynccontextmanager
-async def stored(built: Site) -> AsyncIterator[Database]:
-    """The site's database."""
-    dsn = built.node.environment["SMSGW_DATABASE_DSN"] or await EmbeddedPostgres(built.node.data_dir).find()
-    assert dsn
-    database = Database(dsn, size=2)
-    await database.open()
-    try:
-        yield database
-    finally:
-        await database.close()
 
 
 async def personal(built: Site, codes: int) -> ShortLink:
@@ -93,21 +74,15 @@ async def personal(built: Site, codes: int) -> ShortLink:
     made = await built.node.furnish(
         "short-link", "add", "账单", TARGET, "--account", "acme", "--personal", str(codes), "--json"
     )
-    async with stored(built) as database:
+    async with built.node.database() as database:
         return await queries.one(database, int(made.data["id"]), accounts=None)
 
 
 async def codes_of(built: Site, link: ShortLink) -> list[str]:
     """All its codes, in order."""
-    async with stored(built) as database:
-        permutation = await queries.permutation(
-            database, load_key(built.node.data_dir / "secret.key", create=False)
-        )
+    async with built.node.database() as database:
+        permutation = await queries.permutation(database, built.node.sealer)
     return [link.code(n, permutation) for n in range(link.codes)]
-
-
-def _told(times: Sequence[float]) -> str:
-    return ", ".join(f"p{share * 100:g} {percentile(list(times), share):.1f} ms" for share in (0.5, 0.99))
 
 
 # --- a task --------------------------------------------------------------------------------------------------------
@@ -118,11 +93,7 @@ async def clicked_task(built: Site, visitors: Visitors, rows: int, *, within: fl
     link = await personal(built, rows)
     table = "姓名,手机号\n" + "".join(f"客户{i % 9999},{number_of(i)}\n" for i in range(rows))
     began = time.monotonic()
-    file = await upload(built, table.encode())
-    body = {"name": "账单", "file_id": file.data["file_id"], "content": TEXT, "link_id": str(link.id)}
-    made = await built.client.post("/tasks", body)
-    assert made.status == 201, made.body
-    task_id = made.data["task_id"]
+    task_id = await make(built, table, TEXT, link_id=str(link.id))
     task = await reaches(built, task_id, "sent", within=within)
     fed = time.monotonic() - began
 
@@ -148,7 +119,7 @@ async def clicked_task(built: Site, visitors: Visitors, rows: int, *, within: fl
     rate = await visitors.open(codes, rows)
     opened = time.monotonic()
     clicker = {address_of(first + i): whose[codes[(first + i) % rows]] for i in range(rows)}
-    async with stored(built) as database:
+    async with built.node.database() as database:
 
         async def judged() -> bool:
             row = await database.fetchrow(_CLICKS, timeout=60)
@@ -268,27 +239,24 @@ async def redirects(
         sending.begin()
         await asyncio.sleep(seconds)
         alone = sending.cpu
-        figures[f"{sent:g} messages a second alone"] = (
-            f"accepted after {_told(sending.accepted)}; {sending.processors}"
-        )
+        waited = f"accepted after {quantiles(sending.accepted)}"
+        figures[f"{sent:g} messages a second alone"] = f"{waited}; {sending.processors}"
         await visitors.open(all_codes, int(rate * before), rate=rate)
         reached = await visitors.open(all_codes, int(rate * seconds), rate=rate, begun=sending.begin)
         both = sending.cpu
         opened = visitors.last
-        figures[f"{rate:g} redirects a second beside them"] = _told(opened.answers)
-        figures["the same, late by the visitors themselves"] = _told(opened.late or [0.0])
+        figures[f"{rate:g} redirects a second beside them"] = quantiles(opened.answers)
+        figures["the same, late by the visitors themselves"] = quantiles(opened.late or [0.0])
         figures["p99, ms"] = percentile(opened.answers, 0.99)
         figures["reached a second"] = round(reached)
         figures["processor a redirect, µs"] = round((both - alone) / reached * 1e6)
         figures["processors"] = f"{sending.processors}, visitors {opened.processor / opened.seconds:.0%}"
-        figures["messages meanwhile"] = (
-            f"{sending.rate:.0f} a second, accepted after {_told(sending.accepted)}"
-        )
+        figures["messages meanwhile"] = f"{sending.rate:.0f} a second, accepted after {quantiles(sending.accepted)}"
         figures["clicks that wait"] = await _waiting(built)
         for name, once in (("as fast as they are answered", False), ("the same, a connection each", True)):
             most = await visitors.open(all_codes, 10**9, seconds=seconds / 2, once=once, begun=sending.begin)
             beside = f"{sending.rate:.0f} messages a second, daemon {sending.cpu:.0%}"
-            figures[name] = f"{most:.0f} a second, {_told(visitors.last.answers)}; {beside}"
+            figures[name] = f"{most:.0f} a second, {quantiles(visitors.last.answers)}; {beside}"
     return figures
 
 
@@ -300,7 +268,7 @@ async def _waiting(built: Site) -> str:
     for path in files:
         with contextlib.suppress(FileNotFoundError):  # entered by now
             octets += len(path.read_bytes().rstrip(b"\0"))  # of the last ones much is room
-    async with stored(built) as database:
+    async with built.node.database() as database:
         row = await database.fetchrow(_CLICKS, timeout=60)
     assert row is not None
     return f"{octets / 1024:.0f} KiB to be entered, {row['n'] - row['judged']} of {row['n']} to be judged"
@@ -314,11 +282,11 @@ async def code_file(
 ) -> Figures:
     """A file of so many codes is written beside so many messages a second; what those wait before, meanwhile, after."""
     figures: Figures = {}
-    async with stored(built) as database:
+    async with built.node.database() as database:
         change = await _somebody(database)
         account = await database.fetchval("SELECT id FROM account WHERE name = 'acme'")
         node = await database.fetchval("SELECT min(number) FROM node")
-        sealer = load_key(built.node.data_dir / "secret.key", create=False)
+        sealer = built.node.sealer
         aio.keep_memory()
         async with Sending(built, sent) as sending:
             before = await _alone(sending, seconds)
@@ -328,7 +296,7 @@ async def code_file(
             link, id_ = await code_files.begin(change, sealer, wanted, [HOST], now=clock.now(), node=node)
             job = await _ended(database, change.actor, id_, within)
             took = time.monotonic() - began
-            figures["accepted meanwhile"] = _told(sending.accepted)
+            figures["accepted meanwhile"] = quantiles(sending.accepted)
             during = sending.accepted
             after = await _alone(sending, seconds)
         assert job.state is JobState.DONE, job
@@ -340,12 +308,10 @@ async def code_file(
         "codes": codes,
         "seconds": round(took, 1),
         "different codes in the file": len(set(written)),
-        "accepted before": _told(before),
+        "accepted before": quantiles(before),
         **figures,
-        "accepted after": _told(after),
-        "p99 meanwhile / before and after": round(
-            percentile(during, 0.99) / percentile(before + after, 0.99), 2
-        ),
+        "accepted after": quantiles(after),
+        "p99 meanwhile / before and after": round(percentile(during, 0.99) / percentile(before + after, 0.99), 2),
     }
 
 

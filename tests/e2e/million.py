@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
 import shutil
 import time
@@ -18,18 +17,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from backlog import memory
 from changes import by_test
-from harness import Node, Site, until
+from harness import Site, until
+from measures import memory
 from playwright.async_api import BrowserContext, Page, async_playwright, expect
 from tasking import arrived, book, number_of
 
 from smsgw.admin.hashing import hash_password
 from smsgw.core.states import PartState
 from smsgw.platform.org import service as org
-from smsgw.runtime import aio
 from smsgw.store.engine.database import Database
-from smsgw.store.engine.embedded import EmbeddedPostgres
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PASSWORD = "Right-Horse-7"
@@ -115,15 +112,6 @@ async def watched(url: str) -> AsyncIterator[Watched]:
         assert one.console == []
 
 
-async def _database(built: Site) -> Database:
-    node = built.node
-    dsn = node.environment["SMSGW_DATABASE_DSN"] or await EmbeddedPostgres(node.data_dir).find()
-    assert dsn
-    database = Database(dsn, size=2)
-    await database.open()
-    return database
-
-
 def table(path: Path, rows: int) -> None:
     """A table of recipients with a text each, CSV or XLSX by its name."""
     if path.suffix == ".xlsx":
@@ -132,41 +120,6 @@ def table(path: Path, rows: int) -> None:
     with path.open("w", encoding="utf-8") as file:
         file.write("姓名,手机号,订单\n")
         file.writelines(f"客户{i % 9999},{number_of(i)},D{i:08d}\n" for i in range(rows))
-
-
-@dataclass
-class Readers:
-    """The processes that read tables for the daemon, one for each stage: what each has used."""
-
-    node: Node
-    used: dict[int, tuple[float, int]] = field(default_factory=dict)
-    """Process -> seconds of processor time, MiB at most; in the order of their beginning."""
-
-    async def watch(self) -> None:
-        """Look until cancelled."""
-        tick = os.sysconf("SC_CLK_TCK")
-        children = Path(f"/proc/{self.node.pid}/task/{self.node.pid}/children")
-        while True:
-            for child in children.read_text().split():
-                with contextlib.suppress(OSError, IndexError):  # it has ended
-                    place = Path("/proc", child)
-                    if b"campaigns.worker" not in (place / "cmdline").read_bytes():
-                        continue
-                    times = (place / "stat").read_text().rpartition(")")[2].split()
-                    memory = re.search(r"VmHWM:\s+(\d+)", (place / "status").read_text())
-                    if memory:
-                        self.used[int(child)] = (int(times[11]) + int(times[12])) / tick, int(memory[1]) // 1024
-            await asyncio.sleep(0.1)
-
-    def told(self) -> list[str]:
-        """Each, in words."""
-        return [f"{seconds:.1f} s, {memory} MiB" for seconds, memory in self.used.values() if seconds > 0.5]
-
-
-def _spent(node: Node) -> float:
-    """Seconds of processor time of the daemon itself."""
-    times = Path(f"/proc/{node.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
 
 
 # --- the page's word and the others' ----------------------------------------------------------------------------------
@@ -197,9 +150,7 @@ async def _stored(database: Database, task_id: int) -> dict[PartState, int]:
 
 
 async def _state(page: Page, *words: str, within: float) -> None:
-    await expect(page.locator("#detail")).to_contain_text(
-        re.compile("|".join(words)), timeout=within * 1000
-    )
+    await expect(page.locator("#detail")).to_contain_text(re.compile("|".join(words)), timeout=within * 1000)
 
 
 async def _does(page: Page, label: str) -> float:
@@ -238,28 +189,18 @@ async def through_the_page(
     await asyncio.to_thread(table, path, rows)
     expect.set_options(timeout=60_000)
     figures: dict[str, object] = {"octets of the file": path.stat().st_size}
-    async with contextlib.AsyncExitStack() as stack:
-        database = await _database(built)
-        stack.push_async_callback(database.close)
+    async with built.node.database() as database, watched(built.node.origin) as one:
         account = await database.fetchval("SELECT id FROM account WHERE name = 'acme'")
         await org.add_person(
             by_test(database), "clerk", "clerk", ["operator"], hash_password(PASSWORD), accounts=[account],
             must_change=False,
         )  # fmt: skip
-        readers, spent = Readers(built.node), _spent(built.node)
-        watching = aio.spawn(readers.watch(), name="readers")
-        stack.push_async_callback(aio.cancel, watching)
-        async with watched(built.node.origin) as one:
-            task_id = await _sent(one, path, rows, figures)
-            await aio.cancel(watching)
-            figures["processor time, most memory of the processes that read it"] = readers.told()
-            figures["processor time of the daemon meanwhile, s"] = round(_spent(built.node) - spent, 1)
-            await _stopped(one, built, database, task_id, rows, legs, within, figures)
-            figures["daemon's memory now, at most (MiB)"] = memory(built.node)
-            figures["longest task of the page, s"] = round(one.longest, 3)
-            figures["elements of a page, at most"] = one.elements
-            figures["octets of a page, at most"] = one.octets
-            assert one.longest <= LONGEST_TASK, figures
+        task_id = await _sent(one, path, rows, figures)
+        await _stopped(one, built, database, task_id, rows, legs, within, figures)
+        figures["daemon's memory now, at most (MiB)"] = memory(built.node.pid)
+        figures["longest task of the page, s"] = round(one.longest, 3)
+        figures["elements and octets of a page, at most"] = one.elements, one.octets
+        assert one.longest <= LONGEST_TASK, figures
     return figures
 
 

@@ -17,15 +17,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from databases import migrated
 from dbproxy import DatabaseProxy
-from ground import Ground
-from harness import FAKETIME, Node, Wall, free_port, site, until
-from storm import TAKEOVER, WINDOW, _owner, _taken_over, drain_owner, freeze_owner, kill_owner, load
+from ground import Ground, slow_enough
+from harness import FAKETIME, Node, Wall, database_beside, free_port, put_down, site, until
+from storm import TAKEOVER, drain_owner, freeze_owner, kill_owner, loaded, owner_of, taken_over, windows
 
-from smsgw.runtime import aio
-from smsgw.simulator import Behaviour, Carrier, Delay
-from smsgw.store.engine.embedded import EmbeddedPostgres
+from smsgw.simulator import Carrier
 
 DATABASE, CARRIERS, REDIS = 1, 2, 3
 """Hosts of the network of services."""
@@ -170,7 +167,7 @@ class Netted(Ground):
 
 
 @contextlib.asynccontextmanager
-async def netted(folder: Path, *, dsn: str = "", clocks: bool = True, **how: Any) -> AsyncIterator[Netted]:
+async def netted(folder: Path, *, dsn: str = "", clocks: bool = True) -> AsyncIterator[Netted]:
     """Both nodes are up and know of each other."""
     net = Net(2)
     async with contextlib.AsyncExitStack() as stack:
@@ -178,10 +175,7 @@ async def netted(folder: Path, *, dsn: str = "", clocks: bool = True, **how: Any
         await asyncio.to_thread(net.make)
         database = None
         if not dsn:
-            database = EmbeddedPostgres(folder / "database")
-            (folder / "database").mkdir(parents=True)
-            dsn = await migrated(database)
-            stack.push_async_callback(database.stop)
+            database, dsn = await stack.enter_async_context(database_beside(folder / "database"))
         way = await stack.enter_async_context(DatabaseProxy(dsn, host=net.service(DATABASE)))
         from valkeys import Valkey  # it skips where there is none
 
@@ -192,17 +186,16 @@ async def netted(folder: Path, *, dsn: str = "", clocks: bool = True, **how: Any
         short = {"durability_unknown_short_seconds": "10", "redis_url": f"redis://{net.service(REDIS)}:{port}"}
         walls = [Wall(folder / f"wall{n}") for n in (1, 2)] if clocks and FAKETIME is not None else []
         settings = [
-            short | how | {"http_listen": f"{net.node(n)}:{free_port()}", "ops_listen": f"{net.node(n)}:{free_port()}"}
+            short | {"http_listen": f"{net.node(n)}:{free_port()}", "ops_listen": f"{net.node(n)}:{free_port()}"}
             for n in (1, 2)
         ]
         built = await stack.enter_async_context(site(
-            folder / "node", dsn=way.dsn, start=False, carrier={"host": net.service(CARRIERS)},
-            behaviour=lambda: Behaviour(answer_delay=Delay(0.0, 0.04), report_delay=Delay(0.02, 0.3)), **settings[0],
+            folder / "node", dsn=way.dsn, start=False, carrier={"host": net.service(CARRIERS)}, behaviour=slow_enough,
+            **settings[0],
         ))  # fmt: skip
-        other = Node(
-            folder / "node2", dsn=way.dsn, node_number="2", security_key_file=str(folder / "node" / "secret.key"),
-            **settings[1],
-        )  # fmt: skip
+        other = built.node.another(**settings[1])
+        stack.push_async_callback(put_down, other)
+        stack.callback(net.mend)
         made = Netted(
             built.node, built.carriers, built.customer, built.signer, dsn=dsn, database=database, others=[other],
             stack=stack, signed=True, net=net, writers=[Writers(one) for one in built.carriers.values()], walls=walls,
@@ -213,89 +206,59 @@ async def netted(folder: Path, *, dsn: str = "", clocks: bool = True, **how: Any
             node.prefix = net.prefix(n + 1)
             node.clock = walls[n].environment if walls else {}
             await node.start()
-        stack.push_async_callback(_put_down, made, other)
         await built.bound()
         yield made
-
-
-async def _put_down(made: Netted, node: Node) -> None:
-    await asyncio.to_thread(made.net.mend)
-    if node.process is not None:
-        assert await node.stop() == 0, node.log_tail()
-    assert not node.complaints(), node.complaints()[:10]
 
 
 # --- faults ----------------------------------------------------------------------------------------------------------
 
 
-async def _cut(built: Netted, *hosts: int, out: bool = True, back: bool = True) -> int:
-    """The owner is cut off until the other one has its channels."""
-    owner = await _owner(built)
+async def cut(built: Netted, dice: random.Random, *hosts: int, out: bool = True, back: bool = True) -> int:
+    """What the owner says to these hosts, or hears of them, is lost until the other one has its channels."""
+    owner = await owner_of(built)
     here, ways = built.way(owner), []
     for host in hosts:
         there = built.net.service(host)
         ways += [(here, there)] * out + [(there, here)] * back
     with built.net.cut(*ways):
-        await _taken_over(built, owner)
-    return 2 * _windows(built)  # what it had written, and what it had claimed
+        await taken_over(built, owner)
+    return 2 * windows(built)  # what it had written, and what it had claimed
 
 
-def _windows(built: Netted) -> int:
-    return len(built.carriers) * WINDOW
-
-
-async def cut_database(built: Netted, dice: random.Random) -> int:
-    """The owner and the database hear nothing of each other."""
-    return await _cut(built, DATABASE)
-
-
-async def cut_to_database(built: Netted, dice: random.Random) -> int:
-    """What the owner asks is lost; what the database says would come."""
-    return await _cut(built, DATABASE, back=False)
-
-
-async def cut_from_database(built: Netted, dice: random.Random) -> int:
-    """What the owner asks is done, and it does not hear of it."""
-    return await _cut(built, DATABASE, out=False)
-
-
-async def cut_off(built: Netted, dice: random.Random) -> int:
-    """The owner's machine reaches nothing and nobody, and has its connections still."""
-    return await _cut(built, DATABASE, CARRIERS, REDIS)
+@contextlib.asynccontextmanager
+async def _apart(built: Netted, host: int) -> AsyncIterator[None]:
+    """The owner and a host hear nothing of each other."""
+    here, there = built.way(await owner_of(built)), built.net.service(host)
+    with built.net.cut((here, there), (there, here)):
+        yield
 
 
 async def cut_carriers(built: Netted, dice: random.Random) -> int:
-    """The owner and its carriers hear nothing of each other for a while: it stays the owner."""
-    owner = await _owner(built)
-    here, there = built.way(owner), built.net.service(CARRIERS)
-    with built.net.cut((here, there), (there, here)):
+    """The owner stays the owner."""
+    async with _apart(built, CARRIERS):
         await asyncio.sleep(dice.uniform(2, 8))
-    return _windows(built)
+    return windows(built)
 
 
 async def flapping(built: Netted, dice: random.Random) -> int:
-    """The owner's way to the database comes and goes, each time for less than a lease."""
-    owner = await _owner(built)
-    here, there = built.way(owner), built.net.service(DATABASE)
+    """Each time for less than a lease."""
     for _ in range(4):
-        with built.net.cut((here, there), (there, here)):
+        async with _apart(built, DATABASE):
             await asyncio.sleep(dice.uniform(0.5, 4))
         await asyncio.sleep(dice.uniform(0.2, 1))
-    return _windows(built)
+    return windows(built)
 
 
 async def cut_nodes(built: Netted, dice: random.Random) -> int:
-    """The nodes hear nothing of each other: what goes between them goes through Redis."""
-    owner = await _owner(built)
-    here, there = built.way(owner), built.net.service(REDIS)
-    with built.net.cut((here, there), (there, here)):
+    """What goes between the nodes goes through Redis."""
+    async with _apart(built, REDIS):
         await asyncio.sleep(dice.uniform(4, 8))
     return 0
 
 
 async def clock_jumps(built: Netted, dice: random.Random) -> int:
     """The owner's wall clock is set, and set back."""
-    owner = await _owner(built)
+    owner = await owner_of(built)
     wall = built.walls[built.nodes.index(owner)]
     wall.step(dice.choice(["+2h", "-2h", "+9d", "-1d", "+20s", "-20s"]))
     await asyncio.sleep(dice.uniform(3, 5))
@@ -309,10 +272,10 @@ FAULTS: dict[int, tuple[str, Fault]] = {
     1: ("the owner is killed", kill_owner),
     2: ("the owner is frozen, and wakes", freeze_owner),
     3: ("the owner is ended in order", drain_owner),
-    4: ("nothing passes between the owner and the database", cut_database),
-    5: ("nothing passes from the owner to the database", cut_to_database),
-    6: ("nothing passes from the database to the owner", cut_from_database),
-    7: ("the owner's machine is cut off from everything", cut_off),
+    4: ("nothing passes between the owner and the database", lambda b, d: cut(b, d, DATABASE)),
+    5: ("nothing passes from the owner to the database", lambda b, d: cut(b, d, DATABASE, back=False)),
+    6: ("nothing passes from the database to the owner", lambda b, d: cut(b, d, DATABASE, out=False)),
+    7: ("the owner's machine is cut off from everything", lambda b, d: cut(b, d, DATABASE, CARRIERS, REDIS)),
     8: ("nothing passes between the owner and the carriers, 2–8 s", cut_carriers),
     9: ("the owner's way to the database comes and goes", flapping),
     10: ("nothing passes between the nodes (Redis), 4–8 s", cut_nodes),
@@ -327,17 +290,15 @@ def play(number: int, messages: int = 600) -> Callable[[Any, random.Random, int]
     async def run(built: Netted, dice: random.Random, n: int) -> int:
         await built.fresh()
         seconds = [len(one.seconds) for one in built.writers]
-        loading = aio.spawn(load(built, messages, dice), name="load")
         try:
-            wanted = dice.randint(messages // 8, messages // 2)
-            await until(
-                lambda: loading.done() or len(built.customer.sent) >= wanted, within=60, what="load", every=0.01
-            )
-            unknown = await fault(built, dice)
-            await loading
+            async with loaded(built, messages, dice) as loading:
+                wanted = dice.randint(messages // 8, messages // 2)
+                await until(
+                    lambda: loading.done() or len(built.customer.sent) >= wanted, within=60, what="load", every=0.01
+                )
+                unknown = await fault(built, dice)
         finally:
             await asyncio.to_thread(built.net.mend)
-            await aio.cancel(loading)
         await until(lambda: _both(built), within=TAKEOVER, what="both nodes are there")
         told = [s for one, before in zip(built.writers, seconds, strict=True) for s in one.seconds[before:]]
         assert not told, f"two writers: {told[:5]}"

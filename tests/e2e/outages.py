@@ -11,16 +11,15 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import asyncpg
-from databases import migrated
 from dbproxy import DatabaseProxy
-from harness import Answer, Site, intended, site
+from harness import Answer, Site, database_beside, intended, site
 from tasking import quick
 
 from smsgw.runtime import aio
@@ -29,6 +28,27 @@ from smsgw.store.engine.embedded import EmbeddedPostgres
 
 ROUND_TRIP = 0.5
 """Seconds of one to a slow database."""
+BUSY: dict[str, Any] = {"behaviour": quick, "balance": 10**8, "channel_options": ("--window", "64")}
+"""A site that takes as much as its customer likes to send."""
+
+
+async def frozen(database: EmbeddedPostgres, seconds: float) -> None:
+    """All processes of the server stand still; the postmaster makes new ones until it is stopped."""
+    stopped: set[int] = set()
+    try:
+        while left := set(database._members()) - stopped:
+            for pid in sorted(left, key=lambda pid: pid != database.pid):
+                _signal(pid, signal.SIGSTOP)
+            stopped |= left
+        await asyncio.sleep(seconds)
+    finally:
+        for pid in stopped:
+            _signal(pid, signal.SIGCONT)
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 @dataclass
@@ -41,20 +61,7 @@ class Outages:
 
     async def frozen(self, seconds: float) -> None:
         """All processes of the server stand still."""
-        stopped: set[int] = set()
-        try:
-            while (
-                left := set(self.database._members()) - stopped
-            ):  # the postmaster makes new ones until it is stopped
-                for pid in sorted(left):
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGSTOP)
-                stopped |= left
-            await asyncio.sleep(seconds)
-        finally:
-            for pid in stopped:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGCONT)
+        await frozen(self.database, seconds)
 
     async def killed(self, seconds: float) -> None:
         """SIGKILL to all processes of the server, and a new start so many seconds later."""
@@ -105,33 +112,26 @@ class Outages:
 
 
 @contextlib.asynccontextmanager
-async def outages(data_dir: Path, **how: Any) -> AsyncIterator[Outages]:
+async def outages(data_dir: Path) -> AsyncIterator[Outages]:
     """The site, up and bound."""
-    database = EmbeddedPostgres(data_dir)
-    data_dir.mkdir()
-    dsn = await migrated(database)
-    try:
-        async with DatabaseProxy(dsn) as proxy:
-            how = {"behaviour": quick, "balance": 10_000_000, "channel_options": ("--window", "64")} | how
-            async with site(data_dir.with_name("daemon"), dsn=proxy.dsn, **how) as built:
-                built.database = database
-                await without_limits(built)
-                yield Outages(built, database, proxy)
-    finally:
-        await database.stop()
-
-
-async def without_limits(built: Site) -> None:
-    """The customer may post as fast as it likes."""
-    await built.node.furnish("account", "set", "acme", "rate=10000")
-    await built.node.furnish("key", "set", built.client.key["key_id"], "--requests-per-second", "5000")
+    async with (
+        database_beside(data_dir) as (database, dsn),
+        DatabaseProxy(dsn) as proxy,
+        site(data_dir.with_name("daemon"), dsn=proxy.dsn, **BUSY) as built,
+    ):
+        built.database = database
+        await built.node.unhurried(built.client.key["key_id"])
+        yield Outages(built, database, proxy)
 
 
 class Load:
     """Batches and singles, so many messages of each in a second, until it is told to stop."""
 
-    def __init__(self, built: Site, *, batches: float, singles: float, size: int = 100) -> None:
+    def __init__(
+        self, built: Site, *, batches: float = 0.0, singles: float = 0.0, size: int = 100, channels: Sequence[str] = ()
+    ) -> None:
         self._built = built
+        self._channels = channels or tuple(built.carriers)
         self._rates = ((size, batches), (1, singles))
         self._stop = asyncio.Event()
         self.refused: Counter[str] = Counter()
@@ -139,12 +139,16 @@ class Load:
         self.slowest = 0.0
         """Seconds of the slowest answer."""
 
-    async def run(self) -> None:
-        """Until ``stop``; then the answers that are still owed are waited for."""
-        await asyncio.gather(*(self._go_on(size, rate) for size, rate in self._rates if rate))
-
-    def stop(self) -> None:
-        self._stop.set()
+    @contextlib.asynccontextmanager
+    async def beside(self) -> AsyncIterator[Load]:
+        """While a block runs; then the answers that are still owed are waited for."""
+        running = [aio.spawn(self._go_on(size, rate), name="load") for size, rate in self._rates if rate]
+        try:
+            yield self
+            assert not any(one.done() for one in running)
+        finally:
+            self._stop.set()
+            await asyncio.gather(*running)
 
     async def _go_on(self, size: int, per_second: float) -> None:
         running: set[asyncio.Task[None]] = set()
@@ -162,20 +166,13 @@ class Load:
         await asyncio.gather(*running)
 
     async def _post(self, size: int) -> None:
-        customer = self._built.customer
-        names = tuple(self._built.carriers)
-        items = [
-            {"to": customer.number(names[n % len(names)]), "content": customer.text()} for n in range(size)
-        ]
+        customer, names = self._built.customer, self._channels
+        items = [{"to": customer.number(names[n % len(names)]), "content": customer.text()} for n in range(size)]
         began = time.monotonic()
         try:
-            answer: Answer = await (
-                self._built.client.post("/messages/batch", {"items": items})
-                if size > 1
-                else self._built.client.post(
-                    "/messages", {"to": [items[0]["to"]], "content": items[0]["content"]}
-                )
-            )
+            one = {"to": [items[0]["to"]], "content": items[0]["content"]}
+            path, body = ("/messages/batch", {"items": items}) if size > 1 else ("/messages", one)
+            answer: Answer = await self._built.client.post(path, body)
         except (aiohttp.ClientError, TimeoutError) as exc:
             self.refused[f"{type(exc).__name__} {getattr(exc, 'status', '')}".strip()] += 1
             return
@@ -196,9 +193,7 @@ async def through(
     """Load, a fault in it, and load on: how long after the fault's end all was sent that was accepted until then."""
     built = here.built
     before = len(built.customer.sent)
-    load = Load(built, batches=batches, singles=singles)
-    loading = aio.spawn(load.run(), name="load")
-    try:
+    async with Load(built, batches=batches, singles=singles).beside() as load:
         await asyncio.sleep(min(10.0, seconds))
         started = time.monotonic()
         await fault(seconds)
@@ -208,19 +203,14 @@ async def through(
         accepted = len(built.customer.sent) - before
         drained: float | None = None
         while owed:
-            assert time.monotonic() - ended < within, (
-                f"{len(owed)} of {accepted} are not sent: {await _status(here)}"
-            )
+            late = time.monotonic() - ended >= within
+            assert not late, f"{len(owed)} of {accepted} are not sent: {await _status(here)}"
             await asyncio.sleep(0.5)
             tokens = [c.inbox.tokens for c in built.carriers.values()]
             owed = {t for t in owed if not any(f"#{t}" in seen for seen in tokens)}
             if drained is None and "spool" not in (await built.node.status())["checks"]:
                 drained = time.monotonic() - ended
         sent = time.monotonic() - ended
-        assert not loading.done()
-    finally:
-        load.stop()
-        await loading
     return {
         "seconds of fault": round(ended - started),
         "accepted until its end": accepted,

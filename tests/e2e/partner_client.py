@@ -20,7 +20,7 @@ from smsgw.protocols.cmpp import reports as cmpp_reports
 from smsgw.protocols.cmpp import rules as cmpp_rules
 from smsgw.protocols.events import Answer, Bound, Closed, Event, Refused, Request, Violation
 from smsgw.protocols.pdu import Pdu
-from smsgw.protocols.session import Session, SessionConfig
+from smsgw.protocols.session import NotBound, Session, SessionConfig
 from smsgw.protocols.smpp import pdus as smpp
 from smsgw.protocols.smpp import reports as smpp_reports
 from smsgw.protocols.smpp import rules as smpp_rules
@@ -32,8 +32,8 @@ PASSWORD = "secret12"
 class PartnerClient:
     """One connection. ``answer_with`` decides the status of its answers to deliveries; None: no answer."""
 
-    def __init__(self, rules: Any, *, window: int = 1000) -> None:
-        self.session = Session(rules, config=SessionConfig(window=window, keepalive_interval=None))
+    def __init__(self, rules: Any, *, window: int = 1000, keepalive: float | None = None) -> None:
+        self.session = Session(rules, config=SessionConfig(window=window, keepalive_interval=keepalive))
         self.link = Connection(self.session, self, "partner")
         self.bound: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         """Done with the login's status."""
@@ -44,8 +44,8 @@ class PartnerClient:
         self.over = False
 
     @classmethod
-    async def connect(cls, port: int, rules: Any, *, window: int = 1000, ssl: Any = None) -> PartnerClient:
-        client = cls(rules, window=window)
+    async def connect(cls, port: int, rules: Any, *, ssl: Any = None, **how: Any) -> PartnerClient:
+        client = cls(rules, **how)
         loop = asyncio.get_running_loop()
         await loop.create_connection(
             lambda: client.link, "127.0.0.1", port, ssl=ssl, server_hostname="localhost" if ssl else None
@@ -138,9 +138,7 @@ class PartnerClient:
     async def told(self, ids: Any, *, within: float = PATIENCE) -> None:
         """Wait until each of these ids has a receipt or report."""
         wanted = set(ids)
-        await until(
-            lambda: wanted <= {*self.receipts(), *self.reports()}, within=within, what=f"reports of {wanted}"
-        )
+        await until(lambda: wanted <= {*self.receipts(), *self.reports()}, within=within, what=f"reports of {wanted}")
 
     def stats(self) -> dict[Any, list[str]]:
         """State words of receipts and reports by id."""
@@ -199,9 +197,7 @@ def in_parts(make: Callable[..., Pdu], to: str, text: str, ref: int, **fields: A
     headed = [udh.concat8(ref, len(pieces), n) + piece for n, piece in enumerate(pieces, 1)]
     if make is submit:
         return [
-            submit(
-                to, "x", tp_udhi=1, pk_total=len(pieces), pk_number=n, msg_fmt=8, msg_content=octets, **fields
-            )
+            submit(to, "x", tp_udhi=1, pk_total=len(pieces), pk_number=n, msg_fmt=8, msg_content=octets, **fields)
             for n, octets in enumerate(headed, 1)
         ]
     return [make(to, "x", esm_class=0x40, data_coding=8, short_message=octets, **fields) for octets in headed]
@@ -253,6 +249,15 @@ class PartnerSite:
         for client in self._clients:
             client.abort()
         self._clients.clear()
+
+    async def left(self) -> None:
+        """All that a test has left log out, so that what they have answered is not told again to others."""
+        for client in self._clients:
+            if not client.over:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(5):
+                        await client.close()
+        self.leave()
 
     async def told(self, ids: Any, *, within: float = PATIENCE) -> Counter[str]:
         """Wait until each of these ids has a receipt or report, over whichever connection; how often each state was
@@ -316,3 +321,93 @@ async def module_site(postgres: Any, folder: Any, database: str, **how: Any) -> 
     async with partner_site(folder / "node", dsn=dsn, **how) as built:
         yield built
     await postgres.drop(database)
+
+
+class Sender:
+    """Sends by SMPP as long as it is let, over as many connections as that takes, and notes what was answered."""
+
+    def __init__(self, port: int, serial: int = 0) -> None:
+        self.port = port
+        self.serial = serial
+        self.clients: list[PartnerClient] = []
+        self.answered: dict[str, str] = {}
+        """Message id -> mark of its text."""
+        self.refused: Counter[int] = Counter()
+        self._again: list[tuple[Any, str]] = []
+        self._stopping = False
+        self._done = False
+
+    def _submits(self) -> list[tuple[Any, str]]:
+        """New ones, and the parts of long messages that were left without an answer."""
+        made, self._again = self._again, []
+        for _ in range(0 if self._stopping else 20):
+            self.serial += 1
+            mark, to = f"#t{self.serial:x}#", f"86138{self.serial:08d}"
+            if self.serial % 5:
+                made.append((submit_sm(to, f"hello {mark}"), mark))
+            else:
+                parts = in_parts(submit_sm, to, "长" * 67 + f"完{mark}", self.serial & 0xFF)
+                made += [(part, mark) for part in parts]
+        return made
+
+    async def finish(self) -> None:
+        """Send nothing new; what is half a message is completed."""
+        self._stopping = True
+        await until(lambda: self._done, what="the last answers")
+
+    async def run(self) -> None:
+        while not self._done:
+            try:
+                client = await PartnerClient.connect(self.port, smpp_client())
+            except (OSError, TimeoutError):
+                await asyncio.sleep(0.05)
+                continue
+            if client.bound.result() != 0:
+                await asyncio.sleep(0.1)
+                continue
+            self.clients.append(client)
+            while not client.over and not self._done and await self._send(client):
+                pass
+
+    async def _send(self, client: PartnerClient) -> bool:
+        """Some at once; False: the connection is no good any more."""
+        submits = self._submits()
+        try:
+            futures = [client.ask(pdu) for pdu, _ in submits]
+        except NotBound:
+            self._again += [(pdu, mark) for pdu, mark in submits if pdu.esm_class]
+            return False
+        answers = await asyncio.gather(*futures, return_exceptions=True)
+        for (pdu, mark), answer in zip(submits, answers, strict=True):
+            if not isinstance(answer, BaseException) and not answer.command_status:
+                self.answered[answer.message_id] = mark
+                continue
+            self._again += [(pdu, mark)] if pdu.esm_class else []
+            if not isinstance(answer, BaseException):
+                self.refused[answer.command_status] += 1
+        self._done = self._stopping and not self._again
+        return True
+
+    def told(self) -> dict[str, list[str]]:
+        """States by message id, over all connections."""
+        found: dict[str, list[str]] = {}
+        for client in self.clients:
+            for id_, states in client.receipts().items():
+                found.setdefault(id_, []).extend(states)
+        return found
+
+    async def reported(self, received: Callable[[], Counter[str]]) -> None:
+        """Nothing that was answered is lost: a carrier has it once, or its receipt says what is wrong."""
+        last = await PartnerClient.connect(self.port, smpp_client())
+        assert last.bound.result() == 0
+        self.clients.append(last)
+        try:
+            what = "a receipt for all that was answered"
+            await until(lambda: self.answered.keys() <= self.told().keys(), within=90, every=0.3, what=what)
+        finally:
+            for client in self.clients:
+                client.abort()
+        told, marks = self.told(), received()
+        assert not [mark for mark, n in marks.items() if n > 1], "sent twice"
+        lost = [(id_, told[id_]) for id_, mark in self.answered.items() if "DELIVRD" in told[id_] and not marks[mark]]
+        assert not lost, lost[:5]

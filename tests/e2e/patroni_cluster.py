@@ -347,12 +347,6 @@ class Cluster:
         """For the application, by way of HAProxy."""
         return self.address(APPLICATION)
 
-    @property
-    def several(self) -> str:
-        """The same without HAProxy: all members, and whoever of them may be written to."""
-        hosts = ",".join(f"127.0.0.1:{member.far_postgres}" for member in self.members.values())
-        return self.dsn.replace(f"127.0.0.1:{self.port}", hosts) + "?target_session_attrs=read-write"
-
     async def _etcd_agrees(self) -> bool:
         assert self._session is not None
         for port in self._etcd_ports:

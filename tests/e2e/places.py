@@ -7,15 +7,13 @@ import contextlib
 import random
 import signal
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 import aiohttp
-from ground import Ground, NotPassed
-from harness import BASE, MARK, Books, Client, Sent, until
-from partner_client import PartnerClient, smpp_client
-from storm import WINDOW, load
-from tasking import shown, upload
-from test_partners_hard import Sender
+from ground import Ground
+from harness import BASE, Books, Client, Sent, mark_of, until
+from partner_client import Sender
+from storm import WINDOW, loaded, windows
+from tasking import make, shown
 
 from smsgw.runtime import aio
 from smsgw.runtime.failpoints import FALLIBLE, PLACES
@@ -24,26 +22,6 @@ SIGNED = "/balance"
 """A call that is signed and sends nothing."""
 LOAD = 300
 """Messages of a scenario."""
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """``play(ground, dice, place, action, n)`` returns the parts that may be unknown; ``pushed``: reports are."""
-
-    play: Callable[[Ground, random.Random, str, str, int], Awaitable[int]]
-    pushed: bool = False
-
-
-def mark_of(content: str) -> str:
-    """What ``Customer.text`` has put at its end."""
-    found = MARK.search(content)
-    assert found is not None
-    return found[0]
-
-
-def windows(built: Ground) -> int:
-    """Parts that can be without an answer at one moment."""
-    return len(built.carriers) * WINDOW
 
 
 async def _happens(built: Ground, place: str, action: str) -> None:
@@ -57,22 +35,15 @@ async def _happens(built: Ground, place: str, action: str) -> None:
 
 
 async def _acts(built: Ground, place: str) -> None:
-    try:
-        await until(lambda: built.passed(place), every=0.05)
-    except AssertionError:
-        raise NotPassed(f"{place} was not passed") from None
+    await until(lambda: built.passed(place), what=f"{place} is passed")
 
 
 async def sending(built: Ground, dice: random.Random, place: str, action: str, n: int) -> int:
     """Single calls and batches, over all channels."""
     built.node.kill()
-    posting = aio.spawn(load(built, LOAD, dice), name="load")  # it knocks until somebody is there
-    try:
+    async with loaded(built, LOAD, dice):  # it knocks until somebody is there
         built.launch_armed(place, action, n)
         await _happens(built, place, action)
-        await posting
-    finally:
-        await aio.cancel(posting)
     if action == "fail" or (n == 1 and place in NOTHING_WRITTEN):
         return 0
     return windows(built)
@@ -86,18 +57,14 @@ async def starting(built: Ground, dice: random.Random, place: str, action: str, 
     """It is killed with its windows full; the next start comes by the place."""
     for carrier in built.carriers.values():
         carrier.change(answer_delay="100..200")
-    posting = aio.spawn(load(built, LOAD, dice), name="load")
     try:
-        busy = sum(c.counts.submits for c in built.carriers.values()) + 2 * WINDOW
-        await until(
-            lambda: sum(c.counts.submits for c in built.carriers.values()) >= busy, what="full windows"
-        )
-        built.node.kill()
-        built.launch_armed(place, action, n)
-        await _happens(built, place, action)
-        await posting
+        async with loaded(built, LOAD, dice):
+            busy = built.submits() + 2 * WINDOW
+            await until(lambda: built.submits() >= busy, what="full windows")
+            built.node.kill()
+            built.launch_armed(place, action, n)
+            await _happens(built, place, action)
     finally:
-        await aio.cancel(posting)
         for carrier in built.carriers.values():
             carrier.change(answer_delay="0..40")
     return windows(built)
@@ -106,15 +73,11 @@ async def starting(built: Ground, dice: random.Random, place: str, action: str, 
 async def stopping(built: Ground, dice: random.Random, place: str, action: str, n: int) -> int:
     """SIGTERM under load."""
     await built.arm(place, action, n)
-    posting = aio.spawn(load(built, LOAD, dice), name="load")
-    try:
+    async with loaded(built, LOAD, dice):
         await until(lambda: len(built.customer.sent) > LOAD / 3, what="load", every=0.01)
         assert built.node.process is not None
         built.node.process.send_signal(signal.SIGTERM)
         await _happens(built, place, action)
-        await posting
-    finally:
-        await aio.cancel(posting)
     # The first channel to get so far dies with the others still waiting for their answers.
     return windows(built)
 
@@ -124,22 +87,20 @@ async def spooling(built: Ground, dice: random.Random, place: str, action: str, 
     assert built.database is not None
     await built.arm(place, action, n)
     await built.database.stop()
-    posting = aio.spawn(load(built, LOAD, dice), name="load")
     try:
-        if place == "replay.committed":
-            await until(lambda: len(built.customer.sent) > LOAD / 3, what="calls are spooled")
-            await built.database.start()
-            await _happens(built, place, action)
-        elif action == "kill":
-            await built.dies(place)
-            await built.database.start()
-            await built.node.start()
-        else:  # after a failed sync it is not ready until the database is back
-            await _acts(built, place)
-            await built.database.start()
-        await posting
+        async with loaded(built, LOAD, dice):
+            if place == "replay.committed":
+                await until(lambda: len(built.customer.sent) > LOAD / 3, what="calls are spooled")
+                await built.database.start()
+                await _happens(built, place, action)
+            elif action == "kill":
+                await built.dies(place)
+                await built.database.start()
+                await built.node.start()
+            else:  # after a failed sync it is not ready until the database is back
+                await _acts(built, place)
+                await built.database.start()
     finally:
-        await aio.cancel(posting)
         if built.database.pid is None:
             await built.database.start()
     return 0
@@ -154,15 +115,11 @@ async def feeding(built: Ground, dice: random.Random, place: str, action: str, n
         customer._serial += 1
         texts[customer.number("cmpp30")] = customer.text("任务")
     rows = "手机号,内容\n" + "".join(f"{number},{text}\n" for number, text in texts.items())
-    file = await upload(built, rows.encode())
-    assert file.status == 201, file.body
-    body = {"name": "任务", "content": "{内容}", "file_id": file.data["file_id"]}
-    made = await built.client.post("/tasks", body)
-    assert made.status == 201, made.body
+    task_id = await make(built, rows, content="{内容}")
     await _happens(built, place, action)
 
     async def fed() -> bool:
-        task = await shown(built, made.data["task_id"])
+        task = await shown(built, task_id)
         return task["pending"] == 0 and sum(task["counts"].values()) == len(texts)
 
     await until(fed, within=60, what="all rows are messages", every=0.2)
@@ -173,17 +130,11 @@ async def feeding(built: Ground, dice: random.Random, place: str, action: str, n
     return windows(built)
 
 
-class _Here:
-    def __init__(self, port: int) -> None:
-        self.smpp_port = port
-
-
 async def partnering(built: Ground, dice: random.Random, place: str, action: str, n: int) -> int:
     """A partner sends, whole messages and parts, and is told what became of them."""
     await built.partner()
     await built.arm(place, action, n)
-    sender = Sender(_Here(built.partner_port))  # type: ignore[arg-type]
-    sender._serial = built.customer._serial
+    sender = Sender(built.partner_port, built.customer._serial)
     work = aio.spawn(sender.run(), name="sender")
     try:
         await _happens(built, place, action)
@@ -192,22 +143,8 @@ async def partnering(built: Ground, dice: random.Random, place: str, action: str
         await sender.finish()
     finally:
         await aio.cancel(work)
-        built.customer._serial = sender._serial
-    sender.clients.append(await PartnerClient.connect(built.partner_port, smpp_client()))
-    try:
-        await until(
-            lambda: set(sender.answered) <= sender.told().keys(), within=60, every=0.3,
-            what="a receipt for all that was answered",
-        )  # fmt: skip
-    finally:
-        for one in sender.clients:
-            one.abort()
-    marks = built.received()
-    assert not [mark for mark, n in marks.items() if n > 1], "sent twice"
-    lost = [
-        i for i, mark in sender.answered.items() if "DELIVRD" in sender.told().get(i, ()) and not marks[mark]
-    ]
-    assert not lost, lost[:5]
+        built.customer._serial = sender.serial
+    await sender.reported(built.received)
     return windows(built)
 
 
@@ -238,20 +175,11 @@ async def signing(built: Ground, dice: random.Random, place: str, action: str, n
     return 0
 
 
-def _scenario(place: str) -> Scenario:
-    first = place.split(".")[0]
-    return {
-        "push": Scenario(sending, pushed=True),
-        "nonces": Scenario(signing),
-        "partner": Scenario(partnering),
-        "spool": Scenario(spooling),
-        "replay": Scenario(spooling),
-        "journal": Scenario(starting),
-        "lease": Scenario(starting),
-        "recovery": Scenario(starting),
-        "feed": Scenario(feeding),
-        "stop": Scenario(stopping),
-    }.get(first, Scenario(sending))
+SCENARIOS: dict[str, Callable[[Ground, random.Random, str, str, int], Awaitable[int]]] = {
+    "nonces": signing, "partner": partnering, "spool": spooling, "replay": spooling, "journal": starting,
+    "lease": starting, "recovery": starting, "feed": feeding, "stop": stopping,
+}  # fmt: skip
+"""By the kinds of places; all others are passed while messages are sent. Each tells the parts that may be unknown."""
 
 
 CASES = [(place, "kill") for place in PLACES] + [
@@ -275,10 +203,9 @@ def passings(place: str) -> int:
 async def play(built: Ground, dice: random.Random, place: str, action: str = "kill", n: int = 1) -> int:
     """With a new customer: the process comes by the place and dies, or something fails there; the parts that may be
     unknown then. ``Ground.clean`` says what became of all."""
-    scenario = _scenario(place)
-    n += IDLE.get(place.split(".")[0], 0)
-    await built.fresh(pushed=scenario.pushed)
-    return await scenario.play(built, dice, place, action, n)
+    kind = place.split(".")[0]
+    await built.fresh(pushed=kind == "push")
+    return await SCENARIOS.get(kind, sending)(built, dice, place, action, n + IDLE.get(kind, 0))
 
 
 def exactly(built: Ground, place: str, books: Books) -> list[str]:
@@ -286,16 +213,11 @@ def exactly(built: Ground, place: str, books: Books) -> list[str]:
     if place not in SEEN:
         return []
     marks = built.received()
-    seen = [i for i in books.unknown if marks[mark_of(built.customer.sent[i].content)]]
+    seen = sum(marks[mark_of(built.customer.sent[i].content)] > 0 for i in books.unknown)
     if not books.unknown:
         return ["nothing is unknown"]
-    if SEEN[place]:
-        return (
-            [f"{len(books.unknown) - len(seen)} unknown that no carrier has"]
-            if len(seen) < len(books.unknown)
-            else []
-        )
-    return [f"{len(seen)} unknown that a carrier has"] if seen else []
+    wanted = len(books.unknown) if SEEN[place] else 0
+    return [] if seen == wanted else [f"carriers have {seen} of the unknown ones and should have {wanted}"]
 
 
 SEEN = {"dispatch.recorded": False, "dispatch.written": True}

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from backlog import memory, percentile
-from harness import MARK, Node, Site, site, until
+from harness import MARK, Node, Site, mark_of, site, until
+from measures import memory, percentile
 
 from smsgw.runtime import aio
 from smsgw.simulator import Delay
@@ -27,7 +27,7 @@ async def pouring_site(folder: Path, **how: Any) -> AsyncIterator[Site]:
     """A gateway before such carriers."""
     carrier = {"redeliveries": 0, "keep_messages": 1_000_000}
     async with site(folder, channels=[LOSING, STUBBORN, CALM], carrier=carrier, **how) as built:
-        await built.node.furnish("account", "set", "acme", "rate=100000")
+        await built.node.unhurried(built.client.key["key_id"])
         for name in (LOSING, STUBBORN):
             built.carriers[name].change(no_window=True)
         built.carriers[STUBBORN].change(repeat_refused="100")
@@ -36,13 +36,8 @@ async def pouring_site(folder: Path, **how: Any) -> AsyncIterator[Site]:
 
 async def post(built: Site, n: int, *, batch: int = 500) -> None:
     """``n`` messages to the two carriers, half of them each, as fast as they are accepted."""
-    customer = built.customer
     for start in range(0, n, batch):
-        items = [
-            {"to": customer.number((LOSING, STUBBORN)[k % 2]), "content": customer.text("批量通知")}
-            for k in range(min(batch, n - start))
-        ]
-        await customer.send_surely("/messages/batch", {"items": items})
+        await built.customer.send_many(min(batch, n - start), LOSING, STUBBORN, text="批量通知")
 
 
 async def codes(built: Site, posted: dict[str, float], enough: asyncio.Event) -> None:
@@ -50,12 +45,8 @@ async def codes(built: Site, posted: dict[str, float], enough: asyncio.Event) ->
     loop = asyncio.get_running_loop()
     began = loop.time()
     while not enough.is_set():
-        text = built.customer.text()
-        mark = MARK.search(text)
-        assert mark is not None
-        body = {"to": [built.customer.number(CALM)], "content": text, "type": "otp"}
-        posted[mark[0]] = loop.time()
-        built.customer.note(await built.client.post("/messages", body), [text])
+        at = loop.time()
+        posted[mark_of((await built.customer.send(CALM, type="otp")).content)] = at
         await asyncio.sleep(began + len(posted) * CODE_EVERY - loop.time())
 
 
@@ -69,7 +60,7 @@ async def pull(built: Site, enough: asyncio.Event) -> None:
 async def highest(node: Node, seen: list[int]) -> None:
     """MiB that the daemon has in memory, ten times a second."""
     while True:
-        seen.append(memory(node)[0])
+        seen.append(memory(node.pid)[0])
         await asyncio.sleep(0.1)
 
 
@@ -88,7 +79,7 @@ async def pour(built: Site, messages: int, *, within: float) -> dict[str, object
     flooding = [built.carriers[name] for name in (LOSING, STUBBORN)]
     await post(built, 200)
     await built.settled()
-    lines, before = len(built.node.log_lines()), memory(built.node)[0]
+    lines, before = len(built.node.log_lines()), memory(built.node.pid)[0]
     for carrier in flooding:
         carrier.change(report_delay=HELD)
     posted: dict[str, float] = {}
@@ -127,7 +118,7 @@ async def pour(built: Site, messages: int, *, within: float) -> dict[str, object
     said = built.node.log_lines()[lines:]
     books = await built.clean(within=within)
     assert set(books.statuses) == {"delivered"}, books
-    at = {MARK.search(m.text)[0]: m.at for m in built.carriers[CALM].messages if MARK.search(m.text)}  # type: ignore[index]
+    at = {mark_of(m.text): m.at for m in built.carriers[CALM].messages if MARK.search(m.text)}
     times = [at[mark] - since for mark, since in posted.items() if mark in at]
     assert len(times) >= len(posted) - 1, "codes that have not arrived"
     return {

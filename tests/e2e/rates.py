@@ -40,10 +40,7 @@ def _limited(carried: Carried) -> dict[str, tuple[float, bool]]:
     figures: dict[str, tuple[float, bool]] = {}
     for c in carried:
         figures[f"{c['carrier']}: s under backlog (at least 60)"] = (c["backlog_s"], c["backlog_s"] >= 60)
-        figures[f"{c['carrier']}: messages/s (at least 990)"] = (
-            c["backlog_per_s"],
-            c["backlog_per_s"] >= 990,
-        )
+        figures[f"{c['carrier']}: messages/s (at least 990)"] = (c["backlog_per_s"], c["backlog_per_s"] >= 990)
         wire = c["wire_peak_second"]
         peak, where = (c["peak_second"], "as read") if wire is None else (wire, "on the wire")
         figures[f"{c['carrier']}: fullest second {where} (at most 1,010)"] = (peak, peak <= 1010)

@@ -12,11 +12,12 @@ import random
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-from ground import Ground, frozen
+from ground import Ground
 from harness import CHANNELS, Node, Site, intended, until
+from outages import frozen
 
 from smsgw.node.control_client import DaemonAway
 from smsgw.runtime import aio
@@ -63,7 +64,20 @@ async def load(built: Site, messages: int, dice: random.Random, *, within: float
     assert len(customer.sent) >= messages
 
 
-def _windows(built: Site) -> int:
+@contextlib.asynccontextmanager
+async def loaded(
+    built: Site, messages: int, dice: random.Random, *, within: float = 180.0
+) -> AsyncIterator[asyncio.Task[None]]:
+    """A load that goes on beside the block, and all of which is accepted in its end."""
+    posting = aio.spawn(load(built, messages, dice, within=within), name="load")
+    try:
+        yield posting
+        await posting
+    finally:
+        await aio.cancel(posting)
+
+
+def windows(built: Site) -> int:
     """Parts that can be without an answer at one moment."""
     return len(built.carriers) * WINDOW
 
@@ -73,20 +87,11 @@ async def kill_daemon(built: Site, dice: random.Random) -> int:
     built.node.kill()
     await asyncio.sleep(dice.uniform(0, 0.3))  # the time that a supervisor takes
     await built.node.start()
-    return _windows(built)
+    return windows(built)
 
 
-async def kill_worker(built: Site, dice: random.Random) -> int:
-    """SIGKILL to one of several workers; it is replaced by itself."""
-    return await _lose_worker(built, dice, signal.SIGKILL)
-
-
-async def freeze_worker(built: Site, dice: random.Random) -> int:
-    """SIGSTOP to one of several workers, for good: it is ended and replaced."""
-    return await _lose_worker(built, dice, signal.SIGSTOP)
-
-
-async def _lose_worker(built: Site, dice: random.Random, number: int) -> int:
+async def lose_worker(built: Site, dice: random.Random, number: int) -> int:
+    """A signal to one of several workers: it is ended, and replaced by itself."""
     node = built.node
     worker, pid = dice.choice(sorted(node.workers.items()))
 
@@ -99,7 +104,7 @@ async def _lose_worker(built: Site, dice: random.Random, number: int) -> int:
     with intended():
         os.kill(pid, number)
         await until(replaced, within=120, what=f"worker {worker} is replaced")
-    return _windows(built)
+    return windows(built)
 
 
 async def kill_during_start(built: Site, dice: random.Random) -> int:
@@ -111,20 +116,20 @@ async def kill_during_start(built: Site, dice: random.Random) -> int:
         await asyncio.sleep(dice.uniform(0.3, 2.0))
         built.node.kill()
     await built.node.start()
-    return (1 + tries) * _windows(built)
+    return (1 + tries) * windows(built)
 
 
 async def kill_postgres(built: Site, dice: random.Random) -> int:
     """SIGKILL to the postmaster of the embedded database; the daemon must bring it back."""
-    pid_file = EmbeddedPostgres(built.node.data_dir).home / "pg" / "postmaster.pid"
-    pid = int(pid_file.read_text().split()[0])
+    database = EmbeddedPostgres(built.node.data_dir)
+    pid = database._postmaster()
+    assert pid
 
     async def back() -> bool:
-        return pid_file.exists() and pid_file.read_text().split()[:1] != [str(pid)] and await _ready(built)
+        return database._postmaster() not in (None, pid) and bool((await built.node.status())["ready"])
 
     with intended():
         os.kill(pid, signal.SIGKILL)
-        await until(lambda: not Path(f"/proc/{pid}").exists() or _zombie(pid), what="the database is gone")
         await until(back, within=60, what="the database is back")
     return 0
 
@@ -135,24 +140,14 @@ async def freeze_daemon(built: Site, dice: random.Random) -> int:
     built.node.process.send_signal(signal.SIGSTOP)
     await asyncio.sleep(dice.uniform(14, 16))
     built.node.process.send_signal(signal.SIGCONT)
-    return _windows(built)
-
-
-def _zombie(pid: int) -> bool:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    return True
-
-
-async def _ready(built: Site) -> bool:
-    return bool((await built.node.status())["ready"])
+    return windows(built)
 
 
 async def drop_links(built: Site, dice: random.Random) -> int:
     """The carriers close their connections in the middle of the window, by FIN or RST."""
     for carrier in built.carriers.values():
         carrier.disconnect(rst=dice.random() < 0.5)
-    return _windows(built)
+    return windows(built)
 
 
 async def stop_daemon(built: Site, dice: random.Random) -> int:
@@ -201,13 +196,13 @@ TAKEOVER = 60.0
 """Seconds until the next owner: a lease lives 15, then comes a login."""
 
 
-async def _owner(built: Ground) -> Node:
+async def owner_of(built: Ground) -> Node:
     """The node that has most to do."""
     owners = await until(built.owners, what="channels are owned", within=TAKEOVER)
     return built.nodes[min(owners) - 1]
 
 
-async def _taken_over(built: Ground, loser: Node) -> None:
+async def taken_over(built: Ground, loser: Node) -> None:
     number = built.nodes.index(loser) + 1
 
     async def others() -> bool:
@@ -219,45 +214,45 @@ async def _taken_over(built: Ground, loser: Node) -> None:
 
 async def kill_owner(built: Ground, dice: random.Random) -> int:
     """kill -9; it comes back when the others have its channels."""
-    owner = await _owner(built)
+    owner = await owner_of(built)
     owner.kill()
-    await _taken_over(built, owner)
+    await taken_over(built, owner)
     await owner.start()
-    return _windows(built)
+    return windows(built)
 
 
 async def freeze_owner(built: Ground, dice: random.Random) -> int:
     """SIGSTOP until the others have its channels, and a little longer."""
-    owner = await _owner(built)
+    owner = await owner_of(built)
     assert owner.process is not None
     owner.process.send_signal(signal.SIGSTOP)
     try:
-        await _taken_over(built, owner)
+        await taken_over(built, owner)
         await asyncio.sleep(dice.uniform(0, 3))
     finally:
         owner.process.send_signal(signal.SIGCONT)
-    return _windows(built)
+    return windows(built)
 
 
 async def cut_owner(built: Ground, dice: random.Random) -> int:
     """It loses its way to the database, and nothing else."""
-    owner = await _owner(built)
+    owner = await owner_of(built)
     way = built.proxies[built.nodes.index(owner)]
     way.refusing = True
     way.cut()
     try:
-        await _taken_over(built, owner)
+        await taken_over(built, owner)
     finally:
         way.refusing = False
-    return _windows(built)
+    return windows(built)
 
 
 async def drain_owner(built: Ground, dice: random.Random) -> int:
     """SIGTERM: nothing is unknown, and nobody waits for a lease to end."""
-    owner = await _owner(built)
+    owner = await owner_of(built)
     assert await owner.stop() == 0, owner.log_tail()
     began = time.monotonic()
-    await _taken_over(built, owner)
+    await taken_over(built, owner)
     assert time.monotonic() - began < 10, "its leases were not given away"
     await owner.start()
     return 0
@@ -266,8 +261,8 @@ async def drain_owner(built: Ground, dice: random.Random) -> int:
 FAULTS: dict[str, Callable[[Any, random.Random], Awaitable[int]]] = {
     "kill": kill_daemon,
     "kill-start": kill_during_start,
-    "worker-killed": kill_worker,
-    "worker-frozen": freeze_worker,
+    "worker-killed": partial(lose_worker, number=signal.SIGKILL),
+    "worker-frozen": partial(lose_worker, number=signal.SIGSTOP),
     "postgres": kill_postgres,
     "links": drop_links,
     "freeze": freeze_daemon,
@@ -299,23 +294,20 @@ async def storm(
     """
     began = time.monotonic()
     customer = built.customer
-    sending = aio.spawn(load(built, messages, dice, within=within), name="load")
     unknown = 0
-    try:
-        async with background(*([customer.pull_for_ever()] if pulling else [])):
-            for n, fault in enumerate(faults):
-                # The n-th fault comes after a random share of the n-th slice of the run.
-                slice_ = messages / (len(faults) + 0.5)
-                after = int(slice_ * (n + dice.uniform(0.3, 1.0)))
-                await until(
-                    lambda after=after: sending.done() or len(customer.sent) >= after,
-                    within=within, what=f"{after} messages are accepted", every=0.005,
-                )  # fmt: skip
-                await asyncio.sleep(dice.uniform(0, 0.05))
-                say(f"{time.monotonic() - began:6.2f} s  {len(customer.sent):6} accepted  {fault}")
-                unknown += await FAULTS[fault](built, dice)
-            await sending
-    finally:
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
+    async with (
+        background(*([customer.pull_for_ever()] if pulling else [])),
+        loaded(built, messages, dice, within=within) as sending,
+    ):
+        for n, fault in enumerate(faults):
+            # The n-th fault comes after a random share of the n-th slice of the run.
+            slice_ = messages / (len(faults) + 0.5)
+            after = int(slice_ * (n + dice.uniform(0.3, 1.0)))
+            await until(
+                lambda after=after: sending.done() or len(customer.sent) >= after,
+                within=within, what=f"{after} messages are accepted", every=0.005,
+            )  # fmt: skip
+            await asyncio.sleep(dice.uniform(0, 0.05))
+            say(f"{time.monotonic() - began:6.2f} s  {len(customer.sent):6} accepted  {fault}")
+            unknown += await FAULTS[fault](built, dice)
     return unknown

@@ -23,7 +23,6 @@ PREFIXES = ("1380", "1300", "1330")
 TEXT = "{姓名}您好,订单{订单}已发货"
 BEARING = 2.0
 """Seconds after ``account stop`` in which something may still arrive."""
-ON_ITS_WAY = frozenset({"queued", "submitted", "scheduled"})
 
 
 def quick() -> Behaviour:
@@ -54,11 +53,19 @@ async def upload(built: Site, octets: bytes, name: str = "名单.csv") -> Answer
     form.add_field("file", io.BytesIO(octets), filename=name, content_type="application/octet-stream")
     client = built.client
     async with client._session.post(
-        client.node.origin + BASE + "/files",
-        data=form,
-        headers={"Authorization": f"Bearer {client.key['bearer']}"},
+        client.node.origin + BASE + "/files", data=form, headers={"Authorization": f"Bearer {client.key['bearer']}"}
     ) as answer:
         return Answer(answer.status, answer.headers, await answer.json())
+
+
+async def make(built: Site, rows: str, content: str = TEXT, **fields: Any) -> str:
+    """A task to the rows of a CSV; its id."""
+    file = await upload(built, rows.encode())
+    assert file.status == 201, file.body
+    body = {"name": "发货通知", "content": content, "file_id": file.data["file_id"], **fields}
+    made = await built.client.post("/tasks", body)
+    assert made.status == 201, made.body
+    return str(made.data["task_id"])
 
 
 async def shown(built: Site, task_id: str) -> dict[str, Any]:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import subprocess
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -13,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from databases import change, migrated
-from harness import PASSWORD, Site, site, until
+from databases import change
+from harness import OPEN, PASSWORD, Site, database_beside, fill, site, tmpfs, until
 from post import Post, serving
 from robots import HOOK_SECRET, Robots, robots
 
@@ -28,7 +25,6 @@ _HOLD = f"""
 CREATE OR REPLACE FUNCTION alarm_hold() RETURNS interval LANGUAGE sql IMMUTABLE
 AS $$ SELECT interval '{HELD} seconds' $$
 """
-OPEN = {"webhooks_http": "true", "webhooks_networks": "127.0.0.0/8", "webhooks_ports": "1-65535"}
 SETTINGS = {"channel_down_seconds": "5", "success_limit": "99", "success_minutes": "5", "success_least": "20"}
 
 
@@ -82,22 +78,16 @@ ONCE = {f"{way} {what}": 1 for way in ("mail", "webhook", "phone") for what in (
 def disk(data_dir: Path) -> Iterator[Path]:
     """A data folder with 96 MB, on a file system of its own."""
     data_dir.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "smsgw-e2e", data_dir], check=True, timeout=60)
-    try:
+    with tmpfs(data_dir, 96):
         yield data_dir
-    finally:
-        subprocess.run(["umount", "--lazy", data_dir], check=True, timeout=60)
 
 
 @contextlib.asynccontextmanager
 async def people(folder: Path, disk: Path) -> AsyncIterator[tuple[People, EmbeddedPostgres]]:
     """A site with two channels over a database of its own; its data on the disk."""
-    database = EmbeddedPostgres(folder)
-    folder.mkdir()
-    dsn = await migrated(database)
-    await change(dsn, _HOLD)
     async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(database.stop)
+        database, dsn = await stack.enter_async_context(database_beside(folder))
+        await change(dsn, _HOLD)
         post = await stack.enter_async_context(serving(Post()))
         bots = await stack.enter_async_context(robots())
         mail = {"mail_host": "127.0.0.1", "mail_port": str(post.port), "mail_security": "none",
@@ -148,9 +138,7 @@ async def test_what_goes_wrong_reaches_people_in_time_once_and_with_its_end(
         print("success good", await told.told("恢复：通道成功率偏低", 30 + HELD + 30))
         assert told.counted("成功率偏低") == ONCE
         # The disk is nearly full: messages are refused, so that the phone is told when there is room again.
-        ballast = disk / "ballast"
-        with ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, shutil.disk_usage(disk).free - 12 * 2**20)
+        ballast = fill(disk, leave_mb=12)
         print("disk low", await told.told("磁盘空间不足", 30, phone=False))
         ballast.unlink()
         print("disk free", await told.told("恢复：磁盘空间不足", HELD + 60))

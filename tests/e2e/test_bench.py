@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from harness import processes
 
 from smsgw.bench import kannel
 from smsgw.bench.processes import children
@@ -22,14 +22,32 @@ from smsgw.store.engine.embedded import EmbeddedPostgres
 pytestmark = pytest.mark.shard("volume")
 
 
+COMMAND = [sys.executable, "-m", "smsgw", "bench", "--json", "--data"]
+ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith("SMSGW_")}
+
+
 def bench(folder: Path, *arguments: str) -> dict[str, Any]:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("SMSGW_")}
+    """A run that ends well, and leaves nothing in its folder."""
     done = subprocess.run(
-        [sys.executable, "-m", "smsgw", "bench", "--data", str(folder), "--json", *arguments],
-        capture_output=True, text=True, timeout=150, env=environment, check=False,
-    )  # fmt: skip
+        [*COMMAND, str(folder), *arguments], capture_output=True, text=True, timeout=150, env=ENVIRONMENT, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
+    assert not list(folder.glob("smsgw-bench-*")), "the folder is removed"
     return json.loads(done.stdout)
+
+
+def begun(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """One that tells how far it is."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([*COMMAND, str(folder), "--progress", *arguments], **pipes, text=True, env=ENVIRONMENT)  # type: ignore[call-overload]
+
+
+def exactly(result: dict[str, Any], messages: int) -> None:
+    counts = result["counts"]
+    assert result["problems"] == []
+    assert counts["posted"] == counts["accepted"] == counts["billed"] == messages
+    assert counts["received"] == counts["received_distinct"] == counts["pulled"] == messages
+    assert counts["statuses"] == {"delivered": messages}
 
 
 @pytest.mark.parametrize(
@@ -39,31 +57,14 @@ def bench(folder: Path, *arguments: str) -> dict[str, Any]:
 @pytest.mark.slow
 def test_each_message_is_submitted_and_reported_once(mode: str, how: str, tmp_path: Path) -> None:
     result = bench(tmp_path, "--mode", mode, how, "--messages", "1800", "--warm-up", "200", "--report-delay", "20")
-    counts = result["counts"]
-    assert result["problems"] == []
-    assert counts["posted"] == counts["accepted"] == counts["billed"] == 2000
-    assert counts["received"] == counts["received_distinct"] == 2000
-    assert counts["pulled"] == 2000
-    assert counts["statuses"] == {"delivered": 2000}
+    exactly(result, 2000)
     assert ("beside it" in result["settings"]) == (how == "--pinned")
     assert ("accounts" in result["settings"]) == (how == "--accounts=3")
     assert 0 <= result["cores"]["idle"] < 1
     if how == "--push":
         assert result["settings"]["pushed"].endswith(", 0 with a wrong signature")
     assert not [line for line in result["daemon_log"] if '"level": "error"' in line or "Traceback" in line]
-    assert (result["machine"]["postgres fsync"], result["machine"]["postgres synchronous_commit"]) == (
-        "on",
-        "on",
-    )
-    assert not list(tmp_path.glob("smsgw-bench-*")), "the folder is removed"
-
-
-def exactly(result: dict[str, Any], messages: int) -> None:
-    counts = result["counts"]
-    assert result["problems"] == []
-    assert counts["posted"] == counts["accepted"] == counts["billed"] == messages
-    assert counts["received"] == counts["received_distinct"] == counts["pulled"] == messages
-    assert counts["statuses"] == {"delivered": messages}
+    assert {result["machine"][f"postgres {name}"] for name in ("fsync", "synchronous_commit")} == {"on"}
 
 
 @pytest.mark.parametrize(
@@ -131,26 +132,22 @@ def test_what_dies_under_load_takes_nothing_along(what: str, tmp_path: Path) -> 
     else:
         assert counts["repeated_calls"], "somebody had posted and got no answer"
         assert 3100 - counts["unknown"] <= counts["received_distinct"] <= 3100
-    assert not list(tmp_path.glob("smsgw-bench-*")), "the folder is removed"
 
 
 @pytest.mark.parametrize("victim", ["backend", "postmaster"])
 @pytest.mark.slow
 def test_a_crash_of_the_database_that_nobody_asked_for_fails_the_run(victim: str, tmp_path: Path) -> None:
     report = tmp_path / "report.html"
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("SMSGW_")}
-    with subprocess.Popen(
-        [sys.executable, "-m", "smsgw", "bench", "--data", str(tmp_path), "--json", "--progress", "--hasty",
-         "--mode", "batch", "--batch", "20", "--messages", "3000", "--rate", "500", "--warm-up", "100",
-         "--report-delay", "20", "--report", str(report)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+    with begun(
+        tmp_path, "--hasty", "--mode", "batch", "--batch", "20", "--messages", "3000", "--rate", "500", "--warm-up",
+        "100", "--report-delay", "20", "--report", str(report),
     ) as process:  # fmt: skip
         assert process.stderr is not None
         while (said := json.loads(process.stderr.readline()))["stage"] != "load" or said["accepted"] < 500:
             pass
         (folder,) = tmp_path.glob("smsgw-bench-*")
-        pid_file = EmbeddedPostgres(folder / "data").home / "pg" / "postmaster.pid"
-        postmaster = int(pid_file.read_text("ascii").split()[0])
+        postmaster = EmbeddedPostgres(folder / "data")._postmaster()
+        assert postmaster
         began = datetime.now(CHINA)
         if victim == "postmaster":
             os.kill(postmaster, signal.SIGKILL)
@@ -187,17 +184,13 @@ def test_kannel_is_put_under_the_same_load(mode: str, tmp_path: Path) -> None:
     assert 500 < written["wal_octets"] < 50_000
     assert 0 < written["transactions"] < 4
     assert written["dead_versions"] >= 2, "claimed, answered, reported"
-    assert not list(tmp_path.glob("smsgw-bench-*")), "the folder is removed"
 
 
 @pytest.mark.slow
 def test_one_that_is_attached_leaves_nothing_when_its_parent_goes(tmp_path: Path) -> None:
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("SMSGW_")}
-    with subprocess.Popen(
-        [sys.executable, "-m", "smsgw", "bench", "--data", str(tmp_path), "--attached", "--progress", "--modest",
-         "--rate", "20", "--messages", "100000", "--within", "140"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
-    ) as process:  # fmt: skip
+    with begun(
+        tmp_path, "--attached", "--modest", "--rate", "20", "--messages", "100000", "--within", "140"
+    ) as process:
         assert process.stdin is not None
         assert process.stderr is not None
         while json.loads(process.stderr.readline())["stage"] != "load":
@@ -207,9 +200,4 @@ def test_one_that_is_attached_leaves_nothing_when_its_parent_goes(tmp_path: Path
         process.stderr.read()
         assert process.wait(60) == 1
     assert not list(tmp_path.glob("smsgw-bench-*")), "the folder is removed"
-    left = list[Path]()
-    for process_folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # it has just ended, or is nobody's
-            if str(tmp_path).encode() in (process_folder / "environ").read_bytes():
-                left.append(process_folder)
-    assert not left, "a daemon is left"
+    assert not processes(tmp_path), "a daemon is left"

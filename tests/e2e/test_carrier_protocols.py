@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from certificates import HERE, Authority
 from harness import PROTOCOLS, Site, site, until
 
 from smsgw.core.text import Coding
@@ -16,20 +14,6 @@ pytestmark = pytest.mark.shard("protocols")
 
 PHONE = "13000001111"
 LONG = "这是一条很长的短信,需要分成几段才能发出去。" * 8
-
-
-async def _replies(built: Site, n: int) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-
-    async def enough() -> bool:
-        pulled = (await built.client.surely("POST", "/mo/pull", {"limit": 100})).data
-        found.extend(pulled["items"])
-        if pulled["batch"] is not None:
-            await built.client.surely("POST", "/mo/ack", {"batch": pulled["batch"]})
-        return len(found) >= n
-
-    await until(enough, what=f"{n} replies")
-    return found
 
 
 async def _text_and_report(built: Site, channel: str) -> None:
@@ -42,7 +26,7 @@ async def _text_and_report(built: Site, channel: str) -> None:
     # CMPP and SMGP want national numbers, SMPP and SGIP the country code.
     plain = channel[:4] in ("cmpp", "smgp")
     assert received.destination == (sent.to if plain else "86" + sent.to)
-    trace = (await built.client.get(f"/messages/{sent.message_id}/trace")).data
+    trace = await built.customer.trace(sent.message_id)
     assert trace["parts"][0]["carrier_id"]
 
 
@@ -97,7 +81,7 @@ async def _mo(built: Site, channel: str) -> None:
     carrier.send_mo(PHONE, to, "Yes please", coding=Coding.ASCII)
     carrier.send_mo(PHONE, to, "好的,谢谢")
     assert carrier.send_mo(PHONE, to, LONG, order=(3, 1, 1, 2), ref=77) == 4
-    replies = await _replies(built, 3)
+    replies = await built.customer.replies(3)
     assert sorted(r["content"] for r in replies) == sorted(["Yes please", "好的,谢谢", LONG])
     assert {r["from"] for r in replies} == {"86" + PHONE}
     await until(lambda: carrier.counts.replies_acknowledged >= 6, what="acknowledged")
@@ -106,29 +90,18 @@ async def _mo(built: Site, channel: str) -> None:
 async def _disconnect_in_mid_window(built: Site, channel: str) -> int:
     """Break the connection while answers are due; how many messages may stay unknown."""
     carrier = built.carriers[channel]
-    customer = built.customer
     carrier.change(answer_delay="400", report_delay="20")
-    items = [{"to": customer.number(channel), "content": customer.text()} for _ in range(40)]
     before = carrier.counts.submits
-    await customer.send_surely("/messages/batch", {"items": items})
+    await built.customer.send_many(40, channel)
     await until(lambda: carrier.counts.submits - before >= 8, what="a window is out")
     assert carrier.disconnect(rst=True)
     carrier.change(answer_delay="0")
     return 16
 
 
-@pytest.mark.parametrize(
-    ("channel", "tls"),
-    [*((name, False) for name in PROTOCOLS), ("smpp34", True)],
-    ids=lambda v: str(v),
-)
-async def test_the_same_story(channel: str, tls: bool, dsn: str, data_dir: Path, tmp_path: Path) -> None:
-    profile, carrier = {}, {}
-    if tls:
-        authority, cert = Authority(tmp_path / "ca.pem"), tmp_path / "carrier.pem"
-        authority.certify(cert, HERE)
-        profile, carrier = {"tls": True, "tls_ca": str(authority.path)}, {"tls_cert": str(cert)}
-    async with site(data_dir, dsn=dsn, channels=[channel], profile=profile, carrier=carrier) as built:
+@pytest.mark.parametrize("channel", list(PROTOCOLS))
+async def test_the_same_story(channel: str, dsn: str, data_dir: Path) -> None:
+    async with site(data_dir, dsn=dsn, channels=[channel]) as built:
         await _text_and_report(built, channel)
         await _failures(built, channel)
         await _long(built, channel)

@@ -2,30 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from harness import CHANNELS, Client, Site, until
+from harness import CHANNELS, Site, until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.shard("core")]
-
-
-async def pull(client: Client, *, n: int) -> list[dict[str, Any]]:
-    """Pull and acknowledge ``n`` inbound messages; there must not be more."""
-    items: list[dict[str, Any]] = []
-
-    async def some() -> bool:
-        pulled = (await client.post("/mo/pull", {"limit": 100})).data
-        items.extend(pulled["items"])
-        if pulled["batch"]:
-            ack = await client.post("/mo/ack", {"batch": pulled["batch"]})
-            assert ack.data == {"acknowledged": len(pulled["items"])}
-        return len(items) >= n
-
-    await until(some, what=f"{n} inbound messages")
-    assert len(items) == n
-    assert (await client.post("/mo/pull", {})).data["items"] == []
-    return items
 
 
 @pytest.mark.parametrize("channel", list(CHANNELS))
@@ -37,14 +17,14 @@ async def test_replies(shared: Site, channel: str) -> None:
     code = CHANNELS[channel][2]
 
     carrier.send_mo(phone, code, "TD 退订😀")
-    (short,) = await pull(shared.client, n=1)
+    (short,) = await customer.replies(1)
     assert (short["content"], short["from"], short["to_code"]) == ("TD 退订😀", "86" + asked.to, code)
     assert short["in_reply_to"] == {"message_id": asked.message_id, "client_ref": f"q-{channel}"}
     assert short["complete"] is True
 
     text = "".join(f"第{n}句,很长的回复;" for n in range(25))
     assert carrier.send_mo(phone, code, text, order=(3, 1, 4, 2)) == 4
-    (long,) = await pull(shared.client, n=1)
+    (long,) = await customer.replies(1)
     assert (long["content"], long["complete"]) == (text, True)
 
     # Two phones, the same reference, their parts mixed.
@@ -54,35 +34,11 @@ async def test_replies(shared: Site, channel: str) -> None:
     carrier.send_mo(other, code, two, ref=7, order=(2,))
     carrier.send_mo(other, code, two, ref=7, order=(1,))
     carrier.send_mo(phone, code, one, ref=7, order=(1,))
-    got = {item["content"]: item for item in await pull(shared.client, n=2)}
+    got = {item["content"]: item for item in await customer.replies(2)}
     assert got.keys() == {one, two}
     assert got[two]["in_reply_to"] is None
     assert got[one]["in_reply_to"]["message_id"] == asked.message_id
-    await until(
-        lambda: carrier.counts.replies_acknowledged == carrier.counts.replies, what="all are acknowledged"
-    )
-
-
-async def test_whose_code_it_is(shared: Site) -> None:
-    await shared.node.furnish("account", "set", "acme", "extend_code=11")
-    await shared.node.furnish("account", "add", "other", "--no-sign", "--extend-code", "12", "--balance", "10")
-    await shared.node.furnish("account", "add", "third")  # shares with acme, whose it was, what is behind no extension
-    key = (await shared.node.furnish("key", "add", "other", "--json")).data
-    carrier, code = shared.carriers["cmpp30"], CHANNELS["cmpp30"][2]
-    phone = shared.customer.number("cmpp30")
-    async with Client(shared.node, key) as other:
-        carrier.send_mo(phone, code + "99", "to nobody")
-        carrier.send_mo(phone, code, "to nobody either")
-        carrier.send_mo(phone, code + "1107", "to acme")
-        carrier.send_mo(phone, code + "12", "to the other")
-        (ours,) = await pull(shared.client, n=1)
-        assert (ours["content"], ours["extend_code"]) == ("to acme", "07")
-        (theirs,) = await pull(other, n=1)
-        assert (theirs["content"], theirs["extend_code"]) == ("to the other", "")
-    # What belongs to nobody is stored and acknowledged, and shown to nobody.
-    await until(
-        lambda: carrier.counts.replies_acknowledged == carrier.counts.replies, what="all are acknowledged"
-    )
+    await until(lambda: carrier.counts.replies_acknowledged == carrier.counts.replies, what="all are acknowledged")
 
 
 async def test_reply_to_an_extension(shared: Site) -> None:
@@ -94,6 +50,6 @@ async def test_reply_to_an_extension(shared: Site) -> None:
     source = carrier.messages[-1].source
     assert source == CHANNELS["cmpp20"][2] + "11" + "42"
     carrier.send_mo(sent.to, source, "好")
-    (reply,) = await pull(shared.client, n=1)
+    (reply,) = await customer.replies(1)
     assert (reply["extend_code"], reply["in_reply_to"]["message_id"]) == ("42", sent.message_id)
     await shared.clean()

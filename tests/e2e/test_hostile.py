@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hostile import beside, hostile_site
+from hostile import beside
+from partner_client import partner_site
 
 
 @pytest.mark.slow
 @pytest.mark.shard("alone")
 async def test_a_hostile_tenant_is_not_in_the_way_of_a_good_one(dsn: str, data_dir: Path) -> None:
-    async with hostile_site(data_dir, dsn=dsn) as (built, smpp, cmpp):
-        await beside(built, smpp, cmpp, 12, per_second=100)
-        await built.clean()
+    async with partner_site(data_dir, dsn=dsn, channels=["cmpp30"]) as here:
+        print(await beside(here, 12, per_second=100))
+        await here.site.clean()

@@ -2,68 +2,35 @@
 
 from __future__ import annotations
 
-import datetime
-import hashlib
-import ipaddress
 import ssl
 from pathlib import Path
 
 import aiohttp
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from certificates import HERE, Authority
 from harness import Node, free_port, until
 from yarl import URL
 
 from smsgw.net import tls
 
 
-def certificate(folder: Path, name: str) -> tuple[Path, Path, str]:
-    """A self-signed certificate for 127.0.0.1: its files, and its fingerprint."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    cert = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    folder.mkdir(exist_ok=True)
-    cert_file, key_file = folder / "cert.pem", folder / "key.pem"
-    cert_file.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return cert_file, key_file, hashlib.sha256(cert.public_bytes(serialization.Encoding.DER)).hexdigest()
-
-
 def shown(port: int) -> str:
-    """Fingerprint of the certificate that a new connection is shown."""
-    pem = ssl.get_server_certificate(("127.0.0.1", port), timeout=30)
-    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
+    """The certificate that a new connection is shown."""
+    return ssl.get_server_certificate(("127.0.0.1", port), timeout=30)
 
 
-def trusting(cert_file: Path) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=str(cert_file))
+def certified(folder: Path) -> tuple[Authority, Path, ssl.SSLContext]:
+    """An authority, a certificate for this machine with its key in one file, and who trusts it."""
+    authority, file = Authority(folder / "ca.pem"), folder / "server.pem"
+    authority.certify(file, HERE)
+    return authority, file, ssl.create_default_context(cafile=str(authority.path))
 
 
 async def test_both_ports_bearer_and_cookies(dsn: str, data_dir: Path, tmp_path: Path) -> None:
-    cert_file, key_file, _ = certificate(tmp_path / "tls", "one")
+    _, file, trusting = certified(tmp_path)
     port = free_port()
     node = Node(
-        data_dir, dsn=dsn, http_tls=f"{cert_file},{key_file}", http_tls_listen=f"127.0.0.1:{port}",
+        data_dir, dsn=dsn, http_tls=f"{file},{file}", http_tls_listen=f"127.0.0.1:{port}",
         http_insecure_bearer="false", http_trusted_proxies="127.0.0.2/32",
     )  # fmt: skip
     await node.start()
@@ -74,7 +41,7 @@ async def test_both_ports_bearer_and_cookies(dsn: str, data_dir: Path, tmp_path:
         auth = {"Authorization": f"Bearer {key['bearer']}"}
         secure = f"https://127.0.0.1:{port}"
         assert (await node.status())["urls"]["https"] == secure
-        connector = aiohttp.TCPConnector(ssl=trusting(cert_file))
+        connector = aiohttp.TCPConnector(ssl=trusting)
         jar = aiohttp.DummyCookieJar()
         async with aiohttp.ClientSession(connector=connector, cookie_jar=jar) as session:
             async with session.get(f"{secure}/api/v1/balance", headers=auth) as answer:
@@ -123,11 +90,9 @@ async def test_both_ports_bearer_and_cookies(dsn: str, data_dir: Path, tmp_path:
 
 
 async def test_the_certificate_changes_under_a_connection(dsn: str, data_dir: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "tls"
-    cert_file, key_file, first = certificate(folder, "one")
-    before = trusting(cert_file)
+    authority, cert_file, trusting = certified(tmp_path)
     api, admin = free_port(), free_port()
-    files = f"{cert_file},{key_file}"
+    files = f"{cert_file},{cert_file}"
     node = Node(
         data_dir, dsn=dsn, http_listen=f"127.0.0.1:{api}", http_tls=files, admin_listen=f"127.0.0.1:{admin}",
         admin_tls=files,
@@ -138,8 +103,8 @@ async def test_the_certificate_changes_under_a_connection(dsn: str, data_dir: Pa
         assert (await node.status())["urls"] | {"ops": ""} == {
             "http": f"https://127.0.0.1:{api}", "admin": f"https://127.0.0.1:{admin}", "ops": "",
         }  # fmt: skip
-        assert shown(api) == first
-        connector = aiohttp.TCPConnector(ssl=before, limit=1)
+        first = shown(api)
+        connector = aiohttp.TCPConnector(ssl=trusting, limit=1)
         async with aiohttp.ClientSession(connector=connector) as session:
 
             async def status(port: int, path: str) -> int:
@@ -153,8 +118,9 @@ async def test_the_certificate_changes_under_a_connection(dsn: str, data_dir: Pa
             assert await status(api, "/health") == 200
             held = next(iter(connector._conns.values()))[0][0]
             cert_file.write_bytes(b"half-way")
-            _, _, second = certificate(folder, "two")
-            await until(lambda: shown(api) == second, within=3 * tls.LOOK_EVERY, what="the new certificate")
+            authority.certify(cert_file, HERE)
+            await until(lambda: shown(api) != first, within=3 * tls.LOOK_EVERY, what="the new certificate")
+            second = shown(api)
             assert await status(api, "/health") == 200  # the connection of before
             assert next(iter(connector._conns.values()))[0][0] is held
             cert_file.write_bytes(b"broken")
@@ -168,13 +134,10 @@ async def test_the_certificate_changes_under_a_connection(dsn: str, data_dir: Pa
         assert await node.stop() == 0
 
 
-async def test_a_certificate_that_is_no_good_is_told_at_the_start(
-    dsn: str, data_dir: Path, tmp_path: Path
-) -> None:
-    cert_file, _, _ = certificate(tmp_path / "a", "one")
-    _, other_key, _ = certificate(tmp_path / "b", "two")
-    node = Node(data_dir, dsn=dsn, http_tls=f"{cert_file},{other_key}")
-    done = await node.ctl("run", check=False)
+async def test_a_certificate_that_is_no_good_is_told_at_the_start(dsn: str, data_dir: Path, tmp_path: Path) -> None:
+    authority, file, _ = certified(tmp_path)
+    authority.certify(tmp_path / "other.pem", HERE)
+    done = await Node(data_dir, dsn=dsn, http_tls=f"{file},{tmp_path / 'other.pem'}").ctl("run", check=False)
     assert done.code == 1
     assert "[http] tls" in done.err
     assert "key values mismatch" in done.err

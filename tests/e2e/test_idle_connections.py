@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import re
 import resource
 from pathlib import Path
@@ -12,18 +11,13 @@ from pathlib import Path
 import aiohttp
 import pytest
 from harness import site, until
+from measures import files, memory
 from partner_client import id_of, partner_site, submit_sm
 
 IDLE = 5_000
 """To HTTP; a tenth of them to each of the servers for partners."""
 SERVED = 20.0
 """Seconds for one who asks for something; those who do not are waited for longer than that."""
-
-
-def _resident(pid: int) -> int:
-    """MiB."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * resource.getpagesize() >> 20
 
 
 async def test_slow_and_silent_connections_hurt_nobody(
@@ -38,7 +32,7 @@ async def test_slow_and_silent_connections_hurt_nobody(
         stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
         here = await stack.enter_async_context(partner_site(data_dir, dsn=dsn, channels=("cmpp30",)))
         built, partner = here.site, await here.smpp()
-        before = _resident(built.node.pid)
+        before = memory(built.node.pid)[0]
         http = int(built.node.origin.rpartition(":")[2])
         writers: list[asyncio.StreamWriter] = []
         stack.callback(lambda: [writer.transport.abort() for writer in writers])
@@ -62,10 +56,9 @@ async def test_slow_and_silent_connections_hurt_nobody(
                 writer.write(b"X")
             answers.append(await partner.call(submit_sm(f"861380099{n:04d}", "good"), SERVED))
             # As customers do: a connection that is kept may have made room, having been idle for longest.
-            body = {"to": [built.customer.number("cmpp30")], "content": built.customer.text()}
-            await asyncio.wait_for(built.customer.send_surely("/messages", body), SERVED)
+            await asyncio.wait_for(built.customer.send_many(1, "cmpp30"), SERVED)
         await partner.told([id_of(answer) for answer in answers])
-        grown = _resident(built.node.pid) - before
+        grown = memory(built.node.pid)[0] - before
         print(f"{idle} idle connections: {grown} MiB more")
         assert grown < 200
         assert not partner.over
@@ -99,5 +92,5 @@ async def test_idle_connections_leave_descriptors_for_others(dsn: str, data_dir:
             (shown,) = re.findall(r"^smsgw_http_connections (\S+)$", await answer.text(), re.MULTILINE)
             assert 64 < float(shown) <= 128
         await built.customer.send("cmpp30")
-        assert len(os.listdir(f"/proc/{built.node.pid}/fd")) < 256 - 64
+        assert files(built.node.pid) < 256 - 64
         assert (await built.clean()).statuses == {"delivered": 1}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,16 +10,9 @@ from typing import Any
 import places
 import pytest
 import pytest_asyncio
-from ground import Ground, NotPassed, ground
-from harness import Answer, Site, dice, site
+from ground import Ground, ground, slow_enough
+from harness import dice, site
 from storm import storm
-
-from smsgw.simulator import Behaviour, Delay
-
-
-def slow_enough() -> Behaviour:
-    """Answers and reports that are always on their way when something dies."""
-    return Behaviour(answer_delay=Delay(0.0, 0.04), report_delay=Delay(0.02, 0.5))
 
 
 @pytest.mark.timeout(400)
@@ -59,25 +51,9 @@ async def test_a_key_has_one_answer_across_a_kill(dsn: str, data_dir: Path) -> N
         assert again.headers["Idempotent-Replayed"] == "true"
         other = await client.surely("POST", "/messages", body.replace(b"#t", b"#u"), key="order-1")
         assert (other.status, other.code) == (422, "IDEMPOTENCY_MISMATCH")
-        await _hundred_at_once(built)
-        books = await built.clean(unknown=1)  # the kill may have met the first one on its way
-        assert books.accepted == 2
-        assert books.received + len(books.unknown) >= 2
-
-
-async def _hundred_at_once(built: Site) -> None:
-    customer = built.customer
-    content = customer.text()
-    body = json.dumps({"to": [customer.number("cmpp30")], "content": content}).encode()
-
-    async def post() -> Answer:
-        return await built.client.surely("POST", "/messages", body, key="order-2")
-
-    answers = await asyncio.gather(*(post() for _ in range(100)))
-    assert {answer.status for answer in answers} == {202}
-    assert len({json.dumps(answer.data) for answer in answers}) == 1
-    assert sum("Idempotent-Replayed" not in answer.headers for answer in answers) == 1
-    customer.note(answers[0], [content])
+        books = await built.clean(unknown=1)  # the kill may have met it on its way
+        assert books.accepted == 1
+        assert books.received + len(books.unknown) >= 1
 
 
 # --- one gateway, many deaths -----------------------------------------------------------------------------------------
@@ -97,26 +73,12 @@ async def played(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Asy
 
 @rounds
 @pytest.mark.parametrize(
-    "place",
-    ["accept.committed", "claim.committed", "dispatch.recorded", "dispatch.written", "outcomes.committed"],
+    "place", ["accept.committed", "claim.committed", "dispatch.recorded", "dispatch.written", "outcomes.committed"]
 )
 async def test_killed_at_a_place(played: Ground, place: str) -> None:
     windows = await places.play(played, dice(), place)
     books = await played.clean(unknown=windows)
     assert not places.exactly(played, place, books)
-
-
-@rounds
-async def test_a_place_that_is_not_passed_is_noticed(played: Ground) -> None:
-    played.node.kill()
-    played.launch_armed("replay.committed")
-    with pytest.raises(NotPassed, match="was not passed"):
-        await played.dies("replay.committed", within=0.5)
-    assert played.node.process is not None
-    played.node.process.kill()
-    with pytest.raises(AssertionError, match="killed by somebody else"):
-        await played.dies("replay.committed")
-    await played.node.start()
 
 
 @rounds

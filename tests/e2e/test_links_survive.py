@@ -7,16 +7,15 @@ import contextlib
 import json
 import os
 import signal
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 
 import aiohttp
 import pytest
-from databases import migrated
-from harness import Node, free_port, until
+from harness import Node, alarmed, database_beside, free_port, opened, until
 
 from smsgw.runtime import aio, crew
-from smsgw.store.engine.database import Database
-from smsgw.store.engine.embedded import EmbeddedPostgres
 
 HOST = "s.example.cn"
 PHONE = {
@@ -50,6 +49,11 @@ class Opener:
         except (aiohttp.ClientError, OSError):
             return False
 
+    async def led_on(self) -> None:
+        """Wait until one is: the edge looks once a second."""
+        async with aiohttp.ClientSession() as session:
+            await until(lambda: self.one(session), what="links are led on")
+
     async def many(self, n: int, *, at_once: int = 16) -> None:
         async with aiohttp.ClientSession() as session:
             left = iter(range(n))
@@ -72,21 +76,22 @@ async def _codes(node: Node, n: int) -> list[str]:
     return codes
 
 
-async def _entered(dsn: str) -> list[str]:
-    database = Database(dsn)
-    await database.open()
-    try:
-        rows = await database.fetch("SELECT referer FROM link_click WHERE referer <> ''", timeout=60)
-        return [row["referer"] for row in rows]
-    finally:
-        await database.close()
-
-
 async def _all_of(dsn: str, opener: Opener) -> bool:
-    entered = await _entered(dsn)
-    wanted = {f"https://request.example.cn/{number}" for number, _ in opener.led}
+    """Whether every click that was led on is entered, once."""
+    async with opened(dsn) as database:
+        rows = await database.fetch("SELECT referer FROM link_click WHERE referer <> ''", timeout=60)
+    entered = [row["referer"] for row in rows]
     assert len(entered) == len(set(entered))
-    return wanted <= set(entered)
+    return {f"https://request.example.cn/{number}" for number, _ in opener.led} <= set(entered)
+
+
+async def _killed_meanwhile(opener: Opener, kill: Callable[[], None], led: int = 300) -> None:
+    """While links are opened, until nobody answers any more."""
+    hammering = aio.spawn(opener.many(100_000), name="test.open")
+    before = len(opener.led)
+    await until(lambda: len(opener.led) > before + led, what="links are opened")
+    kill()
+    await hammering
 
 
 async def _opened(port: int, code: str, method: str = "GET") -> bool:
@@ -100,37 +105,47 @@ async def _opened(port: int, code: str, method: str = "GET") -> bool:
     return status == 302
 
 
+@contextlib.asynccontextmanager
+async def leading_on(data_dir: Path, dsn: str, **settings: str) -> AsyncIterator[tuple[Node, Opener]]:
+    """A node that knows a personal link of a thousand codes."""
+    port = free_port()
+    node = Node(data_dir, dsn=dsn, public_listen=f"127.0.0.1:{port}", public_hosts=HOST, **settings)
+    try:
+        await node.start()
+        await node.furnish("account", "add", "acme")
+        opener = Opener(port, await _codes(node, 1000))
+        await opener.led_on()
+        yield node, opener
+    finally:
+        if node.process is not None:
+            await node.stop()
+
+
 @pytest.mark.slow
 async def test_workers_lead_on_alike_and_each_keeps_its_clicks(dsn: str, data_dir: Path) -> None:
     """Behind one address: no click is lost when one of them is killed; a limit of visits holds for both soon after it
     is reached, and nobody is refused before."""
-    port, most = free_port(), 20
-    node = Node(data_dir, dsn=dsn, public_listen=f"127.0.0.1:{port}", public_hosts=HOST, node_workers="2")
-    database = Database(dsn)
-    await database.open()
-    try:
-        await node.start()
-        await node.furnish("account", "add", "acme")
-        codes = await _codes(node, 1000)
+    most = 20
+    async with leading_on(data_dir, dsn, node_workers="2") as (node, opener), opened(dsn) as database:
         wanted = ("limited", "https://www.example.cn/", "--account", "acme", "--code", "first-twenty")
         await node.furnish("short-link", "add", *wanted, "--visits", str(most))
 
-        async def opened(code: str, method: str = "GET") -> int:
-            return sum([await _opened(port, code, method) for _ in range(12)])
+        async def visits(method: str = "GET") -> int:
+            return sum([await _opened(opener.port, "first-twenty", method) for _ in range(12)])
 
         async def known() -> bool:  # to both: they look once a second
-            return await opened("first-twenty", "HEAD") == 12
+            return await visits("HEAD") == 12
 
-        await until(known, what="the links are known to the edge", every=1.0)
+        await until(known, what="the link is known to the edge", every=1.0)
 
         # A limit: over for each of them once it is reached, and for both soon after.
         for _ in range(most):
-            assert await _opened(port, "first-twenty")
+            assert await _opened(opener.port, "first-twenty")
         led = most
 
         async def over() -> bool:
             nonlocal led
-            led += (more := await opened("first-twenty"))
+            led += (more := await visits())
             return not more
 
         await until(over, what="the limit holds for both", every=0.5)
@@ -140,37 +155,23 @@ async def test_workers_lead_on_alike_and_each_keeps_its_clicks(dsn: str, data_di
             return await database.fetchval("SELECT visits FROM short_link WHERE chosen = 'first-twenty'") == led
 
         await until(entered, what="each visit is counted once")
-        assert await opened("first-twenty") == 0
+        assert await visits() == 0
 
         # One of them is killed while links are opened: what it has led on is counted.
-        opener = Opener(port, codes)
         hammering = aio.spawn(opener.many(100_000, at_once=8), name="test.open")
         await until(lambda: len(opener.led) > 300, what="links are opened")
         os.kill(node.workers[2], signal.SIGKILL)
         await until(lambda: hammering.done() or len(opener.led) > 800, what="links are opened beside the death")
-        hammering.cancel()
-        await asyncio.wait([hammering])
+        await aio.cancel(hammering)
         await until(lambda: _all_of(dsn, opener), what="all clicks are in the database")
         nodes = await database.fetch("SELECT DISTINCT id >> 12 & 1023 AS node FROM link_click", timeout=60)
         assert len(nodes) >= 2, "both have led on"
-    finally:
-        with contextlib.suppress(Exception):
-            await node.stop()
-        await database.close()
 
 
 @pytest.mark.slow
 async def test_an_edge_of_its_own_waits_for_no_node_and_loses_no_click(dsn: str, data_dir: Path) -> None:
     """Links are led on while the node stands still, and after its death; the edge is replaced when it is killed."""
-    port = free_port()
-    public = {"public_listen": f"127.0.0.1:{port}", "public_hosts": HOST}
-    node = Node(data_dir, dsn=dsn, public_own_process="true", **public)
-    try:
-        await node.start()
-        await node.furnish("account", "add", "acme")
-        opener = Opener(port, await _codes(node, 1000))
-        async with aiohttp.ClientSession() as session:
-            await until(lambda: opener.one(session), what="the link is known to the edge")
+    async with leading_on(data_dir, dsn, public_own_process="true") as (node, opener):
         assert {"worker": "edge", "state": "serving", "channels": None} in (await node.status())["workers"]
 
         # A node that stands still, or is gone, is in nobody's way.
@@ -188,29 +189,19 @@ async def test_an_edge_of_its_own_waits_for_no_node_and_loses_no_click(dsn: str,
 
         # Killed while people open links, and while clicks are entered.
         for _ in range(2):
-            hammering = aio.spawn(opener.many(100_000), name="test.open")
-            before, edge = len(opener.led), node.workers[crew.EDGE]
-            await until(lambda at=before: len(opener.led) > at + 300, what="links are opened")  # type: ignore[misc]
-            os.kill(edge, signal.SIGKILL)
-            await hammering
-            async with aiohttp.ClientSession() as session:
-                await until(lambda: opener.one(session), what="another edge leads on")
+            edge = node.workers[crew.EDGE]
+            await _killed_meanwhile(opener, partial(os.kill, edge, signal.SIGKILL))
+            await opener.led_on()
             assert node.workers[crew.EDGE] != edge
         await node.ready()
         await until(lambda: _all_of(dsn, opener), what="all clicks are in the database")
 
         # Its figures, and what is wrong with it, which the node tells.
         begun = [line for line in node.log_lines() if '"edge.started"' in line]
-        ops = json.loads(begun[-1])["ops"]
-        async with aiohttp.ClientSession() as session, session.get(f"{ops}/metrics") as answer:
-            assert "\nsmsgw_links 1.0\n" in await answer.text()
+        assert "\nsmsgw_links 1.0\n" in await _told(json.loads(begun[-1])["ops"])
         for n in range(400):
-            await _opened(port, f"{1111111 + n}A", "HEAD")
-
-        async def told() -> bool:
-            return any(one["kind"] == "guessing" for one in (await node.status())["alarms"])
-
-        await until(told, what="the node tells of who guesses codes at the edge")
+            await _opened(opener.port, f"{1111111 + n}A", "HEAD")
+        await until(lambda: alarmed(node, "guessing"), what="the node tells of who guesses codes at the edge")
 
         # Without it the node has the clicks that it has left, and leads on itself.
         hammering = aio.spawn(opener.many(100_000), name="test.open")
@@ -220,81 +211,49 @@ async def test_an_edge_of_its_own_waits_for_no_node_and_loses_no_click(dsn: str,
         os.kill(edge, signal.SIGSTOP)  # it is there still when the next one begins
         node.die()
         os.kill(worker, signal.SIGKILL)
-        alone = Node(data_dir, dsn=dsn, **public)
-        alone.launch()
+        node._settings["PUBLIC_OWN_PROCESS"] = "false"
+        node.launch()
         await asyncio.sleep(5)
         assert crew.presence(data_dir) is not crew.Presence.SERVING, "two had the same clicks"
         os.kill(edge, signal.SIGCONT)
         await until(lambda: not Path(f"/proc/{edge}").exists(), what="the edge ends with its supervisor")
-        hammering.cancel()
-        await asyncio.wait([hammering])
-        await alone.ready()
-        try:
-            assert alone.workers == {}
-            async with aiohttp.ClientSession() as session:
-                await until(lambda: opener.one(session), what="the node leads on")
-            await until(lambda: _all_of(dsn, opener), what="all clicks are in the database")
-        finally:
-            await alone.stop()
-    finally:
-        with contextlib.suppress(Exception):
-            await node.stop()
+        await aio.cancel(hammering)
+        await node.ready()
+        assert node.workers == {}
+        await opener.led_on()
+        await until(lambda: _all_of(dsn, opener), what="all clicks are in the database")
 
 
 @pytest.mark.slow
-async def test_no_click_is_lost_by_a_database_that_is_away_nor_by_a_kill(
-    data_dir: Path, embedded_data: None
-) -> None:
-    database = EmbeddedPostgres(data_dir)
-    data_dir.mkdir()
-    dsn = await migrated(database)
-    port = free_port()
-    node = Node(data_dir.with_name("daemon"), dsn=dsn, public_listen=f"127.0.0.1:{port}", public_hosts=HOST)
-    try:
-        await node.start()
-        await node.furnish("account", "add", "acme")
-        codes = await _codes(node, 1000)
-        opener = Opener(port, codes)
-        async with aiohttp.ClientSession() as session:
-            await until(lambda: opener.one(session), what="the link is known to the edge")
-
+async def test_no_click_is_lost_by_a_database_that_is_away_nor_by_a_kill(data_dir: Path, embedded_data: None) -> None:
+    async with (
+        database_beside(data_dir) as (database, dsn),
+        leading_on(data_dir.with_name("daemon"), dsn) as (node, opener),
+    ):
         # The database is away: everybody is led on, and the clicks wait.
         await database.stop()
         await opener.many(400)
         assert len(opener.led) >= 400
-        # Killed while people open links, and nothing is in the database.
-        hammering = aio.spawn(opener.many(100_000), name="test.open")
-        before = len(opener.led)
-        await until(lambda: len(opener.led) > before + 200, what="links are opened")
-        node.kill()
-        await hammering
-        dsn = await database.start()
+        # Killed while people open links, and nothing is in the database; later while clicks are entered.
+        await _killed_meanwhile(opener, node.kill, 200)
+        await database.start()
         await node.start()
         await until(lambda: _all_of(dsn, opener), what="all clicks are in the database")
-
-        # Killed while clicks are entered.
         for _ in range(2):
-            hammering = aio.spawn(opener.many(100_000), name="test.open")
-            before = len(opener.led)
-            await until(lambda at=before: len(opener.led) > at + 300, what="links are opened")  # type: ignore[misc]
-            node.kill()
-            await hammering
+            await _killed_meanwhile(opener, node.kill)
             await node.start()
         await until(lambda: _all_of(dsn, opener), what="all clicks are in the database")
 
         # Nothing of portal and API is to be had there.
-        async with aiohttp.ClientSession() as session:
-            for path in ("/login", "/api/v1/messages", "/metrics", "/"):
-                url = f"http://127.0.0.1:{port}{path}"
-                async with session.get(url, headers=PHONE, allow_redirects=False) as answer:
-                    assert answer.status == 404
-            ops = (await node.status())["urls"]["ops"]
-            async with session.get(f"{ops}/metrics") as answer:
-                told = await answer.text()
+        for path in ("login", "api/v1/messages", "metrics", ""):
+            assert not await _opened(opener.port, path)
+        told = await _told((await node.status())["urls"]["ops"])
         assert "\nsmsgw_links 1.0\n" in told
         assert '\nsmsgw_clicks_unkept_total{reason="room"} 0.0\n' in told
         assert not [line for line in node.complaints() if "clicks" in line]
-    finally:
-        with contextlib.suppress(Exception):
-            await node.stop()
-        await database.stop()
+
+
+async def _told(ops: str) -> str:
+    """All figures."""
+    async with aiohttp.ClientSession() as session, session.get(f"{ops}/metrics") as answer:
+        return await answer.text()

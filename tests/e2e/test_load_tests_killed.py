@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from changes import by_test
-from harness import Site, site, until
+from harness import Site, opened, processes, site, until
 
 from smsgw.platform.load_tests import queries, service
 from smsgw.platform.load_tests.model import LoadTest, Profile, Scenario, State, Why
 from smsgw.platform.load_tests.running import FOLDER
-from smsgw.store.engine.database import Database
 
 pytestmark = [pytest.mark.slow, pytest.mark.shard("volume")]
 
@@ -26,25 +25,12 @@ async def built(dsn: str, data_dir: Path) -> AsyncIterator[Site]:
         yield built
 
 
-def running(folder: Path) -> list[int]:
-    """Processes of load tests in this folder."""
-    wanted, found = str(folder).encode(), []
-    for one in Path("/proc").glob("[0-9]*"):
-        try:
-            if wanted in (one / "environ").read_bytes() or wanted in (one / "cmdline").read_bytes():
-                found.append(int(one.name))
-        except OSError:
-            continue
-    return found
-
-
 @pytest.mark.timeout(400)
 async def test_a_killed_daemon_takes_its_load_test_along_and_says_so_afterwards(
     built: Site, dsn: str, data_dir: Path
 ) -> None:
-    database, folder = Database(dsn, size=1), data_dir / FOLDER
-    await database.open()
-    try:
+    folder = data_dir / FOLDER
+    async with opened(dsn) as database:
         node = int((await built.node.status())["node"])
         profile = Profile(Scenario.STEADY, 20, 600)
         change = by_test(database)
@@ -59,9 +45,9 @@ async def test_a_killed_daemon_takes_its_load_test_along_and_says_so_afterwards(
             return bool((await now()).samples)
 
         await until(loads, within=180, what="the load has begun", every=0.5)
-        assert running(folder)
+        assert processes(folder)
         built.node.kill()
-        await until(lambda: not running(folder), within=60, what="all of it has ended", every=0.5)
+        await until(lambda: not processes(folder), within=60, what="all of it has ended", every=0.5)
         assert (await now()).state is State.RUNNING, "nobody has told anybody yet"
         await built.node.start()
 
@@ -72,8 +58,6 @@ async def test_a_killed_daemon_takes_its_load_test_along_and_says_so_afterwards(
         one = await now()
         assert (one.state, one.error, one.result) == (State.FAILED, Why.INTERRUPTED, None)
         assert await asyncio.to_thread(lambda: [*folder.iterdir()]) == []
-        assert running(folder) == []
-    finally:
-        await database.close()
+        assert processes(folder) == []
     books = await built.clean()
     assert (books.accepted, books.received) == (0, 0), "no message of this installation"

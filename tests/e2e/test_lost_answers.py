@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -17,11 +16,7 @@ LONG = "这是一条很长的短信,需要分成几段才能发出去。" * 8
 
 async def some(built: Site, channel: str, n: int) -> None:
     """``n`` messages, every fifth of them a long one."""
-    customer = built.customer
-    items = [
-        {"to": customer.number(channel), "content": customer.text("" if k % 5 else LONG)} for k in range(n)
-    ]
-    await customer.send_surely("/messages/batch", {"items": items})
+    await built.customer.send_many(n, channel, text=lambda k: "您好" if k % 5 else LONG)
 
 
 def silent() -> Behaviour:
@@ -30,8 +25,7 @@ def silent() -> Behaviour:
 
 
 async def kinds(built: Site, message_id: str) -> set[str]:
-    trace = (await built.client.get(f"/messages/{message_id}/trace")).data
-    return {step["step"] for step in trace["steps"]}
+    return {step["step"] for step in (await built.customer.trace(message_id))["steps"]}
 
 
 async def test_the_reference_in_the_receipt_settles_all(dsn: str, data_dir: Path) -> None:
@@ -64,18 +58,14 @@ async def test_the_reference_in_the_receipt_settles_all(dsn: str, data_dir: Path
 
 
 async def test_without_a_reference_they_stay_unknown(dsn: str, data_dir: Path) -> None:
-    async with site(
-        data_dir, dsn=dsn, channels=["smpp34"], behaviour=silent, profile={"response_timeout": 1}
-    ) as built:
+    async with site(data_dir, dsn=dsn, channels=["smpp34"], behaviour=silent, profile={"response_timeout": 1}) as built:
         await some(built, "smpp34", 3)
         books = await built.clean(unknown=3)
         assert books.statuses == {"uncertain": 3}
 
 
 @pytest.mark.parametrize("channel", ["cmpp30", "smgp30"])
-async def test_the_number_and_the_minute_settle_what_is_certain(
-    channel: str, dsn: str, data_dir: Path
-) -> None:
+async def test_the_number_and_the_minute_settle_what_is_certain(channel: str, dsn: str, data_dir: Path) -> None:
     profile = {"match_by_destination": True, "response_timeout": 1}
     async with site(data_dir, dsn=dsn, channels=[channel], behaviour=silent, profile=profile) as built:
         customer = built.customer
@@ -101,20 +91,3 @@ async def test_reports_of_sgip_find_home_after_kill_9(dsn: str, data_dir: Path) 
         await built.node.start()
         books = await built.clean()
         assert books.statuses == {"delivered": 40}
-
-
-async def test_a_profile_that_cannot_work_is_refused_at_once(dsn: str, data_dir: Path) -> None:
-    async with site(data_dir, dsn=dsn, channels=["cmpp30"], start=False) as built:
-        wrong = (
-            ("--profile", json.dumps({"tls": True})),
-            ("--profile", json.dumps({"message_reference": True})),
-            ("--profile", json.dumps({"nonsense": 1})),
-            ("--protocol", "sgip12"),
-        )
-        for options in wrong:
-            done = await built.node.ctl("channel", "set", "cmpp30", *options, check=False)
-            assert done.code == 1, options
-            assert "PARAM_INVALID" in done.err
-        await built.node.furnish("channel", "set", "cmpp30", "--profile", json.dumps({"keepalive": 20}))
-        listed = (await built.node.ctl("channel", "list", "--json")).data
-        assert [line["protocol"] for line in listed] == ["cmpp30"]

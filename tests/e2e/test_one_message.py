@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from pathlib import Path
 
 import pytest
-from harness import CHANNELS, Site, site, until
+from harness import CHANNELS, Site, processes, site, until
 
 
 async def _story(built: Site, channel: str) -> None:
@@ -23,7 +22,7 @@ async def _story(built: Site, channel: str) -> None:
     assert report["to"] == "86" + sent.to
     assert report["parts"] == {"total": 1, "ok": 1}
 
-    trace = (await built.client.get(f"/messages/{sent.message_id}/trace")).data
+    trace = await customer.trace(sent.message_id)
     steps = [step["step"] for step in trace["steps"]]
     wanted = ["accepted", "claimed", "submitted", "report", "offered", "acknowledged"]
     told = [step for step in steps if step in wanted]
@@ -55,7 +54,7 @@ async def test_by_every_protocol_and_after_a_restart(dsn: str, data_dir: Path) -
 
         data_dir.chmod(0o755)  # as a release left it that did not care
         assert await built.node.stop() == 0
-        assert built.node.processes() == []
+        assert processes(data_dir) == []
         assert all(carrier.bound == 0 for carrier in built.carriers.values())
         await built.node.start()
         await built.bound()
@@ -76,27 +75,8 @@ async def test_embedded_database_goes_and_comes_with_the_daemon(data_dir: Path, 
     async with site(data_dir, channels=["cmpp30"]) as built:
         await _story(built, "cmpp30")
         assert await built.node.stop() == 0
-        assert built.node.processes() == []
+        assert processes(data_dir) == []
         await built.node.start()
         await built.bound()
         await _story(built, "cmpp30")
         await built.clean()
-
-
-async def test_clean_stop_leaves_nothing_unknown(dsn: str, data_dir: Path) -> None:
-    """SIGTERM in the middle of a run: answers under way are waited for, the rest goes out after the next start."""
-    async with site(data_dir, dsn=dsn) as built:
-        customer = built.customer
-        for carrier in built.carriers.values():
-            carrier.change(answer_delay="400..600")
-        items = [{"to": customer.number(c), "content": customer.text()} for c in CHANNELS for _ in range(200)]
-        await customer.send_surely("/messages/batch", {"items": items})
-        await asyncio.gather(*(carrier.received(30) for carrier in built.carriers.values()))
-        assert await built.node.stop() == 0
-        assert all(c.inbox.total < 200 for c in built.carriers.values()), "it did not stop in the middle"
-        assert await built.unknown() == set()
-        for carrier in built.carriers.values():
-            carrier.change(answer_delay="0..5")
-        await built.node.start()
-        books = await built.clean()
-        assert books.statuses == {"delivered": 600}

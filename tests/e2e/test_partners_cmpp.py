@@ -4,34 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-import struct
 import time
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
 import pytest
-import pytest_asyncio
-from harness import PATIENCE, until
-from partner_client import PASSWORD, PartnerClient, PartnerSite, cmpp_client, module_site, submit
+from harness import until
+from partner_client import PASSWORD, PartnerClient, PartnerSite, cmpp_client, in_parts, submit
 
 from smsgw.core import udh
 from smsgw.protocols.cmpp import pdus
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.shard("core")]
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def here(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PartnerSite]:
-    async with module_site(postgres, tmp_path_factory.mktemp("partners"), "e2e_partners_cmpp") as built:
-        yield built
-
-
-@pytest.fixture(autouse=True)
-def left_as_found(here: PartnerSite) -> Iterator[None]:
-    yield
-    here.leave()
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("left_as_found"), pytest.mark.shard("core"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("version", "spoken"), [(0x30, "cmpp30"), (0x20, "cmpp20"), (0x21, "cmpp20")])
@@ -50,7 +37,6 @@ async def test_a_message_and_its_report(here: PartnerSite, version: int, spoken:
     assert deliver.msg_id != answer.msg_id
     assert here.arrived()[to] == "您的验证码是 8848"
     assert (await client.call(pdus.Cancel(msg_id=answer.msg_id))).success_id == 1
-    await client.close()
 
 
 async def test_a_group_has_ids_that_follow_each_other(here: PartnerSite) -> None:
@@ -67,29 +53,20 @@ async def test_a_group_has_ids_that_follow_each_other(here: PartnerSite) -> None
     await client.told([answer.msg_id + n for n in range(99)])
     assert (await client.call(submit((*many, "13800000199"), "one too many"))).result == 13
     assert (await client.call(submit(("12", "13"), "nobody"))).result == 13
-    await client.close()
 
 
 async def test_long_messages_to_one_and_to_several(here: PartnerSite) -> None:
     client = await here.cmpp()
-    long = "超长短信" * 30
-    pieces = [long[n : n + 67] for n in range(0, len(long), 67)]
-
-    def part(to: Any, ref: int, n: int) -> pdus.Submit:
-        content = udh.concat8(ref, len(pieces), n) + pieces[n - 1].encode("utf-16-be")
-        return submit(to, "x", tp_udhi=1, pk_total=len(pieces), pk_number=n, msg_fmt=8, msg_content=content)
-
-    to = ("13800000202", "13800000203")
-    sent = [part("13800000201", 9, 2), part("13800000201", 9, 1), part(to, 9, 1), part(to, 9, 2)]
+    long, one, to = "超长短信" * 30, "13800000201", ("13800000202", "13800000203")
+    sent = [*reversed(in_parts(submit, one, long, 9)), *in_parts(submit, to, long, 9)]  # type: ignore[arg-type]
     answers = [await client.call(pdu) for pdu in sent]
     assert [a.result for a in answers] == [0] * 4
     ids = [a.msg_id for a in answers] + [a.msg_id + 1 for a in answers[2:]]
     await client.told(ids)
-    assert {r[0].stat for r in client.reports().values()} == {"DELIVRD"}
-    assert [here.arrived().get(n) for n in ("13800000201", *to)] == [long] * 3
+    assert {client.reports()[id_][0].stat for id_ in ids} == {"DELIVRD"}
+    assert [here.arrived().get(n) for n in (one, *to)] == [long] * 3
     alone = await client.call(submit("13800000204", "no header", pk_total=2, pk_number=1))
     await client.told([alone.msg_id])
-    await client.close()
 
 
 async def test_alphabets_and_refusals(here: PartnerSite) -> None:
@@ -115,23 +92,6 @@ async def test_alphabets_and_refusals(here: PartnerSite) -> None:
     }
     answers = {name: (await client.call(pdu)).result for name, (pdu, _) in refused.items()}
     assert answers == {name: result for name, (_, result) in refused.items()}
-    await client.close()
-
-
-async def test_a_submit_that_comes_again_is_answered_again(here: PartnerSite) -> None:
-    client = await here.cmpp()
-    pdu = submit("13800000401", "once")
-    first = await client.call(pdu)
-    octets = client.session.dialect.encode(pdu)
-    client.link._transport.write(octets)  # the answer to it counts as one that nobody has asked for
-    await client.told([first.msg_id])
-    other = await client.call(submit("13800000402", "other"))
-    await client.told([other.msg_id])
-    taken = [
-        m for c in here.site.carriers.values() for m in c.inbox.messages if m.destination == "13800000401"
-    ]
-    assert len(taken) == 1
-    await client.close()
 
 
 async def test_later_cancelled_and_counted(here: PartnerSite) -> None:
@@ -139,7 +99,7 @@ async def test_later_cancelled_and_counted(here: PartnerSite) -> None:
     later = await client.call(submit(("13800000501", "13800000502"), "later", at_time="000000010000000R"))
     assert (await client.call(pdus.Cancel(msg_id=later.msg_id))).success_id == 0
     await client.told([later.msg_id, later.msg_id + 1])
-    assert {r[0].stat for r in client.reports().values()} == {"DELETED"}
+    assert {client.reports()[later.msg_id + n][0].stat for n in range(2)} == {"DELETED"}
     assert (await client.call(pdus.Cancel(msg_id=12345))).success_id == 1
     import datetime
 
@@ -149,7 +109,6 @@ async def test_later_cancelled_and_counted(here: PartnerSite) -> None:
     counted = await client.call(pdus.Query(time=today, query_type=0))
     assert counted.time == today
     assert counted.mt_tlmsg >= 2
-    await client.close()
 
 
 async def test_messages_from_phones(here: PartnerSite) -> None:
@@ -164,32 +123,6 @@ async def test_messages_from_phones(here: PartnerSite) -> None:
     joined = sorted((udh.parse(p.msg_content).concat.number, p.msg_content[6:]) for p in parts)
     assert b"".join(octets for _, octets in joined).decode("utf-16-be") == long
     assert len({p.msg_id for p in client.messages()}) == 4
-    await client.close()
-
-
-async def test_logins(here: PartnerSite) -> None:
-    async def login(**how: Any) -> int:
-        client = await PartnerClient.connect(here.cmpp_port, cmpp_client(**how))
-        status = client.bound.result()
-        client.abort()
-        return status
-
-    assert await login(password="wrong") == 3
-    assert await login(user="999999") == 3
-    assert await login() == 0
-    # A version that we do not know, and a request before the login.
-    reader, writer = await asyncio.open_connection("127.0.0.1", here.cmpp_port)
-    writer.write(struct.pack("!III6s16sBI", 39, 1, 1, b"900100", bytes(16), 0x7F, 0))
-    answer = await asyncio.wait_for(reader.read(), PATIENCE)
-    assert answer[4:8] == b"\x80\0\0\1"
-    assert 4 in (answer[12], answer[15])
-    writer.close()
-    reader, writer = await asyncio.open_connection("127.0.0.1", here.cmpp_port)
-    writer.write(struct.pack("!III", 12, 8, 7))
-    assert await asyncio.wait_for(reader.readexactly(13), PATIENCE) == struct.pack("!IIIB", 13, 0x80000008, 7, 0)
-    writer.write(struct.pack("!IIIQ", 20, 7, 8, 1))
-    assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
-    writer.close()
 
 
 async def test_window_overflow(here: PartnerSite) -> None:
@@ -198,7 +131,6 @@ async def test_window_overflow(here: PartnerSite) -> None:
     results = [a.result for a in answers]
     assert set(results) == {0, 8}
     assert results.count(0) >= 64
-    await client.close()
 
 
 # --- logins --------------------------------------------------------------------------------------------------------
@@ -255,9 +187,7 @@ async def _in(here: PartnerSite, stamp: int) -> bool:
     return (await connect(here, cmpp_client(timestamp=lambda: stamp)))[0] == 0
 
 
-async def test_who_comes_again_and_again_neither_fills_the_log_nor_gets_his_answer_at_once(
-    here: PartnerSite,
-) -> None:
+async def test_who_comes_again_and_again_neither_fills_the_log_nor_gets_his_answer_at_once(here: PartnerSite) -> None:
     before = len(here.node.log_lines())
     await asyncio.gather(*(connect(here, cmpp_client(user=f"x{n}"), "127.0.9.20") for n in range(100)))
     add = ("partner", "add", "acme", "--protocol", "cmpp", "--user", "shut", "--password", PASSWORD)

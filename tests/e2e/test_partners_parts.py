@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from typing import Any
 
 import pytest
-import pytest_asyncio
 from harness import PATIENCE, until
-from partner_client import PartnerClient, PartnerSite, id_of, in_parts, module_site, submit, submit_sm
+from partner_client import PartnerClient, PartnerSite, id_of, in_parts, submit, submit_sm
 from references import reused
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("left_as_found")]
 
 PROTOCOLS = ("cmpp", "smpp")
 MAKE = {"cmpp": submit, "smpp": submit_sm}
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def here(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PartnerSite]:
-    async with module_site(postgres, tmp_path_factory.mktemp("partners"), "e2e_partners_parts") as built:
-        yield built
-
-
-@pytest.fixture(autouse=True)
-def left_as_found(here: PartnerSite) -> Iterator[None]:
-    yield
-    here.leave()
 
 
 def a_text(mark: str, parts: int = 2) -> str:
@@ -38,21 +23,6 @@ def a_text(mark: str, parts: int = 2) -> str:
 async def _client(here: PartnerSite, protocol: str) -> PartnerClient:
     client: PartnerClient = await getattr(here, protocol)()
     return client
-
-
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_other_texts_under_one_reference(here: PartnerSite, protocol: str) -> None:
-    """Each part is answered before the next one goes, so each has a commit of its own."""
-    client = await _client(here, protocol)
-    to = f"13800{PROTOCOLS.index(protocol)}00001"
-    texts = [a_text(f"第{n}条") for n in range(3)]
-    ids: list[Any] = []
-    for text in texts:
-        ids += [id_of(await client.call(part)) for part in in_parts(MAKE[protocol], to, text, ref=7)]
-    assert len(set(ids)) == 6
-    assert await here.told(ids) == {"DELIVRD": 6}
-    assert sorted(here.texts_to(to)) == texts
-    await client.close()
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -69,29 +39,6 @@ async def test_all_at_once_under_one_reference(here: PartnerSite, protocol: str)
     ]
     assert await here.told(ids) == {"DELIVRD": 20}
     assert sorted(here.texts_to(to)) == sorted(texts)
-    await client.close()
-
-
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-async def test_references_that_begin_anew(here: PartnerSite, protocol: str) -> None:
-    """60 messages of three parts to five numbers; the sender is started again twice, and counts from 1 again."""
-    numbers = [f"13800{PROTOCOLS.index(protocol)}0010{n}" for n in range(5)]
-    sent: dict[str, list[str]] = {}
-    ids: list[Any] = []
-    for run in range(3):
-        client = await _client(here, protocol)
-        for n in range(20):
-            text = a_text(f"{run}轮{n}", 3)
-            sent.setdefault(numbers[n % 5], []).append(text)
-            parts = in_parts(MAKE[protocol], numbers[n % 5], text, ref=1 + n // 10)
-            ids += [id_of(await client.call(part)) for part in parts]
-        if run < 2:
-            client.abort()
-    assert len(set(ids)) == 180
-    assert await here.told(ids) == {"DELIVRD": 180}
-    assert {number: sorted(here.texts_to(number)) for number in numbers} == {
-        number: sorted(texts) for number, texts in sent.items()
-    }
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -124,7 +71,6 @@ async def test_a_submit_comes_again_before_its_answer(here: PartnerSite, protoco
     await until(lambda: len(client.strays) == 3, what="answers to the repeats, too")
     assert await here.told(ids) == {"DELIVRD": 3}
     assert sorted(here.texts_to(to)) == ["once", a_text("一次")]
-    await client.close()
 
 
 async def test_a_submit_comes_again_over_another_connection(here: PartnerSite) -> None:

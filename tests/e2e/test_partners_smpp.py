@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
-from harness import PATIENCE, Node, free_port, until
-from partner_client import PartnerClient, PartnerSite, module_site, payload, smpp_client, submit, submit_sm
+from harness import PATIENCE, until
+from partner_client import PartnerClient, PartnerSite, payload, smpp_client, submit, submit_sm
 
 from smsgw.core import text, udh
 from smsgw.core.text import Coding
@@ -19,19 +17,7 @@ from smsgw.protocols.pdu import Tlv
 from smsgw.protocols.smpp import pdus, tlvs
 from smsgw.runtime.aio import spawn
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def here(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[PartnerSite]:
-    async with module_site(postgres, tmp_path_factory.mktemp("partners"), "e2e_partners_smpp") as built:
-        yield built
-
-
-@pytest.fixture(autouse=True)
-def left_as_found(here: PartnerSite) -> Iterator[None]:
-    yield
-    here.leave()
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("left_as_found")]
 
 
 def arrived(here: PartnerSite) -> dict[str, str]:
@@ -56,11 +42,10 @@ async def test_a_message_its_receipt_and_its_standing(here: PartnerSite) -> None
     assert (strange.command_status, strange.message_id, strange.message_state) == (0x0C, "12345", 7)
     message = await here.site.customer.get(answer.message_id)
     assert message["status"] == "delivered"
-    await client.close()
 
 
 CODED = {
-    "8613800000201": (0, "plain €[] @text".encode("latin-1", "ignore"), None),
+    "8613800000201": (0, text.encode("plain €[] @text", Coding.GSM7), "plain €[] @text"),
     "8613800000202": (8, "您的验证码是 8848".encode("utf-16-be"), "您的验证码是 8848"),
     "8613800000203": (3, "déjà vu".encode("latin-1"), "déjà vu"),
     "8613800000204": (1, b"ascii", "ascii"),
@@ -74,60 +59,12 @@ CODED = {
 
 async def test_every_alphabet_becomes_text(here: PartnerSite) -> None:
     client = await here.smpp(bind="transmitter")
-    CODED["8613800000201"] = (0, text.encode("plain €[] @text", Coding.GSM7), "plain €[] @text")
     answers = await asyncio.gather(
         *(client.call(submit_sm(n, "x", data_coding=c, short_message=o)) for n, (c, o, _) in CODED.items())
     )
     assert {a.command_status for a in answers} == {0}
     wanted = {n: t for n, (_, _, t) in CODED.items()}
     await until(lambda: {n: t for n, t in arrived(here).items() if n in wanted} == wanted, what="all texts")
-    refused = await asyncio.gather(
-        client.call(submit_sm("8613800000210", "x", data_coding=4, short_message=b"\xff\xfe\x01")),
-        client.call(submit_sm("8613800000210", "x", data_coding=8, short_message=b"\x4e\x2d\x65")),
-        client.call(submit_sm("8613800000210", "x", data_coding=1, short_message=b"\xc4")),
-        client.call(submit_sm("8613800000210", "x", data_coding=9)),
-        client.call(
-            submit_sm("8613800000210", "x", esm_class=0x40, short_message=b"\x06\x05\x04\x0b\x84\x23\xf0x")
-        ),
-        client.call(submit_sm("8613800000210", "x", esm_class=0x40, short_message=b"\x40x")),
-        client.call(submit_sm("8613800000210", "x", esm_class=0x08)),
-    )
-    assert [a.command_status for a in refused] == [0x45, 0x01, 0x45, 0x45, 0x43, 0x43, 0x43]
-    await client.close()
-
-
-async def test_refusals_have_their_statuses(here: PartnerSite) -> None:
-    client = await here.smpp()
-    cases = {
-        "not a number": (submit_sm("12", "x"), 0x0B),
-        "empty": (submit_sm("8613800000301", "x", short_message=b""), 0x01),
-        "too long": (
-            submit_sm("8613800000301", "x", short_message=b"", data_coding=8, tlvs=payload("长" * 1001)), 0x01,
-        ),
-        "strange source": (submit_sm("8613800000301", "x", source_addr="SHOP", source_addr_ton=5), 0x0A),
-        "predefined": (submit_sm("8613800000301", "x", sm_default_msg_id=1), 0x63),
-        "replace": (submit_sm("8613800000301", "x", replace_if_present_flag=1), 0x54),
-        "priority": (submit_sm("8613800000301", "x", priority_flag=4), 0x06),
-        "validity over": (submit_sm("8613800000301", "x", validity_period="240101000000000+"), 0x62),
-        "no time": (submit_sm("8613800000301", "x", validity_period="soon"), 0x62),
-        "too far": (submit_sm("8613800000301", "x", schedule_delivery_time="000100000000000R"), 0x61),
-        "replace_sm": (pdus.ReplaceSm(message_id="1", short_message=b"x"), 0x13),
-        "cancel what is not there": (pdus.CancelSm(message_id="99"), 0x11),
-        "an id that is none": (pdus.CancelSm(message_id="x"), 0x0C),
-        "both texts": (submit_sm("8613800000301", "x", tlvs=payload("y")), 0x01),
-        "segment 3 of 2": (
-            submit_sm("8613800000301", "x", tlvs=(
-                Tlv(tlvs.SAR_MSG_REF_NUM, b"\0\1"), Tlv(tlvs.SAR_TOTAL_SEGMENTS, b"\2"),
-                Tlv(tlvs.SAR_SEGMENT_SEQNUM, b"\3"),
-            )), 0xC0,
-        ),
-    }  # fmt: skip
-    answers = await asyncio.gather(*(client.call(pdu) for pdu, _ in cases.values()))
-    assert {name: a.command_status for name, a in zip(cases, answers, strict=True)} == {
-        name: status for name, (_, status) in cases.items()
-    }
-    assert not client.session.outstanding
-    await client.close()
 
 
 async def test_long_messages_by_header_segments_and_payload(here: PartnerSite) -> None:
@@ -173,75 +110,6 @@ async def test_long_messages_by_header_segments_and_payload(here: PartnerSite) -
     assert books.data
     found = await client.call(pdus.QuerySm(message_id=answers[0].message_id))
     assert found.message_state == 2
-    await client.close()
-
-
-async def test_parts_come_over_any_bind_of_any_node(here: PartnerSite) -> None:
-    environment = here.node.environment
-    port = free_port()
-    other = Node(
-        here.node.data_dir.with_name("other"), dsn=environment["SMSGW_DATABASE_DSN"], node_number="2",
-        security_key_file=str(here.node.data_dir / "secret.key"), partners_smpp_listen=f"127.0.0.1:{port}",
-    )  # fmt: skip
-    await other.start()
-    try:
-        near, beside, away = await here.smpp(), await here.smpp(), await here.smpp(port=port)
-        texts = {f"8613800000{n}": (f"{n}长" * 15, "完") for n in range(451, 465)}
-
-        def part(to: str, n: int) -> pdus.SubmitSm:
-            octets = udh.concat8(9, 2, n) + texts[to][n - 1].encode("utf-16-be")
-            return submit_sm(to, "x", esm_class=0x40, data_coding=8, short_message=octets)
-
-        first, second, *rest = texts
-        answers = [await near.call(part(first, 2)), await beside.call(part(first, 1))]
-        answers += [await away.call(part(second, 1)), await near.call(part(second, 2))]
-        # At the same moment neither node may see the other's part: then it is found within seconds.
-        answers += await asyncio.gather(
-            *(client.call(part(to, n)) for to in rest for n, client in ((1, near), (2, away)))
-        )
-        assert {a.command_status for a in answers} == {0}
-        wanted = {a.message_id for a in answers}
-        assert len(wanted) == 2 * len(texts)
-
-        def told() -> list[str]:
-            found = [item for c in (near, beside, away) for item in c.receipts().items()]
-            return [state for id_, states in found if id_ in wanted for state in states]
-
-        await until(lambda: len(told()) >= len(wanted), what="a receipt for each part")
-        assert told() == ["DELIVRD"] * len(wanted)
-        assert {to: arrived(here).get(to) for to in texts} == {
-            to: "".join(text) for to, text in texts.items()
-        }
-        here.leave()
-    finally:
-        assert await other.stop() == 0
-    assert not other.complaints()
-
-
-async def test_a_part_sent_again_and_a_reference_used_again(here: PartnerSite) -> None:
-    """Again with the connection lost around its answer: the same part. The same words after answers that were read, and
-    others under the reference: messages of their own."""
-
-    def part(to: str, ref: int, n: int, words: str) -> pdus.SubmitSm:
-        return submit_sm(to, "x", esm_class=0x40, data_coding=8,
-                         short_message=udh.concat8(ref, 2, n) + words.encode("utf-16-be"))  # fmt: skip
-
-    to, other = "8613800000501", "8613800000502"
-    lost = await here.smpp()
-    first = await lost.call(part(to, 1, 1, "一"))
-    lost.abort()
-    client = await here.smpp()
-    again = await client.call(part(to, 1, 1, "一"))
-    second = await client.call(part(to, 1, 2, "二"))
-    assert first.message_id == again.message_id != second.message_id
-    more = [await client.call(part(other, 1, n, words)) for n, words in
-            ((1, "甲"), (2, "乙"), (1, "丙"), (2, "丁"), (1, "甲"), (2, "乙"))]  # fmt: skip
-    wanted = [first.message_id, second.message_id, *(a.message_id for a in more)]
-    assert len(set(wanted)) == len(wanted)
-    assert await here.told(wanted) == {"DELIVRD": len(wanted)}
-    assert here.texts_to(to.removeprefix("86")) == ["一二"]
-    assert sorted(here.texts_to(other.removeprefix("86"))) == sorted(["甲乙", "丙丁", "甲乙"])
-    here.leave()
 
 
 async def test_submit_multi_has_one_id_and_names_what_failed(here: PartnerSite) -> None:
@@ -261,11 +129,8 @@ async def test_submit_multi_has_one_id_and_names_what_failed(here: PartnerSite) 
     ]  # fmt: skip
     await until(lambda: len(client.receipts().get(answer.message_id, ())) == 3, what="three receipts")
     assert {p.source_addr for p in client.delivered} == {n for n in numbers if n != "12"}
-    nobody = await client.call(
-        pdus.SubmitMulti(dest_address=(pdus.SmeAddress(1, 1, "12"),), short_message=b"x")
-    )
+    nobody = await client.call(pdus.SubmitMulti(dest_address=(pdus.SmeAddress(1, 1, "12"),), short_message=b"x"))
     assert nobody.command_status == 0x0B
-    await client.close()
 
 
 async def test_two_equal_texts_to_one_number_are_two_messages(here: PartnerSite) -> None:
@@ -273,11 +138,8 @@ async def test_two_equal_texts_to_one_number_are_two_messages(here: PartnerSite)
     answers = await asyncio.gather(*(client.ask(submit_sm("8613800000701", "twice")) for _ in range(2)))
     assert [a.command_status for a in answers] == [0, 0]
     await client.told([a.message_id for a in answers])
-    taken = [
-        m for c in here.site.carriers.values() for m in c.inbox.messages if m.destination == "13800000701"
-    ]
+    taken = [m for c in here.site.carriers.values() for m in c.inbox.messages if m.destination == "13800000701"]
     assert len(taken) == 2
-    await client.close()
 
 
 async def test_only_the_receipts_that_were_asked_for(here: PartnerSite) -> None:
@@ -290,7 +152,6 @@ async def test_only_the_receipts_that_were_asked_for(here: PartnerSite) -> None:
     await client.told([done.message_id])
     assert none.message_id not in client.receipts()
     assert failures.message_id not in client.receipts()
-    await client.close()
 
 
 async def test_later_and_cancelled(here: PartnerSite) -> None:
@@ -309,24 +170,6 @@ async def test_later_and_cancelled(here: PartnerSite) -> None:
     assert (await client.call(elsewhere)).command_status == 0x11
     soon = await client.call(submit_sm("8613800000902", "soon", schedule_delivery_time="000000000001000R"))
     await client.told([soon.message_id])
-    await client.close()
-
-
-async def test_messages_from_phones_to_whoever_receives(here: PartnerSite) -> None:
-    receiver = await here.smpp(bind="receiver")
-    with pytest.raises(Exception, match="cannot be sent"):
-        receiver.session.request(submit_sm("8613800001001", "x"), 0.0, None)
-    carrier = here.site.carriers["cmpp30"]
-    long = "一条很长的回复" * 20
-    carrier.send_mo("13800001001", "1069000177", "short")
-    carrier.send_mo("13800001001", "10690001", long)
-    await until(lambda: len(receiver.messages()) == 4, what="four deliveries")
-    short, *parts = sorted(receiver.messages(), key=lambda p: p.esm_class)
-    assert (short.source_addr, short.destination_addr) == ("8613800001001", "1069000177")
-    assert (short.data_coding, short.short_message) == (0, b"short")
-    joined = sorted((udh.parse(p.short_message).concat.number, p) for p in parts)
-    assert "".join(p.short_message[6:].decode("utf-16-be") for _, p in joined) == long
-    await receiver.close()
 
 
 async def test_what_a_partner_does_not_take_comes_again(here: PartnerSite) -> None:
@@ -355,9 +198,7 @@ async def test_what_a_partner_does_not_take_comes_again(here: PartnerSite) -> No
 
 async def test_reports_wait_for_a_partner_that_is_away(here: PartnerSite) -> None:
     client = await here.smpp(bind="transmitter")
-    answers = await asyncio.gather(
-        *(client.call(submit_sm(f"86138000012{n:02d}", "away")) for n in range(20))
-    )
+    answers = await asyncio.gather(*(client.call(submit_sm(f"86138000012{n:02d}", "away")) for n in range(20)))
     await client.close()
     for answer in answers:
         await here.site.customer.reaches(answer.message_id, "delivered")
@@ -437,25 +278,6 @@ async def test_window_overflow_and_submit_before_the_bind(here: PartnerSite) -> 
     writer.write(b"GET / HTTP/1.1\r\n\r\n")
     await asyncio.wait_for(reader.read(), PATIENCE)
     writer.close()
-
-
-async def test_a_mistake_in_one_of_many_concerns_that_one_alone(here: PartnerSite) -> None:
-    client = await here.smpp()
-    sent = [submit_sm(f"861380001600{n}", "x" if n != 5 else " ") for n in range(9)]
-    answers = await asyncio.gather(*(client.ask(pdu) for pdu in sent))
-    assert [a.command_status for a in answers] == [0] * 5 + [0x01] + [0] * 3
-    await client.close()
-
-
-async def test_status_and_metrics_show_binds(here: PartnerSite) -> None:
-    client = await here.smpp()
-    answer = await client.call(submit_sm("8613800001701", "x"))
-    await client.told([answer.message_id])
-    line = next(b for b in await here.binds() if b["user"] == "shop")
-    assert (line["mode"], line["ip"], line["version"]) == ("transceiver", "127.0.0.1", "smpp34")
-    shown = await here.node.ctl("status")
-    assert "transceiver" in shown.out
-    await client.close()
 
 
 async def test_who_is_refused_over_and_over_is_read_later_and_nothing_else_is(here: PartnerSite) -> None:

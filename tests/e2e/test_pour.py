@@ -59,9 +59,7 @@ async def test_five_reports_of_each_while_the_database_is_slow(dsn: str, data_di
         finally:
             await database.close()
         await until(lambda: taken() == messages * copies, within=60, what="all reports are taken")
-        assert [(c.counts.repeated, c.counts.given_up, c.counts.connections) for c in flooding] == [
-            (0, 0, 1)
-        ] * 2
+        assert [(c.counts.repeated, c.counts.given_up, c.counts.connections) for c in flooding] == [(0, 0, 1)] * 2
         for carrier in flooding:
             carrier.change(report_delay=Delay.fixed(0.02), report_copies=2)
         books = await built.clean()

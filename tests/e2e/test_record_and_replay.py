@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from harness import PASSWORD, PROTOCOLS, USER, Site, carrier_for, free_port, site, until
+from harness import PASSWORD, PROTOCOLS, USER, Site, carrier_for, free_port, profile_of, site, until
 from recordings import leaks
 
 from smsgw.node import control_client
@@ -53,29 +53,12 @@ async def story(built: Site, channel: str) -> list[tuple[str, str, str]]:
     return ends
 
 
-async def replies(built: Site, n: int) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-
-    async def enough() -> bool:
-        pulled = (await built.client.surely("POST", "/mo/pull", {"limit": 100})).data
-        found.extend(pulled["items"])
-        if pulled["batch"] is not None:
-            await built.client.surely("POST", "/mo/ack", {"batch": pulled["batch"]})
-        return len(found) >= n
-
-    await until(enough, what=f"{n} replies")
-    return found
-
-
 async def begun_and_left(built: Site, channel: str) -> None:
     """A recording whose reader has gone ends, though nothing passes; the next one may begin."""
-    socket, body = (
-        built.node.data_dir / "control.sock",
-        {"channel": channel, "seconds": 600, "max_bytes": 1 << 20},
-    )
+    body = {"channel": channel, "seconds": 600, "max_bytes": 1 << 20}
 
     async def begins() -> bool:
-        pieces = control_client.stream(socket, "/channels/record", body, timeout_s=30)
+        pieces = control_client.stream(built.node.socket, "/channels/record", body, timeout_s=30)
         async with contextlib.aclosing(pieces):
             with contextlib.suppress(RuntimeError):
                 return b'"recording":1' in await anext(pieces)
@@ -109,19 +92,13 @@ async def test_the_same_trouble_again(channel: str, dsn: str, data_dir: Path, tm
     first.change(**odd(channel))
     async with first, site(data_dir, dsn=dsn, channels=[]) as built:
         built.carriers[channel] = first
-        if channel == "sgip12":
-            profile |= {"node": 3010012345, "sgip_listen": first.config.deliver_to, "idle": 20}
-        await built.node.furnish(
-            "channel", "add", channel, "--protocol", channel, "--host", "127.0.0.1", "--port", str(first.port),
-            "--user", USER, "--password", PASSWORD, "--access-code", PROTOCOLS[channel][2],
-            "--profile", json.dumps(profile),
-        )  # fmt: skip
+        profile = profile_of(first, profile | ({"idle": 20} if channel == "sgip12" else {}))
+        access = ("--access-code", PROTOCOLS[channel][2])
+        await built.node.add_channel(channel, first.port, *access, profile=profile)
         await built.bound(channel)
         await begun_and_left(built, channel)
         file = tmp_path / "trouble.jsonl"
-        recording = spawn(
-            built.node.ctl("channel", "record", channel, str(file), "--seconds", "40"), name="record"
-        )
+        recording = spawn(built.node.ctl("channel", "record", channel, str(file), "--seconds", "40"), name="record")
         await until(lambda: file.exists() and file.stat().st_size > 0, what="the recording has begun")
         second = await built.node.ctl("channel", "record", channel, str(tmp_path / "two"), check=False)
         assert second.code == 1
@@ -131,13 +108,11 @@ async def test_the_same_trouble_again(channel: str, dsn: str, data_dir: Path, tm
         before = await story(built, channel)
         first.send_mo("13700008888", PROTOCOLS[channel][2], "问一下,在吗")
         first.send_mo("13700008888", PROTOCOLS[channel][2], LONG, order=(2, 1, 3))
-        assert len(await replies(built, 2)) == 2
+        await built.customer.replies(2)
         first.disconnect(rst=True)
         if channel != "sgip12":  # which rests until there is something to send
             await until(lambda: first.bound, what="logged in again")
-        await built.node.furnish(
-            "channel", "set", channel, "--connections", "2"
-        )  # restarts it: the recording ends
+        await built.node.furnish("channel", "set", channel, "--connections", "2")  # restarts it: the recording ends
         done = await recording
         assert "the channel was stopped" in done.out
         await first.stop()
@@ -154,13 +129,9 @@ async def test_the_same_trouble_again(channel: str, dsn: str, data_dir: Path, tm
 
 
 async def again(
-    built: Site,
-    channel: str,
-    file: Path,
-    before: list[tuple[str, str, str]],
-    profile: dict[str, Any],
+    built: Site, channel: str, file: Path, before: list[tuple[str, str, str]], profile: dict[str, Any],
     own: dict[str, Any],
-) -> None:
+) -> None:  # fmt: skip
     """The recording takes the carrier's place."""
     plan = load(file)
     second = carrier_for(channel, **own)
@@ -178,7 +149,7 @@ async def again(
         assert await story(built, channel) == before
         assert (second.replay.replayed, second.replay.left) == (len(CASES) + 2, 0)
         # The replies come at their time after the login.
-        texts = [reply["content"] for reply in await replies(built, 2)]
+        texts = [reply["content"] for reply in await built.customer.replies(2)]
         assert sorted(map(len, texts)) == sorted([len("问一下,在吗"), len(LONG)])
         await until(lambda: second.counts.disconnects >= 1, what="the connection breaks as it did")
         sent = await built.customer.send(channel)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from databases import migrated
-from harness import PATIENCE, site, until
-from test_refusals import fill
+from harness import PATIENCE, fill, site, tmpfs, until
+from measures import files
 
 from smsgw.store.engine.embedded import EmbeddedPostgres
 
@@ -22,25 +21,24 @@ async def test_no_more_file_descriptors(dsn: str, data_dir: Path) -> None:
     async with site(data_dir, dsn=dsn, channels=["cmpp30"]) as built:
         customer, carrier = built.customer, built.carriers["cmpp30"]
         await customer.send("cmpp30")
-        folder = Path(f"/proc/{built.node.pid}/fd")
+        pid = built.node.pid
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        most = len(list(folder.iterdir())) + 30
-        resource.prlimit(built.node.pid, resource.RLIMIT_NOFILE, (most, hard))
+        most = files(pid) + 30
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (most, hard))
         host, port = built.node.origin.removeprefix("http://").split(":")
         taken = []
         try:
             while len(taken) < 200:
                 taken.append(await asyncio.wait_for(asyncio.open_connection(host, int(port)), PATIENCE))
-            await until(lambda: len(list(folder.iterdir())) >= most - 1, what="no descriptor is left")
+            await until(lambda: files(pid) >= most - 1, what="no descriptor is left")
             for _ in range(20):
                 await customer.send("cmpp30")  # over a connection that was there before
             assert carrier.counts.logins == 1
         finally:
             for _, writer in taken:
                 writer.close()
-        await until(lambda: len(list(folder.iterdir())) < most - 20, what="descriptors are free again")
-        body = {"to": [customer.number("cmpp30")], "content": customer.text()}
-        await customer.send_surely("/messages", body)
+        await until(lambda: files(pid) < most - 20, what="descriptors are free again")
+        await customer.send_many(1, "cmpp30")
         assert (await built.clean()).statuses == {"delivered": 22}
         assert carrier.counts.logins == 1
 
@@ -67,13 +65,9 @@ def small_database(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
     """A server whose data has a small file system of its own."""
     database = EmbeddedPostgres(tmp_path / "database")
     database.home.mkdir(mode=0o755, parents=True)
-    mount = ["mount", "-t", "tmpfs", "-o", "size=400m,mode=0755", "smsgw-e2e", str(database.home)]
-    subprocess.run(mount, check=True, timeout=60)
-    try:
+    with tmpfs(database.home, 400, "mode=0755"):
         yield database
-    finally:
-        subprocess.run(["umount", "--lazy", database.home], check=True, timeout=60)
-        database.home.rmdir()
+    database.home.rmdir()
 
 
 @pytest.mark.root_only
@@ -87,13 +81,9 @@ async def test_the_disk_of_the_database_fills_up(small_database: EmbeddedPostgre
             customer = built.customer
             await customer.send("cmpp30")
             ballast = fill(small_database.home, leave_mb=2)
-            text = "长" * 300
 
             async def bridged() -> bool:
-                items = [
-                    {"to": customer.number("cmpp30"), "content": customer.text(text)} for _ in range(100)
-                ]
-                await customer.send_surely("/messages/batch", {"items": items}, within=30)
+                await customer.send_many(100, "cmpp30", text="长" * 300)
                 return (await built.node.status())["checks"]["accepting"] == "spool"
 
             await until(bridged, what="the spool takes what the database cannot", every=0.0)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import pytest
-from databases import owner
+from databases import change, owner
 from harness import Node, Site, site, until
 from tasking import reaches, upload
 
@@ -27,9 +27,12 @@ _names = (f"restored_{n}" for n in itertools.count())
 
 
 async def some(built: Site, channel: str, n: int) -> list[str]:
-    customer = built.customer
-    items = [{"to": customer.number(channel), "content": customer.text()} for _ in range(n)]
-    return [one.message_id for one in await customer.send_surely("/messages/batch", {"items": items})]
+    return [one.message_id for one in await built.customer.send_many(n, channel)]
+
+
+async def delivered(built: Site, ids: list[str]) -> None:
+    for one in ids:
+        await built.customer.reaches(one, "delivered", within=60)
 
 
 async def statuses(built: Site, ids: list[str]) -> Counter[str]:
@@ -51,9 +54,8 @@ async def test_nothing_is_sent_twice_by_itself(postgres: PostgresServer, data_di
     try:
         async with site(data_dir, dsn=dsn, channels=["cmpp30", "smpp34"], behaviour=lambda: behaviour) as built:
             node, customer = built.node, built.customer
-            delivered = await some(built, "cmpp30", 20)
-            for one in delivered:
-                await customer.reaches(one, "delivered")
+            known = await some(built, "cmpp30", 20)
+            await delivered(built, known)
             built.carriers["smpp34"].change(answers="88")  # too fast, whatever comes
             queued = await some(built, "smpp34", 15)
             built.carriers["cmpp30"].change(lose_answers=1.0)
@@ -64,11 +66,9 @@ async def test_nothing_is_sent_twice_by_itself(postgres: PostgresServer, data_di
             # The life that the backup knows nothing of.
             built.carriers["cmpp30"].change(lose_answers=0.0)
             built.carriers["smpp34"].change(answers="0")
-            for one in queued:
-                await customer.reaches(one, "delivered", within=60)
+            await delivered(built, queued)
             lost = await some(built, "smpp34", 10)
-            for one in lost:
-                await customer.reaches(one, "delivered", within=60)
+            await delivered(built, lost)
             await postgres.drop(before)
             spooled = await some(built, "smpp34", 7)
             node.kill()
@@ -90,7 +90,7 @@ async def test_nothing_is_sent_twice_by_itself(postgres: PostgresServer, data_di
             (said,) = told(node, "node.database_restored")
             assert said["spool_segments"] == 1
             assert said["lost"] <= said["messages"]
-            assert (await statuses(built, delivered)) == {"delivered": 20}
+            assert (await statuses(built, known)) == {"delivered": 20}
             assert await statuses(built, queued + claimed + spooled) == {"uncertain": 27}
             assert [(await built.client.get(f"/messages/{one}")).status for one in lost] == [404] * 10
             await asyncio.sleep(2)  # whoever would send something had the time
@@ -102,8 +102,7 @@ async def test_nothing_is_sent_twice_by_itself(postgres: PostgresServer, data_di
             parts = Counter({one["was"]: one["parts"] for one in lines})
             assert (parts["spooled"], parts.total()) == (7, 27)
             await node.ctl("unknown", "restored", "--was", "spooled", "--as", "resend", "--yes")
-            for one in spooled:
-                await customer.reaches(one, "delivered", within=60)
+            await delivered(built, spooled)
             ended = await node.ctl("unknown", "restored", "--as", "unconfirmed", "--yes")
             assert "20 part(s): unconfirmed" in ended.out
             assert await statuses(built, queued + claimed) == {"unconfirmed": 20}
@@ -118,22 +117,13 @@ async def test_nothing_is_sent_twice_by_itself(postgres: PostgresServer, data_di
             assert (await reaches(built, task_id, "finished"))["counts"] == {"delivered": 1}
             assert len(built.received()) == 58
             fresh = await some(built, "cmpp30", 5)
-            for one in fresh:
-                await customer.reaches(one, "delivered")
+            await delivered(built, fresh)
             await node.stop()
             await node.start()
             assert len(told(node, "node.database_restored")) == 1
             assert set(built.received().values()) == {1}
     finally:
         await postgres.drop(after)
-
-
-async def run(dsn: str, statement: str) -> None:
-    connection = await asyncpg.connect(dsn, timeout=10)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 @pytest.mark.slow
@@ -145,13 +135,12 @@ async def test_a_node_that_goes_on_running_sends_nothing(
     (folder := tmp_path / "backups").mkdir()
     try:
         async with site(data_dir, dsn=dsn, channels=["smpp34"]) as built:
-            node, customer = built.node, built.customer
+            node = built.node
             built.carriers["smpp34"].change(answers="88")  # too fast, whatever comes
             queued = await some(built, "smpp34", 15)
             made = await node.ctl("backup", "make", str(folder), "--dsn", owner(dsn), "--json")
             built.carriers["smpp34"].change(answers="0")
-            for one in queued:
-                await customer.reaches(one, "delivered", within=60)
+            await delivered(built, queued)
             refused = await node.ctl("restore", "--in-place", "--dsn", owner(dsn), "--yes", check=False)
             assert refused.code == 1
             assert "other connection(s)" in refused.err
@@ -160,8 +149,10 @@ async def test_a_node_that_goes_on_running_sends_nothing(
             spooled = await some(built, "smpp34", 3)
             had = built.received()
             await postgres.make(draft)
-            await run(owner(postgres.dsn(draft)), "CREATE TABLE public.restoring AS SELECT '' AS token, true AS loads")
-            await run(postgres.embedded.address(ADMIN), f"ALTER DATABASE {draft} RENAME TO {name}")
+            await change(postgres.dsn(draft), "CREATE TABLE public.restoring AS SELECT '' AS token, true AS loads")
+            server = await asyncpg.connect(postgres.embedded.address(ADMIN), timeout=10)
+            await server.execute(f"ALTER DATABASE {draft} RENAME TO {name}")
+            await server.close()
             await node.ctl("restore", made.data["file"], "--dsn", owner(dsn), "--yes")
             assert await node.ends(within=60) == 1, "it has heard that its number is not its own"
             node.log_path.unlink()  # its last line is the command's, for people

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from harness import PASSWORD, USER, Site, carrier_for, site, until
+from harness import site
+from trials import another_channel
 
-from smsgw.simulator import Behaviour, Carrier, Delay, Rule
+from smsgw.simulator import Carrier, Rule
 
 pytestmark = pytest.mark.shard("protocols")
 
@@ -43,35 +42,13 @@ ENDS = {
 }
 
 
-@contextlib.asynccontextmanager
-async def channel(built: Site, name: str, carrier: Carrier, *, protocol: str) -> AsyncIterator[Carrier]:
-    """One more channel, to a carrier that is not started yet."""
-    carrier.config.name = name
-    await carrier.start()
-    await built.node.furnish(
-        "channel", "add", name, "--protocol", protocol, "--host", "127.0.0.1", "--port", str(carrier.port),
-        "--user", USER, "--password", PASSWORD,
-    )  # fmt: skip
-    built.carriers[name] = carrier
-    await built.bound(name)
-    try:
-        yield carrier
-    finally:
-        await carrier.stop()
-
-
 def taken(carrier: Carrier, text: str) -> int:
     """How many messages with this in their text a carrier has accepted."""
     return sum(text in message.text for message in carrier.messages)
 
 
-async def test_every_kind_of_failure_goes_where_the_table_says(
-    dsn: str, data_dir: Path, tmp_path: Path
-) -> None:
-    async with (
-        site(data_dir, dsn=dsn, channels=["cmpp30"]) as built,
-        channel(built, "spare", carrier_for("cmpp30"), protocol="cmpp30") as second,
-    ):
+async def test_every_kind_of_failure_goes_where_the_table_says(dsn: str, data_dir: Path, tmp_path: Path) -> None:
+    async with site(data_dir, dsn=dsn, channels=["cmpp30"]) as built, another_channel(built, "spare") as second:
         (tmp_path / "routes.toml").write_text(TABLE)
         await built.node.furnish("route", "publish", str(tmp_path / "routes.toml"), "--note", "retry")
         # Src_Id refused: this channel's configuration, as the operator knows.
@@ -96,39 +73,3 @@ async def test_every_kind_of_failure_goes_where_the_table_says(
         assert all(not line["problems"] for line in money.data)
         balance = (await built.node.ctl("account", "list", "--json")).data[0]["balance"]
         assert balance == 100_000 - len(ENDS) + 1
-
-
-@pytest.mark.parametrize(
-    ("answer_id", "report_id", "learned"),
-    [
-        ("hex", "dec10", "hex-dec"),
-        ("HEX8", "hex", ""),
-        ("dec10", "HEX8", "dec-hex"),
-    ],
-)
-async def test_report_torture(dsn: str, data_dir: Path, answer_id: str, report_id: str, learned: str) -> None:
-    """Before the answer, reordered, ten times, spelled otherwise: all matched, each final once."""
-    behaviour = Behaviour(
-        answer_delay=Delay(0.05, 0.06), report_delay=Delay(0.0, 0.5), early_reports=0.3,
-        duplicate_reports=1.0, report_copies=10,
-    )  # fmt: skip
-    carrier = carrier_for("smpp34", behaviour, answer_id=answer_id, report_id=report_id)
-    async with (
-        site(data_dir, dsn=dsn, channels=[]) as built,
-        channel(built, "smpp34", carrier, protocol="smpp34"),
-    ):
-        for _ in range(10):
-            items = [
-                {"to": built.customer.number("smpp34"), "content": built.customer.text()} for _ in range(10)
-            ]
-            await built.customer.send_surely("/messages/batch", {"items": items})
-        books = await built.clean(within=60)
-        assert books.statuses == {"delivered": 100}
-        assert all(len(reports) == 1 for reports in built.customer.reports.values())
-
-        async def nothing_left() -> bool:
-            return (await built.node.ctl("report", "unmatched", "--json")).data == []
-
-        await until(nothing_left, every=1.0, what="every report has found its message")
-        (line,) = (await built.node.ctl("channel", "list", "--json")).data
-        assert line["report_ids"] == learned

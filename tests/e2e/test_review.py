@@ -6,8 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-from harness import Site, site, until
+from databases import change
+from harness import Site, alarmed, site, until
 
 from smsgw.core.ids import CHINA
 
@@ -16,14 +16,6 @@ CHANNEL = "cmpp30"
 
 async def waiting(built: Site) -> list[dict[str, Any]]:
     return (await built.node.ctl("review", "list", "--json")).data
-
-
-async def execute(built: Site, statement: str) -> None:
-    connection = await asyncpg.connect(built.node.environment["SMSGW_DATABASE_DSN"], timeout=10)
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
 
 
 async def test_passed_rejected_expired(dsn: str, data_dir: Path) -> None:
@@ -64,15 +56,11 @@ async def test_passed_rejected_expired(dsn: str, data_dir: Path) -> None:
         assert (await built.client.get("/balance")).data["balance"] == balance + 3
 
         # Nobody decides: first an alarm, then it expires and is paid back.
-        await execute(built, "UPDATE review SET created_at = now() - interval '1 hour' WHERE state = 'pending'")
+        await change(dsn, "UPDATE review SET created_at = now() - interval '1 hour' WHERE state = 'pending'")
 
-        async def alarmed() -> bool:
-            listed = (await node.ctl("alarm", "list", "--json")).data
-            return "review_waiting" in {a["kind"] for a in listed}
-
-        await until(alarmed, what="the alarm")
-        await execute(built, "UPDATE part SET expires_at = now() WHERE state = 1")
-        await execute(built, "UPDATE review SET expires_at = now() WHERE state = 'pending'")
+        await until(lambda: alarmed(node, "review_waiting"), what="the alarm")
+        await change(dsn, "UPDATE part SET expires_at = now() WHERE state = 1")
+        await change(dsn, "UPDATE review SET expires_at = now() WHERE state = 'pending'")
         await customer.reaches(late.message_id, "expired")
 
         async def nothing() -> bool:
@@ -95,4 +83,3 @@ async def test_released_in_quiet_hours_waits_for_the_morning(dsn: str, data_dir:
         cancelled = await built.client.post(f"/messages/{sent.message_id}/cancel")
         assert cancelled.status == 200, cancelled.body
         await built.clean()
-

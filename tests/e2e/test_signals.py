@@ -8,16 +8,13 @@ from pathlib import Path
 
 from harness import Site, site, until
 
-from smsgw.node import control_client
-
 WINDOW = 8
 
 
 async def _load(built: Site, n: int) -> None:
     """Messages, of which a window is at the carrier and not answered."""
     built.carriers["cmpp30"].change(answer_delay="200..400")
-    items = [{"to": built.customer.number("cmpp30"), "content": built.customer.text()} for _ in range(n)]
-    await built.customer.send_surely("/messages/batch", {"items": items})
+    await built.customer.send_many(n, "cmpp30")
     await built.carriers["cmpp30"].received(WINDOW)
 
 
@@ -26,11 +23,10 @@ async def test_reloads_and_changes_under_load(dsn: str, data_dir: Path) -> None:
         await _load(built, 150)
         node = built.node
         assert node.process is not None
-        socket = node.data_dir / "control.sock"
         for _ in range(10):
             for _ in range(20):
                 node.process.send_signal(signal.SIGHUP)
-            await asyncio.gather(*(control_client.call(socket, "POST", "/reload") for _ in range(3)))
+            await asyncio.gather(*(node.reload() for _ in range(3)))
         await node.furnish("channel", "set", "cmpp30", "--window", "12")
         node.process.send_signal(signal.SIGHUP)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+import random
+import socket
+from collections.abc import AsyncIterator
+from typing import Any, Self
 
 import pytest
 import pytest_asyncio
-from faultproxy import FaultProxy, Faults, sliced
 from harness import dice, until
 from partner_client import (
     PartnerSite,
@@ -22,11 +23,67 @@ from partner_client import (
     submit_sm,
 )
 
+from smsgw.runtime import aio
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PARTNERS = {"cmpp": (cmpp_client, submit, ""), "smpp": (smpp_client, submit_sm, "86")}
 HOW = ("octet by octet", "pieces by chance", "all together", "slowly")
-Spoiled = tuple[PartnerSite, dict[str, FaultProxy]]
+READ = 65536
+
+
+class Way:
+    """A way to a server on this machine; ``how`` its octets pass may be changed at any time."""
+
+    def __init__(self, server: int) -> None:
+        self._server = server
+        self.how = ""
+        self.chance = random.Random(0)  # noqa: S311 - chance, not a secret
+        self.connections = 0
+        self._serving: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._listener = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self.port: int = self._listener.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._listener.close()
+        await aio.cancel(*self._serving)
+
+    def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        self._serving.add(aio.spawn(self._serve(reader, writer), name="way"))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back, server = await asyncio.open_connection("127.0.0.1", self._server)
+        for one in (writer, server):
+            one.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        try:
+            await asyncio.gather(self._pass(reader, server), self._pass(back, writer))
+        finally:
+            writer.close()
+            server.close()
+
+    async def _pass(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await source.read(READ):
+                if self.how == "all together":
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(0.1):
+                            while more := await source.read(READ):
+                                data += more
+                while data:
+                    some = self.chance.choice((1, 1, 2, 3, 7, 16, 200, 4096))
+                    size = {"octet by octet": 1, "pieces by chance": some, "slowly": 64}.get(self.how, READ)
+                    piece, data = data[:size], data[size:]
+                    await asyncio.sleep(size / 4000 if self.how == "slowly" else 0)  # a turn of the loop for each
+                    sink.write(piece)
+                    await sink.drain()
+            sink.write_eof()
+
+
+Spoiled = tuple[PartnerSite, dict[str, Way]]
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -39,35 +96,21 @@ async def spoiled(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> As
         carriers = here.site.carriers
         servers = {name: carrier.port for name, carrier in carriers.items()}
         servers |= {"cmpp": here.cmpp_port, "smpp": here.smpp_port}
-        proxies = {name: await stack.enter_async_context(FaultProxy(port)) for name, port in servers.items()}
+        proxies = {name: await stack.enter_async_context(Way(port)) for name, port in servers.items()}
         await asyncio.gather(
             *(here.node.furnish("channel", "set", name, "--port", str(proxies[name].port)) for name in carriers)
         )
-        await until(
-            lambda: all(proxies[name].connections for name in carriers), what="channels moved"
-        )
+        await until(lambda: all(proxies[name].connections for name in carriers), what="channels moved")
         await here.site.bound()
         yield here, proxies
         here.leave()
 
 
-def spoil(proxies: Sequence[FaultProxy], how: str) -> None:
-    """From here on."""
-    for faults in (faults for proxy in proxies for faults in (proxy.up, proxy.down)):
-        fresh = {
-            "octet by octet": Faults(slice=1),
-            "pieces by chance": Faults(pieces=sliced(dice())),
-            "all together": Faults(gather=65536, gather_for=0.1),
-            "slowly": Faults(slice=64, rate=4000.0),
-        }[how]
-        for name in ("slice", "pieces", "gather", "gather_for", "rate"):
-            setattr(faults, name, getattr(fresh, name))
-
-
 @pytest.mark.parametrize("how", HOW)
 async def test_the_outcome_is_the_same(spoiled: Spoiled, how: str) -> None:
     here, proxies = spoiled
-    spoil(list(proxies.values()), how)
+    for way in proxies.values():
+        way.how, way.chance = how, dice()
     sent: dict[str, list[str]] = {}
     for place, (protocol, (rules, make, prefix)) in enumerate(PARTNERS.items()):
         client = await here.bound(proxies[protocol].port, rules())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import asyncpg
 from databases import owner
-from harness import site, until
+from harness import mark_of, site, until
 
 from smsgw.runtime import aio
 from smsgw.store.engine.leases import TTL
@@ -27,11 +27,8 @@ async def test_questions_that_take_long_cost_no_channel_its_lease(dsn: str, data
                 asked = [aio.spawn(client.get("/mo?content=x"), name="asked") for _ in range(10)]
                 await asyncio.sleep(TTL + 5)
                 assert not any(one.done() for one in asked), "they take long"
-                sent = customer.text()
-                answer = await client.post("/messages", {"to": [customer.number("cmpp30")], "content": sent})
-                customer.note(answer, [sent])
-                mark = sent.partition("#")[2].strip("#")
-                await until(lambda: any(mark in token for token in built.received()), within=10, what="it goes out")
+                mark = mark_of((await customer.send("cmpp30")).content)
+                await until(lambda: built.received()[mark], within=10, what="it goes out")
         finally:
             await locker.close()
         assert {one.code for one in await asyncio.gather(*asked)} <= {"OK", "STORAGE_UNAVAILABLE", "BACKPRESSURE"}

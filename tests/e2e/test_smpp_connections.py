@@ -10,7 +10,7 @@ from typing import Any
 
 from certificates import HERE, Authority
 from cryptography import x509
-from harness import PASSWORD, PROTOCOLS, USER, Site, carrier_for, site, until
+from harness import PROTOCOLS, Site, carrier_for, site, until
 
 from smsgw.simulator import Carrier
 
@@ -24,11 +24,8 @@ async def smpp_site(
 ) -> AsyncIterator[Site]:
     """A gateway with one SMPP channel to this carrier."""
     async with carrier, site(data_dir, dsn=dsn, channels=()) as built:
-        await built.node.furnish(
-            "channel", "add", NAME, "--protocol", NAME, "--host", "127.0.0.1", "--port", str(carrier.port),
-            "--user", USER, "--password", PASSWORD, "--carrier", PROTOCOLS[NAME][1],
-            "--access-code", PROTOCOLS[NAME][2], "--profile", json.dumps(profile), *options,
-        )  # fmt: skip
+        options += ("--carrier", PROTOCOLS[NAME][1], "--access-code", PROTOCOLS[NAME][2])
+        await built.node.add_channel(NAME, carrier.port, *options, profile=profile)
         built.carriers[NAME] = carrier
         yield built
 
@@ -43,12 +40,8 @@ async def _last_error_says(built: Site, *words: str) -> None:
 
 async def _reply(built: Site, text: str) -> None:
     built.carriers[NAME].send_mo(PHONE, PROTOCOLS[NAME][2], text)
-
-    async def there() -> bool:
-        pulled = (await built.client.surely("POST", "/mo/pull", {"limit": 100})).data
-        return any(item["content"] == text for item in pulled["items"])
-
-    await until(there, what="the reply")
+    (reply,) = await built.customer.replies(1)
+    assert reply["content"] == text
 
 
 async def test_tls(dsn: str, data_dir: Path, tmp_path: Path) -> None:
@@ -60,8 +53,7 @@ async def test_tls(dsn: str, data_dir: Path, tmp_path: Path) -> None:
     async with smpp_site(data_dir, dsn, carrier, profile) as built:
         await built.bound(NAME)
         # More than a window, so that it also flows when the transport was full.
-        items = [{"to": built.customer.number(NAME), "content": built.customer.text()} for _ in range(200)]
-        await built.customer.send_surely("/messages/batch", {"items": items})
+        await built.customer.send_many(200, NAME)
         await built.settled()
         await _reply(built, "好的")
 
@@ -97,9 +89,7 @@ async def test_tls(dsn: str, data_dir: Path, tmp_path: Path) -> None:
 
 async def test_a_pair_of_binds(dsn: str, data_dir: Path) -> None:
     carrier = carrier_for(NAME)
-    async with smpp_site(
-        data_dir, dsn, carrier, {"bind": "pair"}, "--connections", "2", "--window", "8"
-    ) as built:
+    async with smpp_site(data_dir, dsn, carrier, {"bind": "pair"}, "--connections", "2", "--window", "8") as built:
         await built.bound(NAME)
         await until(lambda: carrier.bound == 4, what="two pairs")
 
@@ -108,8 +98,7 @@ async def test_a_pair_of_binds(dsn: str, data_dir: Path) -> None:
 
         await until(whole, what="two connections are counted")
         assert (await built.channel(NAME))["window"] == 16
-        items = [{"to": built.customer.number(NAME), "content": built.customer.text()} for _ in range(60)]
-        await built.customer.send_surely("/messages/batch", {"items": items})
+        await built.customer.send_many(60, NAME)
         await built.settled()
         await _reply(built, "收到")
 

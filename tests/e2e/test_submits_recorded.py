@@ -9,8 +9,6 @@ import pytest
 from harness import CHANNELS, PASSWORD, Site, site, until
 
 from smsgw.recording.contents import decoded
-from smsgw.store.engine.database import Database
-from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.messages.evidence import EARLY
 
 pytestmark = pytest.mark.shard("protocols")
@@ -19,14 +17,8 @@ WORDS = "这一段很长，要分成几段。" * 12
 
 
 async def rows(built: Site) -> list[Any]:
-    dsn = await EmbeddedPostgres(built.node.data_dir).find()
-    assert dsn
-    database = Database(dsn, size=1)
-    await database.open()
-    try:
+    async with built.node.database() as database:
         return await database.fetch("SELECT * FROM submit_pdu ORDER BY message_id, part, attempt, ours DESC")
-    finally:
-        await database.close()
 
 
 async def begun(built: Site, *channels: str) -> None:
@@ -60,8 +52,10 @@ async def test_each_protocols_submits_are_kept_with_their_answers_and_nothing_el
                 said = decoded(row["protocol"], row["pdu"])
                 assert not said.trouble, (name, said.trouble)
                 assert row["id"] >= int(one.message_id) - EARLY, "found by days"
-                assert said.name.lower().replace("_", "").endswith(
-                    ("submit", "submitsm") if row["ours"] else ("submitresp", "submitsmresp")
+                assert (
+                    said.name.lower()
+                    .replace("_", "")
+                    .endswith(("submit", "submitsm") if row["ours"] else ("submitresp", "submitsmresp"))
                 ), (name, said.name)
         assert not {row["message_id"] for row in found} & {int(one.message_id) for one in before}, "of before"
         everything = b"".join(row["pdu"] for row in found)
@@ -80,19 +74,3 @@ async def test_each_protocols_submits_are_kept_with_their_answers_and_nothing_el
 
         await until(over, what="nothing is recorded any more")
         await built.clean()
-
-
-async def test_more_than_the_rate_is_left_out_and_said_and_every_message_is_sent(tmp_path: Path) -> None:
-    async with site(tmp_path, channels=("cmpp30",)) as built:
-        await begun(built, "cmpp30")
-        customer = built.customer
-        items = [{"to": customer.number("cmpp30"), "content": customer.text()} for _ in range(400)]
-        await customer.send_surely("/messages/batch", {"items": items})
-
-        async def counted() -> bool:
-            told = (await built.node.ctl("channel", "submits", "cmpp30", "--json")).data["recording"]
-            kept = [row for row in await rows(built) if row["ours"]]
-            return bool(told["left_out"]) and told["left_out"] + len(kept) == 400
-
-        await until(counted, what="what was left out is told")
-        assert (await built.clean()).accepted == 400

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import time
 from datetime import datetime, timedelta
@@ -12,8 +11,20 @@ from typing import Any
 
 import pytest
 from harness import FINAL, Site, site, until
+from measures import memory, quantiles
 from storm import WINDOW, background
-from tasking import PREFIXES, arrived, book, quick, reaches, read_csv, shown, stopped_and_cancelled, upload
+from tasking import (
+    PREFIXES,
+    arrived,
+    book,
+    make,
+    quick,
+    reaches,
+    read_csv,
+    shown,
+    stopped_and_cancelled,
+    upload,
+)
 
 from smsgw.core.ids import CHINA
 
@@ -26,19 +37,9 @@ def table(rows: int, *, first: int = 0) -> str:
     return "姓名,手机号,订单,序号\n" + "".join(lines)
 
 
-async def make(built: Site, text: str = TEXT, *, rows: str, **fields: Any) -> str:
-    """A task to the rows of a CSV; its id."""
-    file = await upload(built, rows.encode())
-    assert file.status == 201, file.body
-    body = {"name": "发货通知", "content": text, "file_id": file.data["file_id"], **fields}
-    made = await built.client.post("/tasks", body)
-    assert made.status == 201, made.body
-    return str(made.data["task_id"])
-
-
 async def test_a_task_is_fed_exactly_once_through_kills(dsn: str, data_dir: Path) -> None:
     async with site(data_dir, dsn=dsn, behaviour=quick) as built:
-        task_id = await make(built, rows=table(3000))
+        task_id = await make(built, table(3000), TEXT)
 
         async def some(n: int) -> bool:
             return sum((await shown(built, task_id))["counts"].values()) >= n
@@ -80,53 +81,26 @@ async def test_rows_with_problems_stop_only_themselves(dsn: str, data_dir: Path)
             "13800002001;张三;12\n13000002003;=cmd|calc;8\n"
         )
         file = await upload(built, rows.encode("gb18030"), "客户.csv")
-        assert file.data["columns"] == [
-            {"name": "手机", "letter": "A"}, {"name": "姓名", "letter": "B"}, {"name": "金额", "letter": "C"},
-        ]  # fmt: skip
         assert (file.data["phone_column"], file.data["rows"]) == ("手机", 5)
         body = {
-            "name": "对账",
-            "file_id": file.data["file_id"],
-            "content": "{客户}本月{金额}元",
-            "client_ref": "bill-5",
-        }
-        lost = await built.client.post("/tasks", body)
-        assert (lost.code, lost.data["name"]) == ("CONTENT_VARIABLE_UNRESOLVED", "客户")
-        body["mapping"] = {"variables": {"客户": "姓名"}}
+            "name": "对账", "file_id": file.data["file_id"], "content": "{客户}本月{金额}元",
+            "mapping": {"variables": {"客户": "姓名"}},
+        }  # fmt: skip
         made = await built.client.post("/tasks", body)
-        assert made.status == 201, made.body
-        again = await built.client.post("/tasks", body)
-        assert again.data["task_id"] == made.data["task_id"]
-        assert again.headers["Idempotent-Replayed"] == "true"
-        body["name"] = "另一个"
-        assert (await built.client.post("/tasks", body)).code == "TASK_REF_EXISTS"
-
         task = await reaches(built, made.data["task_id"], "finished")
         assert (task["total"], task["valid"], task["counts"]) == (5, 2, {"delivered": 2})
-        assert task["problems"] == {
-            "NUMBER_INVALID": 1, "NUMBER_DUPLICATE": 1, "CONTENT_VARIABLE_UNRESOLVED": 1,
-        }  # fmt: skip
-        listed = (await built.client.get(f"/tasks/{task['task_id']}/recipients?status=delivered")).data
-        assert [r["to"] for r in listed["items"]] == ["8613800002001", "8613000002003"]
-        message = await built.customer.get(listed["items"][1]["message_id"])
-        assert message["content"] == "=cmd|calc本月8元"
-        assert message["status"] == "delivered"
-
+        texts = {m.text for carrier in built.carriers.values() for m in carrier.messages}
+        assert texts == {"张三本月12元", "=cmd|calc本月8元"}
         errors = await read_csv(built, f"/tasks/{task['task_id']}/report?rows=errors")
         assert [(r[0], r[1], r[2]) for r in errors[1:]] == [
             ("3", "13300002002", "CONTENT_VARIABLE_UNRESOLVED"),
             ("4", "12345", "NUMBER_INVALID"),
             ("5", "13800002001", "NUMBER_DUPLICATE"),
-        ]
+        ]  # fmt: skip
         assert errors[2][4:] == ["12345", "王五", "9"]
         report = await read_csv(built, f"/tasks/{task['task_id']}/report")
-        assert [(r[1], r[2]) for r in report[1:]] == [
-            ("13800002001", "delivered"),
-            ("13000002003", "delivered"),
-        ]
+        assert [(r[1], r[2]) for r in report[1:]] == [("13800002001", "delivered"), ("13000002003", "delivered")]
         assert report[2][-2:] == ["'=cmd|calc", "8"]  # no formula for whoever opens it
-        told = (await built.client.post("/events/pull", {"limit": 100})).data["items"]
-        assert [e["counts"] for e in told if e.get("task_id") == task["task_id"]] == [{"delivered": 2}]
 
 
 @pytest.mark.slow
@@ -175,7 +149,7 @@ async def test_a_task_without_money_waits_for_it_and_one_of_a_stopped_account_fo
     dsn: str, data_dir: Path
 ) -> None:
     async with site(data_dir, dsn=dsn, behaviour=quick, balance=100) as built:
-        task_id = await make(built, rows=table(150))
+        task_id = await make(built, table(150), TEXT)
         task = await reaches(built, task_id, "paused")
         assert task["reason"] == "BALANCE_INSUFFICIENT"
         assert "余额不足" in task["message"]
@@ -223,20 +197,18 @@ async def test_a_large_table_becomes_a_task_while_codes_go_through(dsn: str, dat
     await asyncio.to_thread(book, path, ROWS)
     async with site(data_dir, dsn=dsn, behaviour=quick, balance=3_000_000) as built:
         await built.node.furnish("account", "set", "acme", "rate=10000")
-        octets = path.read_bytes()
         latencies: list[float] = []
 
         async def codes() -> None:
             while True:
                 begun = time.monotonic()
-                await built.customer.send("cmpp30", "验证码 8848" + built.customer.text(""), type="otp")
+                await built.customer.send("cmpp30", type="otp")
                 latencies.append(time.monotonic() - begun)
                 await asyncio.sleep(0.1)
 
         async with background(codes()):
             begun = time.monotonic()
-            file = await upload(built, octets, "large.xlsx")
-            looked = time.monotonic()
+            file = await upload(built, path.read_bytes(), "large.xlsx")
             assert file.data["rows"] == ROWS
             body = {
                 "name": "大任务", "file_id": file.data["file_id"], "content": "{姓名}您好,订单{订单}已发货",
@@ -244,39 +216,23 @@ async def test_a_large_table_becomes_a_task_while_codes_go_through(dsn: str, dat
             }  # fmt: skip
             made = await built.client.post("/tasks", body)
             task = await reaches(built, made.data["task_id"], "scheduled", within=120)
-            imported = time.monotonic()
+            imported = time.monotonic() - begun
             assert task["valid"] == ROWS
-            during = sorted(latencies)
-            latencies.clear()
+            during, latencies[:] = quantiles(latencies), []
             changed = await built.client.call("PATCH", f"/tasks/{task['task_id']}", {"send_at": None})
             assert changed.status == 200, changed.body
             fed_from = time.monotonic()
 
             async def fed() -> dict[str, Any] | None:
                 found = await shown(built, task["task_id"])
-                enough = found["pending"] == 0 or time.monotonic() - fed_from > 60
-                return found if enough else None
+                return found if found["pending"] == 0 or time.monotonic() - fed_from > 60 else None
 
             task = await until(fed, within=120, what="it is fed for a while", every=0.5)
-            seconds = time.monotonic() - fed_from
-        assert imported - begun < 60
-        rows = ROWS - task["pending"]
-        feeding = sorted(latencies)
-        peaks = [json.loads(line)["peak_mb"] for line in built.node.log_lines() if "task.imported" in line]
+            rate = (ROWS - task["pending"]) / (time.monotonic() - fed_from)
+        assert imported < 60
         print(
-            f"\n{ROWS} rows: upload and look {looked - begun:.1f} s, import {imported - looked:.1f} s "
-            f"(reader's peak {peaks} MiB), fed {rows} in {seconds:.1f} s = {rows / seconds:.0f}/s; "
-            f"codes accepted p50/p99: {_at(during, 0.5)}/{_at(during, 0.99)} ms while importing, "
-            f"{_at(feeding, 0.5)}/{_at(feeding, 0.99)} ms while feeding; daemon {_rss(built.node.pid)} MiB"
+            f"{ROWS} rows: upload and import {imported:.1f} s, codes meanwhile {during}; fed {rate:.0f}/s, "
+            f"codes meanwhile {quantiles(latencies)}; daemon {memory(built.node.pid)} MiB"
         )
         cancelled = await built.client.post(f"/tasks/{task['task_id']}/cancel")
         assert cancelled.data["pending"] == 0
-
-
-def _at(ordered: list[float], share: float) -> int:
-    return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000) if ordered else 0
-
-
-def _rss(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) // 1024

@@ -61,9 +61,7 @@ async def test_every_outcome_by_number_and_nothing_for_the_real_carriers(dsn: st
             # It comes through a restart like any other channel.
             await built.node.stop()
             await built.node.start()
-            again = await client.surely(
-                "POST", "/messages", {**body, "to": ["13300009999"], "content": "再来"}
-            )
+            again = await client.surely("POST", "/messages", {**body, "to": ["13300009999"], "content": "再来"})
             tester.note(again, ["再来"])
             await tester.reaches(again.data["items"][0]["message_id"], "delivered")
         sent = await built.customer.send("cmpp30")

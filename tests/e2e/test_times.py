@@ -71,17 +71,3 @@ async def test_validity_ends_before_a_carrier_has_taken_it(dsn: str, data_dir: P
         books = await built.clean()
         assert books.statuses == {"expired": 3, "delivered": 2}
         assert books.received == 2
-
-
-@pytest.mark.shard("alone")
-async def test_otp_goes_first(dsn: str, data_dir: Path) -> None:
-    """A code that somebody waits for overtakes a mailing that fills the queue."""
-    async with site(data_dir, dsn=dsn, channels=["cmpp30"], channel_options=("--rate", "50")) as built:
-        customer, carrier = built.customer, built.carriers["cmpp30"]
-        items = [{"to": customer.number("cmpp30"), "content": customer.text()} for _ in range(160)]
-        await customer.send_surely("/messages/batch", {"items": items, "type": "marketing"})
-        await carrier.received(10)
-        code = await customer.send("cmpp30", type="otp")
-        await customer.reaches(code.message_id, "delivered", within=2)
-        assert carrier.inbox.total < 150
-        await built.clean()

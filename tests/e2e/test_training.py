@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import asyncpg
-from harness import Site, site, until
+from harness import Site, opened, site, until
 
 from smsgw.core.states import PartState
 
@@ -35,12 +34,9 @@ async def rehearsed(built: Site, number: str) -> str:
 
 async def waits_again(dsn: str, message_id: str) -> bool:
     """Whether its carrier has said to try later: killed before that, nobody could know what the carrier took."""
-    connection = await asyncpg.connect(dsn, timeout=10)
-    try:
+    async with opened(dsn) as database:
         query = "SELECT count(*) FROM part WHERE id = $1 AND state = $2"
-        return bool(await connection.fetchval(query, int(message_id), int(PartState.DEFERRED)))
-    finally:
-        await connection.close()
+        return bool(await database.fetchval(query, int(message_id), int(PartState.DEFERRED)))
 
 
 async def test_an_account_that_rehearses_runs_the_whole_way_and_reaches_no_carrier(dsn: str, data_dir: Path) -> None:

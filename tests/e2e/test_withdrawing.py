@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-from harness import MARK, PROTOCOLS, Sent, Site, site, until
+from harness import PROTOCOLS, mark_of, site, until
 
 CHANNEL = "cmpp30"
-
-
-async def sent(built: Site, messages: int, **fields: Any) -> list[Sent]:
-    items = [
-        {"to": built.customer.number(CHANNEL), "content": built.customer.text()} for _ in range(messages)
-    ]
-    return await built.customer.send_surely("/messages/batch", {"items": items, **fields})
 
 
 async def test_what_no_carrier_has_is_cancelled_or_recalled(dsn: str, data_dir: Path) -> None:
@@ -29,8 +21,8 @@ async def test_what_no_carrier_has_is_cancelled_or_recalled(dsn: str, data_dir: 
         assert (await client.post("/messages/123/cancel")).status == 404
 
         later = (datetime.now(UTC) + timedelta(hours=1)).isoformat(timespec="seconds")
-        one, two = await sent(built, 2, type="marketing", send_at=later)
-        batch = await sent(built, 5, type="marketing", send_at=later)
+        one, two = await customer.send_many(2, CHANNEL, type="marketing", send_at=later)
+        batch = await customer.send_many(5, CHANNEL, type="marketing", send_at=later)
         answer = await client.post(f"/messages/{one.message_id}/cancel")
         assert (answer.status, answer.data["status"]) == (200, "cancelled")
         assert (await client.post(f"/messages/{one.message_id}/cancel")).data["status"] == "cancelled"
@@ -48,8 +40,8 @@ async def test_what_no_carrier_has_is_cancelled_or_recalled(dsn: str, data_dir: 
 
         await until(lambda: not carrier.owed(within=10), what="all reports")
         gone = {one.message_id, two.message_id, *(m.message_id for m in batch)}
-        assert not any(carrier.inbox.tokens[MARK.search(customer.sent[i].content)[0]] for i in gone)  # type: ignore[index]
-        steps = (await client.get(f"/messages/{one.message_id}/trace")).data["steps"]
+        assert not any(carrier.inbox.tokens[mark_of(customer.sent[i].content)] for i in gone)
+        steps = (await customer.trace(one.message_id))["steps"]
         assert any(s["step"] == "cancelled" and s["detail"]["actor"].startswith("ak_") for s in steps)
         books = await built.clean()
         assert books.statuses == {"delivered": 2, "cancelled": 6, "rejected": 1}

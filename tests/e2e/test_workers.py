@@ -7,21 +7,14 @@ import signal
 from pathlib import Path
 
 import pytest
-from harness import Client, Site, dice, intended, site, until
-from storm import WINDOW, load
+from ground import slow_enough
+from harness import Client, Site, dice, intended, opened, site, until
+from storm import WINDOW, loaded
 
 from smsgw.node import control_client
-from smsgw.runtime import aio
-from smsgw.simulator import Behaviour, Delay
 from smsgw.store.engine import nodes
-from smsgw.store.engine.database import Database
 
 CHANNELS = 3
-
-
-def slow_enough() -> Behaviour:
-    """Answers and reports that are always on their way when something dies."""
-    return Behaviour(answer_delay=Delay(0.0, 0.04), report_delay=Delay(0.02, 0.5))
 
 
 async def of_workers(built: Site) -> dict[int, set[str]]:
@@ -39,7 +32,7 @@ async def one_daemon_to_the_outside(built: Site) -> None:
     for _ in range(12):  # a connection each
         async with Client(node, key) as client:
             assert (await client.get("/balance")).status == 200
-    socket = node.data_dir / "control.sock"
+    socket = node.socket
     name = sorted((await of_workers(built))[2])[0]
     submits = built.carriers[name].counts.submits
     asked = {"channel": name, "number": f"+86{built.customer.number(name)}"}
@@ -66,25 +59,24 @@ async def test_a_worker_is_killed_under_load(dsn: str, data_dir: Path) -> None:
         first = node.workers
         assert sorted(first) == [1, 2]
         await one_daemon_to_the_outside(built)
-        loading = aio.spawn(load(built, 4000, dice()), name="load")
-        before = {name: c.counts.submits for name, c in carriers.items()}
-        await until(lambda: all(c.counts.submits > before[n] for n, c in carriers.items()), what="traffic everywhere")
-        theirs = (await of_workers(built))[2]
-        logins = {name: carriers[name].counts.logins for name in theirs}
+        async with loaded(built, 4000, dice()):
+            before = {name: c.counts.submits for name, c in carriers.items()}
+            await until(lambda: all(c.counts.submits > before[n] for n, c in carriers.items()), what="traffic")
+            theirs = (await of_workers(built))[2]
+            logins = {name: carriers[name].counts.logins for name in theirs}
 
-        def taken() -> bool:
-            return all(carriers[name].counts.logins > logins[name] for name in theirs)
+            def taken() -> bool:
+                return all(carriers[name].counts.logins > logins[name] for name in theirs)
 
-        async def replaced() -> bool:
-            return node.workers.get(2, first[2]) != first[2] and all(
-                one["state"] == "serving" for one in (await node.status())["workers"]
-            )
+            async def replaced() -> bool:
+                return node.workers.get(2, first[2]) != first[2] and all(
+                    one["state"] == "serving" for one in (await node.status())["workers"]
+                )
 
-        with intended():
-            os.kill(first[2], signal.SIGKILL)
-            await until(taken, what="the neighbour is logged in there", within=20)
-            await until(replaced, what="it is replaced", within=60)
-        await loading
+            with intended():
+                os.kill(first[2], signal.SIGKILL)
+                await until(taken, what="the neighbour is logged in there", within=20)
+                await until(replaced, what="it is replaced", within=60)
         await until(shared, what="its channels are its own again", within=60)
         books = await built.clean(within=120, unknown=CHANNELS * WINDOW)
         assert books.statuses.keys() <= {"delivered", "uncertain"}
@@ -99,22 +91,18 @@ async def test_all_are_killed_and_one_goes_on(dsn: str, data_dir: Path) -> None:
     """What the second worker has left is brought to its end, though there is to be one only."""
     async with site(data_dir, dsn=dsn, behaviour=slow_enough, node_workers="2") as built:
         node = built.node
-        loading = aio.spawn(load(built, 1500, dice()), name="load")
-        await until(lambda: all(c.counts.submits > 50 for c in built.carriers.values()), what="traffic everywhere")
-        node.kill()
-        node._settings["NODE_WORKERS"] = "1"
-        await node.start()
-        await loading
+        async with loaded(built, 1500, dice()):
+            await until(lambda: all(c.counts.submits > 50 for c in built.carriers.values()), what="traffic everywhere")
+            node.kill()
+            node._settings["NODE_WORKERS"] = "1"
+            await node.start()
+
         def drained() -> bool:
             return any('"event": "worker.drained"' in line for line in node.log_lines())
 
         await until(drained, what="the second one has nothing left", within=120)
-        database = Database(dsn, size=1)
-        await database.open()
-        try:
+        async with opened(dsn) as database:
             assert not await nodes.missing(database), "nor is it missed"
-        finally:
-            await database.close()
         books = await built.clean(within=120, unknown=CHANNELS * WINDOW)
         assert books.statuses.keys() <= {"delivered", "uncertain"}
         assert sorted(node.workers) == [1]

@@ -18,18 +18,17 @@ from typing import Any
 
 import uvloop
 from binds import binds
-from harness import PASSWORD, USER, Site, carrier_for, site, until
-from hooks import OPEN, beside_bad_receivers, receivers, through_kills
-from hostile import beside, hostile_site
+from harness import OPEN, USER, Site, carrier_for, site, until
+from hooks import beside_bad_receivers, receivers, through_kills
+from hostile import beside
 from linking import clicked_task, code_file, linking_site, redirects
 from million import through_the_page
-from outages import outages, through, without_limits
+from outages import BUSY, Load, outages, through
 from partner_client import partner_site
 from pouring import pour, pouring_site, within_limits
 from references import reused
 from tasking import quick, stopped_and_cancelled
 
-from smsgw.runtime import aio
 from smsgw.simulator import Carrier
 from smsgw.store.engine.embedded import EmbeddedPostgres
 
@@ -38,12 +37,16 @@ Figures = dict[str, object]
 
 
 @contextlib.asynccontextmanager
-async def another_channel(built: Site, name: str = "cmpp30b", *options: str) -> AsyncIterator[Carrier]:
-    """One more channel for the numbers of ``cmpp30``."""
-    carrier = carrier_for("cmpp30")
+async def another_channel(
+    built: Site, name: str = "cmpp30b", *options: str, carrier: Carrier | None = None, protocol: str = "cmpp30"
+) -> AsyncIterator[Carrier]:
+    """One more channel, for the numbers of ``cmpp30`` unless the carrier is another one."""
+    carrier = carrier or carrier_for("cmpp30")
     carrier.config.name = name
     await carrier.start()
-    await add(built, name, carrier, *options)
+    if protocol == "cmpp30":
+        options += ("--carrier", "CMCC,CBN")
+    await built.node.add_channel(name, carrier.port, *options, protocol=protocol)
     built.carriers[name] = carrier
     await built.bound(name)
     try:
@@ -52,33 +55,13 @@ async def another_channel(built: Site, name: str = "cmpp30b", *options: str) -> 
         await carrier.stop()
 
 
-async def add(built: Site, name: str, carrier: Carrier, *options: str) -> None:
-    """Configure a channel to the carrier."""
-    await built.node.furnish(
-        "channel", "add", name, "--protocol", "cmpp30", "--host", "127.0.0.1", "--port", str(carrier.port),
-        "--user", USER, "--password", PASSWORD, "--carrier", "CMCC,CBN", *options,
-    )  # fmt: skip
-
-
-async def load(built: Site, per_second: int, seconds: float, *channels: str, batch: int = 10) -> None:
-    """Batches to the numbers of the channels, evenly; every one must be accepted at the first try."""
-    customer = built.customer
-    began = time.monotonic()
-    running: set[asyncio.Task[None]] = set()
-
-    async def post() -> None:
-        items = [
-            {"to": customer.number((channels or ("cmpp30",))[n % max(1, len(channels))]), "content": customer.text()}
-            for n in range(batch)
-        ]  # fmt: skip
-        customer.note(
-            await built.client.post("/messages/batch", {"items": items}), [str(i["content"]) for i in items]
-        )
-
-    for n in range(int(per_second * seconds / batch)):
-        await asyncio.sleep(max(0.0, began + n * batch / per_second - time.monotonic()))
-        running.add(aio.spawn(post(), name="post"))
-    await asyncio.gather(*running)
+@contextlib.asynccontextmanager
+async def loaded(built: Site, per_second: float, *channels: str, batch: int = 10) -> AsyncIterator[None]:
+    """Batches to the numbers of the channels beside a block; every one must be accepted at the first try."""
+    load = Load(built, batches=per_second, size=batch, channels=channels or ("cmpp30",))
+    async with load.beside():
+        yield
+    assert not load.refused, load.refused
 
 
 # --- throttling ------------------------------------------------------------------------------------------------------
@@ -90,17 +73,16 @@ async def throttle_storm(built: Site, seconds: float, per_second: int) -> Figure
     for name, carrier in built.carriers.items():
         carrier.counts.refused.clear()
         carrier.change(answers="0:1,0x58:1" if name == "smpp34" else "0:1,8:1")
-    loading = aio.spawn(load(built, per_second, seconds, *names), name="load")
-    slowest = dict.fromkeys(names, 1000000000.0)
+    slowest = dict.fromkeys(names, 1e9)
     until_ = time.monotonic() + seconds
-    while time.monotonic() < until_:
-        await asyncio.sleep(0.5)
-        for name in names:
-            slowest[name] = min(slowest[name], (await built.channel(name))["rate_now"] or 1e9)
+    async with loaded(built, per_second, *names):
+        while time.monotonic() < until_:
+            await asyncio.sleep(0.5)
+            for name in names:
+                slowest[name] = min(slowest[name], (await built.channel(name))["rate_now"] or 1e9)
     for carrier in built.carriers.values():
         carrier.change(answers="0:1")
     ended = time.monotonic()
-    await loading
 
     async def recovered() -> bool:
         slow = {"carrier slow", "carrier throttles"}
@@ -153,9 +135,7 @@ async def live(victim: Carrier, how: str) -> None:
         victim.disconnect()
 
 
-async def deaths(
-    built: Site, victim: str, seconds: float, per_second: int, ways: Sequence[str] = DEATHS
-) -> Figures:
+async def deaths(built: Site, victim: str, per_second: int, ways: Sequence[str] = DEATHS) -> Figures:
     """The victim dies in every way while more is posted than both can carry; what waited then, claimed by it or not, is
     with a carrier within 5 s, but for its window."""
     carrier = built.carriers[victim]
@@ -172,34 +152,27 @@ async def deaths(
         return not_arrived({m.content[m.content.rfind("#t") :] for m in built.customer.sent.values()} - gone)
 
     for how in ways:
-        await until(
-            lambda: len(waiting()) <= WINDOW, within=120, what="the queues are empty again", every=0.3
-        )
+        await until(lambda: len(waiting()) <= WINDOW, within=120, what="the queues are empty again", every=0.3)
         gone |= waiting()
-        loading = aio.spawn(load(built, per_second, seconds), name="load")
         before = carrier.counts.submits
-        await until(
-            lambda b=before: carrier.counts.submits > b + 50 and len(waiting()) >= 4 * WINDOW,
-            what="a queue", every=0.1,
-        )  # fmt: skip
-        await die(carrier, how)
-        died = time.monotonic()
-        waited = waiting()
-        await until(
-            lambda w=waited: len(not_arrived(w)) <= WINDOW,
-            within=5.0, what=f"{how}: what was not written is elsewhere", every=0.05,
-        )  # fmt: skip
-        figures[f"{how}: messages that waited"] = len(waited)
-        figures[f"{how}: seconds until all else had moved"] = round(time.monotonic() - died, 2)
-        await loading
+        async with loaded(built, per_second):
+            await until(
+                lambda b=before: carrier.counts.submits > b + 50 and len(waiting()) >= 4 * WINDOW,
+                what="a queue", every=0.1,
+            )  # fmt: skip
+            await die(carrier, how)
+            died = time.monotonic()
+            waited = waiting()
+            await until(
+                lambda w=waited: len(not_arrived(w)) <= WINDOW,
+                within=5.0, what=f"{how}: what was not written is elsewhere", every=0.05,
+            )  # fmt: skip
+            figures[f"{how}: messages that waited"] = len(waited)
+            figures[f"{how}: seconds until all else had moved"] = round(time.monotonic() - died, 2)
         await live(carrier, how)
         await built.bound(victim, within=60)
     books = await built.clean(unknown=WINDOW * 4 * len(ways), within=120)
-    return figures | {
-        "messages": books.accepted,
-        "unknown": len(books.unknown),
-        "lost or doubled": len(books.problems),
-    }
+    return figures | {"messages": books.accepted, "unknown": len(books.unknown), "lost or doubled": len(books.problems)}
 
 
 # --- hot-plug --------------------------------------------------------------------------------------------------------
@@ -228,54 +201,40 @@ async def hot_plug(built: Site, every: float, rounds: int, per_second: int) -> F
     """Add, change, drain and remove a channel, one step each ``every`` seconds, while all posts must be accepted."""
     ctl = built.node.ctl
     carriers: list[Carrier] = []
-    steps: list[str] = []
-    loading = aio.spawn(load(built, per_second, every * rounds), name="load")
-    try:
-        for n in range(rounds):
-            began = time.monotonic()
-            name, turn = f"plug{n // 8}", n % 8
-            if turn == 0:
-                carrier = carrier_for("cmpp30")
-                carrier.config.name = name
-                await carrier.start()
-                carriers.append(carrier)
-                await add(built, name, carrier)
-                built.carriers[name] = carrier
-            elif turn == 1:
-                carriers[-1].config.users[USER] = "another"  # type: ignore[index]
-                await ctl("channel", "set", name, "--password", "another")
-            elif turn == 2:
-                await ctl("channel", "set", name, "--window", "64")
-            elif turn == 3:
-                await ctl("channel", "set", name, "--rate", "200/s")
-            elif turn == 4:
-                await move(built, name)
-            elif turn == 5:
-                await ctl("channel", "set", name, "--access-code", f"1069{n:04d}")
-            elif turn == 6:
-                await ctl("channel", "drain", name)
-            else:
-                await until(lambda c=carriers[-1]: not c.owed(within=10), what="its last reports")
-                await ctl("channel", "remove", name)
-            steps.append(f"{turn}")
-            if turn in (1, 5):
-                await built.bound(name)
-            assert not loading.done() or not loading.exception(), "a post was not accepted"
-            await asyncio.sleep(max(0.0, every - (time.monotonic() - began)))
-        await loading
+    async with contextlib.AsyncExitStack() as stack:
+        async with loaded(built, per_second):
+            for n in range(rounds):
+                began = time.monotonic()
+                name, turn = f"plug{n // 8}", n % 8
+                if turn == 0:
+                    carriers.append(await stack.enter_async_context(another_channel(built, name)))
+                elif turn == 1:
+                    carriers[-1].config.users[USER] = "another"  # type: ignore[index]
+                    await ctl("channel", "set", name, "--password", "another")
+                elif turn == 2:
+                    await ctl("channel", "set", name, "--window", "64")
+                elif turn == 3:
+                    await ctl("channel", "set", name, "--rate", "200/s")
+                elif turn == 4:
+                    await move(built, name)
+                elif turn == 5:
+                    await ctl("channel", "set", name, "--access-code", f"1069{n:04d}")
+                elif turn == 6:
+                    await ctl("channel", "drain", name)
+                else:
+                    await until(lambda c=carriers[-1]: not c.owed(within=10), what="its last reports")
+                    await ctl("channel", "remove", name)
+                if turn in (1, 5):
+                    await built.bound(name)
+                await asyncio.sleep(max(0.0, every - (time.monotonic() - began)))
         books = await built.clean(within=240)
         assert set(books.statuses) == {"delivered"}, books
         return {
             "messages": books.accepted,
-            "changes": len(steps),
+            "changes": rounds,
             "over the channels that came and went": sum(len(c.messages) for c in carriers),
             "lost or doubled": len(books.problems),
         }
-    finally:
-        loading.cancel()
-        await asyncio.gather(loading, return_exceptions=True)
-        for carrier in carriers:
-            await carrier.stop()
 
 
 # --- full length -----------------------------------------------------------------------------------------------------
@@ -288,7 +247,7 @@ async def _storm(folder: Path) -> Figures:
 
 async def _deaths(folder: Path) -> Figures:
     async with site(folder, channels=["cmpp30"]) as built, another_channel(built):
-        return await deaths(built, "cmpp30", 15, 600)
+        return await deaths(built, "cmpp30", 600)
 
 
 async def _hot_plug(folder: Path) -> Figures:
@@ -298,7 +257,7 @@ async def _hot_plug(folder: Path) -> Figures:
 
 async def _task_stop(folder: Path) -> Figures:
     async with site(folder, behaviour=quick, balance=3_000_000) as built:
-        await built.node.furnish("account", "set", "acme", "rate=10000")
+        await built.node.unhurried(built.client.key["key_id"])
         return await stopped_and_cancelled(
             built, folder.parent, 1_000_000, legs=(80_000, 60_000, 60_000), within=200, kill=False
         )
@@ -306,10 +265,8 @@ async def _task_stop(folder: Path) -> Figures:
 
 async def _million(folder: Path, kind: str = "csv") -> Figures:
     async with site(folder, behaviour=quick, balance=3_000_000) as built:
-        await built.node.furnish("account", "set", "acme", "rate=10000")
-        figures = await through_the_page(
-            built, folder.parent, 1_000_000, kind=kind, legs=(40_000, 30_000), within=300
-        )
+        await built.node.unhurried(built.client.key["key_id"])
+        figures = await through_the_page(built, folder.parent, 1_000_000, kind=kind, legs=(40_000, 30_000), within=300)
     until_running = float(str(figures["from the button to a task that runs, s"]))
     assert until_running <= 60, figures
     return figures
@@ -340,9 +297,8 @@ async def _webhooks(folder: Path) -> Figures:
 
 async def _push_kills(folder: Path) -> Figures:
     kills, load = (int(os.environ.get(f"TRIAL_{name}", n)) for name, n in (("KILLS", "15"), ("LOAD", "700")))
-    how: dict[str, Any] = {"balance": 10_000_000, "channel_options": ("--window", "64"), "behaviour": quick}
-    async with site(folder, **how, **OPEN) as built, receivers() as there:
-        await without_limits(built)
+    async with site(folder, **BUSY, **OPEN) as built, receivers() as there:
+        await built.node.unhurried(built.client.key["key_id"])
         return await through_kills(built, there, kills, load)
 
 
@@ -354,9 +310,9 @@ async def _pour(folder: Path) -> Figures:
 
 
 async def _hostile(folder: Path) -> Figures:
-    async with hostile_site(folder, balance=1_000_000) as (built, smpp, cmpp):
-        figures = await beside(built, smpp, cmpp, float(os.environ.get("TRIAL_SECONDS", "300")))
-        books = await built.clean(within=120)
+    async with partner_site(folder, channels=["cmpp30"], balance=1_000_000) as here:
+        figures = await beside(here, float(os.environ.get("TRIAL_SECONDS", "300")))
+        books = await here.site.clean(within=120)
     assert float(str(figures["p99 beside, ms"])) <= 100, figures
     return figures | {"messages": books.accepted, "lost or doubled": len(books.problems)}
 

@@ -17,8 +17,8 @@ from typing import Any, cast
 
 from front import Front, front
 from ground import Either, Ground, slow_enough
-from harness import ROOT, Client, Node, Site, free_port, site, until
-from outages import Load
+from harness import ROOT, Client, Site, free_port, put_down, site, until
+from outages import BUSY, Load
 from storm import load
 
 from smsgw.runtime import aio
@@ -59,43 +59,36 @@ def release_of_a_day_ago() -> str:
 
 
 @contextlib.asynccontextmanager
+async def old_database(folder: Path) -> AsyncIterator[EmbeddedPostgres]:
+    """An empty one, with one role for all, as it was."""
+    database = EmbeddedPostgres(folder)
+    folder.mkdir()
+    await database.start()
+    try:
+        yield database
+    finally:
+        await database.stop()
+
+
+@contextlib.asynccontextmanager
 async def upgrades(folder: Path) -> AsyncIterator[Ground]:
     """Node 1 runs the earlier release, node 2 (not started yet) this one."""
     schema = release_before(folder / "old")
     print(f"  from schema {schema} to {migrations()[-1].number}")
-    database = EmbeddedPostgres(folder / "database")
-    (folder / "database").mkdir()
-    await database.start()
-    dsn = database.owner_dsn  # one role for all, as it was
-    try:
-        async with site(
-            folder / "node", dsn=dsn, behaviour=slow_enough, root=folder / "old", balance=10**6
-        ) as built:
-            second = Node(
-                folder / "node2",
-                dsn=dsn,
-                node_number="2",
-                security_key_file=str(folder / "node" / "secret.key"),
-            )
-            made = Ground(
-                built.node,
-                built.carriers,
-                built.customer,
-                built.signer,
-                dsn=dsn,
-                database=database,
-                others=[second],
-            )
-            async with Either(made.nodes, built.client.key) as either:
-                made.customer.client = either
-                try:
-                    yield made
-                finally:
-                    if second.process is not None:
-                        assert await second.stop() == 0, second.log_tail()
-            assert not second.complaints(), second.complaints()[:10]
-    finally:
-        await database.stop()
+    async with (
+        old_database(folder / "database") as database,
+        site(
+            folder / "node", dsn=database.owner_dsn, behaviour=slow_enough, root=folder / "old", balance=10**6
+        ) as built,
+        contextlib.AsyncExitStack() as stack,
+    ):  # fmt: skip
+        second = built.node.another()
+        stack.push_async_callback(put_down, second)
+        built.customer.client = await stack.enter_async_context(Either([built.node, second], built.client.key))
+        yield Ground(
+            built.node, built.carriers, built.customer, built.signer, dsn=database.owner_dsn, database=database,
+            others=[second],
+        )  # fmt: skip
 
 
 async def upgrade(built: Ground, chance: random.Random, n: int) -> int:
@@ -115,9 +108,7 @@ async def upgrade(built: Ground, chance: random.Random, n: int) -> int:
 
     async def further() -> None:
         wanted = len(customer.sent) + LEG
-        await until(
-            lambda: loading.done() or len(customer.sent) >= wanted, within=60, what=f"{LEG} more", every=0.02
-        )
+        await until(lambda: loading.done() or len(customer.sent) >= wanted, within=60, what=f"{LEG} more", every=0.02)
         if loading.done():
             await loading  # it has failed
 
@@ -162,48 +153,30 @@ async def rolled(folder: Path, *, commit: str = "", dsn: str = "") -> AsyncItera
         schema = await asyncio.to_thread(unpacked, commit, old)
         print(f"  release {commit[:8]}, schema {schema}; this one {migrations()[-1].number}")
     async with contextlib.AsyncExitStack() as stack:
-        if not dsn:
-            database = EmbeddedPostgres(folder / "database")
-            (folder / "database").mkdir()
-            await database.start()
-            stack.push_async_callback(database.stop)
-            dsn = database.owner_dsn  # one role for all, as it was
+        dsn = dsn or (await stack.enter_async_context(old_database(folder / "database"))).owner_dsn
         built = await stack.enter_async_context(site(
-            folder / "node", dsn=dsn, behaviour=slow_enough, root=old, balance=10**8,
-            channel_options=("--window", "64"), http_listen=f"127.0.0.1:{free_port()}",
+            folder / "node", dsn=dsn, root=old, http_listen=f"127.0.0.1:{free_port()}",
+            **BUSY | {"behaviour": slow_enough},
         ))  # fmt: skip
-        await built.node.furnish("account", "set", "acme", "rate=10000")
-        await built.node.furnish("key", "set", built.client.key["key_id"], "--requests-per-second", "5000")
-        second = Node(
-            folder / "node2", dsn=dsn, node_number="2", security_key_file=str(folder / "node" / "secret.key"),
-            http_listen=f"127.0.0.1:{free_port()}",
-        )  # fmt: skip
+        await built.node.unhurried(built.client.key["key_id"])
+        second = built.node.another(http_listen=f"127.0.0.1:{free_port()}")
         second.root = old
         await second.start()
-        stack.push_async_callback(_ended, second)
+        stack.push_async_callback(put_down, second)
         before = await stack.enter_async_context(front([built.node, second]))
-        client = await stack.enter_async_context(Client(cast(Any, before), built.client.key))
-        built.customer.client = client
+        built.customer.client = await stack.enter_async_context(Client(cast(Any, before), built.client.key))
         yield Rolled(
             built.node, built.carriers, built.customer, built.signer, dsn=dsn, others=[second], front=before, old=old
         )
-
-
-async def _ended(node: Node) -> None:
-    if node.process is not None:
-        assert await node.stop() == 0, node.log_tail()
-    assert not node.complaints(), node.complaints()[:10]
 
 
 async def roll(built: Rolled, *, batches: float, singles: float, step: float, size: int = 100) -> dict[str, object]:
     """Node by node drained, ended, begun with this program; then so with the earlier one again. Nothing is refused, and
     what it took."""
     assert built.front is not None
-    customer, pauses, last = built.customer, {}, 0.0
+    customer, pauses, began = built.customer, {}, time.monotonic()
     load_ = Load(cast(Site, built), batches=batches, singles=singles, size=size)
-    began = time.monotonic()
-    loading = aio.spawn(load_.run(), name="load")
-    try:
+    async with load_.beside():
         await asyncio.sleep(step)
         for name, root in (("upgraded", ROOT), ("back", built.old)):
             for n, node in enumerate(built.nodes):
@@ -215,16 +188,11 @@ async def roll(built: Rolled, *, batches: float, singles: float, step: float, si
                 node.root = root
                 await node.start(within=90)
                 await built.front.ready(node)
-                last = time.monotonic()
                 pauses[f"node {n + 1} {name}"] = (
                     f"drained in {drained - at:.1f} s, ended in {stopped - drained:.1f} s, "
-                    f"back in {last - stopped:.1f} s"
+                    f"back in {time.monotonic() - stopped:.1f} s"
                 )
-                assert not loading.done()
                 await asyncio.sleep(step)
-    finally:
-        load_.stop()
-        await loading
     seconds = time.monotonic() - began
     return {
         "messages": len(customer.sent), "a second": round(len(customer.sent) / seconds), **pauses,

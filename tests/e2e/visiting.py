@@ -148,9 +148,7 @@ class _Visiting:
     async def run(self) -> Opened:
         began, used = time.monotonic(), time.process_time()
         turns = self._turns(began)
-        await asyncio.gather(
-            *(self._visit(turns) for _ in range(CONNECTIONS if self._order.rate else VISITORS))
-        )
+        await asyncio.gather(*(self._visit(turns) for _ in range(CONNECTIONS if self._order.rate else VISITORS)))
         took, used = time.monotonic() - began, time.process_time() - used
         return Opened(took, self._answers, self._late, used, self._refused)
 

@@ -43,10 +43,7 @@ class Kind:
 
 def _perl() -> str:
     perl = shutil.which("perl")
-    there = (
-        perl
-        and subprocess.run([perl, "-MNet::SMPP", "-e", "1"], capture_output=True, check=False).returncode == 0
-    )
+    there = perl and subprocess.run([perl, "-MNet::SMPP", "-e", "1"], capture_output=True, check=False).returncode == 0
     return "" if there else "libnet-smpp-perl is not installed"
 
 

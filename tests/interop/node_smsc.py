@@ -47,9 +47,7 @@ class NodeSmsc:
     def events(self, event: str) -> list[Line]:
         return [line for line in self.lines if line["event"] == event]
 
-    async def until(
-        self, command: str, n: int = 1, *, direction: str = "in", within: float = 60.0
-    ) -> list[Line]:
+    async def until(self, command: str, n: int = 1, *, direction: str = "in", within: float = 60.0) -> list[Line]:
         """Wait for this many PDUs of a kind, or events of that name, and return all there are."""
 
         def found() -> list[Line]:

@@ -22,14 +22,10 @@ from smsgw.simulator import WireLog
 
 pytestmark = [
     pytest.mark.root_only,  # capturing is
-    pytest.mark.skipif(
-        shutil.which("tshark") is None, reason="no tshark here: nobody has dissected our traffic"
-    ),
+    pytest.mark.skipif(shutil.which("tshark") is None, reason="no tshark here: nobody has dissected our traffic"),
 ]
 
-VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "vectors.json").read_text(encoding="utf-8"))[
-    "pdus"
-]
+VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "vectors.json").read_text(encoding="utf-8"))["pdus"]
 
 #: Where the dissector is wrong, or knows less than the specification.
 NOT_FOR_TSHARK = {
@@ -90,9 +86,7 @@ async def test_every_kind_of_pdu(tmp_path: Path, protocol: str, dialects: tuple[
 
 
 async def test_a_malformed_pdu_is_noticed(tmp_path: Path) -> None:
-    whole = by_name("smpp34").encode(
-        smpp.SubmitSm(sequence=1, destination_addr="8613300000001", short_message=b"text")
-    )
+    whole = by_name("smpp34").encode(smpp.SubmitSm(sequence=1, destination_addr="8613300000001", short_message=b"text"))
     cut = (len(whole) - 3).to_bytes(4, "big") + whole[4:-3]
     with pytest.raises(AssertionError, match="malformed"):
         await exchange(tmp_path / "cut.pcapng", "smpp", [cut], [])

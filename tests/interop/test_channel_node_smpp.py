@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -35,15 +34,18 @@ async def smsc() -> AsyncIterator[NodeSmsc]:
         yield running
 
 
+async def add(built: Site, port: int, *options: str, password: str = PASSWORD, profile: dict[str, Any]) -> None:
+    """The channel to the SMSC."""
+    options += ("--access-code", CODE)
+    how = {"protocol": "smpp34", "user": USER, "password": password}
+    await built.node.add_channel("foreign", port, *options, profile=profile, **how)
+
+
 @pytest_asyncio.fixture
 async def gateway(dsn: str, tmp_path: Path, smsc: NodeSmsc) -> AsyncIterator[Site]:
     """A daemon whose only channel leads to the SMSC."""
     async with site(tmp_path / "node", dsn=dsn, channels=[]) as built:
-        await built.node.furnish(
-            "channel", "add", "foreign", "--protocol", "smpp34", "--host", "127.0.0.1", "--port", str(smsc.port),
-            "--user", USER, "--password", PASSWORD, "--access-code", CODE,
-            "--profile", json.dumps({"keepalive": 1, "system_type": "gw"}),
-        )  # fmt: skip
+        await add(built, smsc.port, profile={"keepalive": 1, "system_type": "gw"})
         await built.bound("foreign")
         yield built
 
@@ -83,9 +85,7 @@ def receipt(part: Line, message_id: str, stat: str, form: str) -> dict[str, Any]
     return fields
 
 
-async def story(
-    gateway: Site, smsc: NodeSmsc, text: str, *, stat: str = "DELIVRD", form: str = "both"
-) -> Line:
+async def story(gateway: Site, smsc: NodeSmsc, text: str, *, stat: str = "DELIVRD", form: str = "both") -> Line:
     """One message there and its reports back; the message in its end, as the API tells it."""
     before = len(smsc.pdus("submit_sm"))
     sent = await gateway.customer.send("smpp34", text)
@@ -140,12 +140,7 @@ async def test_login_texts_and_receipts(gateway: Site, smsc: NodeSmsc) -> None:
 
 
 async def test_replies_of_phones(gateway: Site, smsc: NodeSmsc) -> None:
-    phone = {
-        "source_addr": "8613300000001",
-        "source_addr_ton": 1,
-        "source_addr_npi": 1,
-        "destination_addr": CODE,
-    }
+    phone = {"source_addr": "8613300000001", "source_addr_ton": 1, "source_addr_npi": 1, "destination_addr": CODE}
     first, second = {"hex": "050003a70201"}, {"hex": "050003a70202"}
     await smsc.deliver(**phone, data_coding=0, short_message="TD €[]")
     await smsc.deliver(**phone, data_coding=8, short_message="退订🎂")
@@ -154,16 +149,7 @@ async def test_replies_of_phones(gateway: Site, smsc: NodeSmsc) -> None:
     await smsc.deliver(**phone, data_coding=3, short_message="", message_payload={"message": "à la carte"})
     assert [answer["command_status"] for answer in smsc.pdus("deliver_sm_resp")] == [0] * 5
 
-    found: list[dict[str, Any]] = []
-
-    async def pulled() -> bool:
-        answer = await gateway.client.post("/mo/pull", {"limit": 100})
-        if answer.data["batch"] is not None:
-            found.extend(answer.data["items"])
-            await gateway.client.post("/mo/ack", {"batch": answer.data["batch"]})
-        return len(found) >= 4
-
-    await until(pulled, what="four replies")
+    found = await gateway.customer.replies(4)
     assert sorted(mo["content"] for mo in found) == sorted(["TD €[]", "退订🎂", "前半后半", "à la carte"])
     assert {mo["from"] for mo in found} == {"8613300000001"}
 
@@ -202,25 +188,14 @@ async def test_the_same_story_in_clear_and_over_tls(tls: bool, dsn: str, tmp_pat
         authority, certificate = Authority(tmp_path / "ca.pem"), tmp_path / "smsc.pem"
         authority.certify(certificate, HERE)
         profile |= {"tls": True, "tls_ca": str(authority.path)}
-    async with (
-        node_smsc(USER, PASSWORD, certificate) as smsc,
-        site(tmp_path / "node", dsn=dsn, channels=[]) as gateway,
-    ):
-        await gateway.node.furnish(
-            "channel", "add", "foreign", "--protocol", "smpp34", "--host", "127.0.0.1", "--port", str(smsc.port),
-            "--user", USER, "--password", PASSWORD, "--access-code", CODE, "--window", "4",
-            "--profile", json.dumps(profile),
-        )  # fmt: skip
+    async with node_smsc(USER, PASSWORD, certificate) as smsc, site(tmp_path / "node", dsn=dsn, channels=[]) as gateway:
+        await add(gateway, smsc.port, "--window", "4", profile=profile)
         await gateway.bound("foreign")
         for name, form in (("gsm", "text"), ("ucs2 in four", "both")):
             assert (await story(gateway, smsc, TEXTS[name], form=form))["status"] == "delivered"
         await smsc.deliver(source_addr="8613300000001", destination_addr=CODE, data_coding=8, short_message="退订🎂")
-
-        async def replied() -> bool:
-            answer = await gateway.client.post("/mo/pull", {"limit": 100})
-            return [mo["content"] for mo in answer.data["items"]] == ["退订🎂"]
-
-        await until(replied, what="the reply")
+        (reply,) = await gateway.customer.replies(1)
+        assert reply["content"] == "退订🎂"
         await smsc.until("enquire_link")
 
         # A full window, four more behind it, and the connection is gone.
@@ -256,10 +231,7 @@ def _sent_to(sent: list[Sent], part: Line) -> str:
 
 async def test_wrong_password_is_told(dsn: str, tmp_path: Path, smsc: NodeSmsc) -> None:
     async with site(tmp_path / "node", dsn=dsn, channels=[]) as built:
-        await built.node.furnish(
-            "channel", "add", "foreign", "--protocol", "smpp34", "--host", "127.0.0.1", "--port", str(smsc.port),
-            "--user", USER, "--password", "wrong", "--access-code", CODE,
-        )  # fmt: skip
+        await add(built, smsc.port, password="wrong", profile={})
         await smsc.until("bind_transceiver")
 
         async def told() -> str:

@@ -5,7 +5,6 @@ What each of them can is in docs/interop.md. ``foreign.py`` makes them all alike
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -42,17 +41,7 @@ async def here(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Async
     folder = tmp_path_factory.mktemp("partners")
     async with module_site(postgres, folder, "foreign_smpp", channels=["cmpp30"]) as there:
         await there.node.ctl(
-            "partner",
-            "add",
-            "acme",
-            "--user",
-            NARROW,
-            "--password",
-            PASSWORD,
-            "--window",
-            "2",
-            "--protocol",
-            "smpp",
+            "partner", "add", "acme", "--user", NARROW, "--password", PASSWORD, "--window", "2", "--protocol", "smpp"
         )
         yield there
 
@@ -120,21 +109,13 @@ async def test_as_esme(name: str, here: PartnerSite, built: dict[str, Kind]) -> 
         no_text = await peer.ask("submit_sm", **to(f"86{number[6]}", short_message=b"x", data_coding=0x0D))
         assert no_text["status"] == str(0x45)
         wanted = dict.fromkeys(ids, "DELIVRD")
-        await until(
-            lambda: wanted.items() <= receipts(peer.heard("deliver_sm")).items(), what=f"receipts of {ids}"
-        )
+        await until(lambda: wanted.items() <= receipts(peer.heard("deliver_sm")).items(), what=f"receipts of {ids}")
         if kind.queries:
             known = await peer.ask("query_sm", message_id=ids[0], source_addr="10690001")
             assert (known["status"], known["message_id"], known["message_state"]) == ("0", ids[0], "2")
             strange = await peer.ask("query_sm", message_id=NO_SUCH_ID, source_addr="10690001")
-            assert (strange["status"], strange["message_id"], strange["message_state"]) == (
-                "12",
-                NO_SUCH_ID,
-                "7",
-            )
-            refused = await peer.ask(
-                "data_sm", source_addr="10690001", destination_addr="12", message_payload=b"x"
-            )
+            assert (strange["status"], strange["message_id"], strange["message_state"]) == ("12", NO_SUCH_ID, "7")
+            refused = await peer.ask("data_sm", source_addr="10690001", destination_addr="12", message_payload=b"x")
             assert (refused["status"], refused["message_id"]) == ("11", "")
             assert (await peer.ask("enquire_link"))["status"] == "0"
         before = len(peer.heard("deliver_sm"))
@@ -162,9 +143,7 @@ async def test_as_esme_by_two_binds(name: str, here: PartnerSite, built: dict[st
         assert (await bind(sender, "transmitter"))["status"] == "0"
         assert (await bind(receiver, "receiver"))["status"] == "0"
         answer = await sender.ask("submit_sm", **to("8613880000001", short_message=b"by two"))
-        await until(
-            lambda: answer["message_id"] in receipts(receiver.heard("deliver_sm")), what="its receipt"
-        )
+        await until(lambda: answer["message_id"] in receipts(receiver.heard("deliver_sm")), what="its receipt")
         assert sender.heard("deliver_sm") == []
 
 
@@ -191,11 +170,9 @@ async def test_as_smsc(name: str, here: PartnerSite, built: dict[str, Kind]) -> 
     gateway, customer = here.site, here.site.customer
     async with foreign(built[name], "smsc") as smsc:
         port = smsc.heard("listening")[0]["port"]
-        await gateway.node.furnish(
-            "channel", "add", channel, "--protocol", "smpp34", "--host", "127.0.0.1", "--port", port,
-            "--user", "esme-7", "--password", PASSWORD, "--access-code", "10690003",
-            "--profile", json.dumps({"keepalive": 1}),
-        )  # fmt: skip
+        how = {"protocol": "smpp34", "user": "esme-7", "password": PASSWORD}
+        code = ("--access-code", "10690003")
+        await gateway.node.add_channel(channel, int(port), *code, profile={"keepalive": 1}, **how)
         try:
             await gateway.bound(channel)
             for text in ("plain", LONG):
@@ -212,9 +189,7 @@ async def test_as_smsc(name: str, here: PartnerSite, built: dict[str, Kind]) -> 
                 await customer.reaches(sent.message_id, "submitted")
                 prefix = {"Net::SMPP": "net", "libsmpp34": "lib", "smpp.pdu3": "pdu", "smpp34": "rust"}[name]
                 for n, part in enumerate(parts, before + 1):
-                    written = (
-                        f"id:{prefix}-{n} sub:001 dlvrd:001 submit date:2611241201 done date:2611241202 "
-                    )
+                    written = f"id:{prefix}-{n} sub:001 dlvrd:001 submit date:2611241201 done date:2611241202 "
                     await smsc.ask(
                         "deliver_sm", source_addr=part["destination_addr"], destination_addr="10690003", esm_class=4,
                         short_message=f"{written}stat:DELIVRD err:000 text:any".encode(),

@@ -33,9 +33,7 @@ def fields_of(given: dict[str, str]) -> dict[str, Any]:
         "source_addr": given.get("source_addr", ""),
         "destination_addr": given["destination_addr"],
         "short_message": bytes.fromhex(given.get("short_message", "")),
-        "tlvs": [
-            smpp34.Tlv(tag, bytes.fromhex(given[name])) for name, tag in PARAMETERS.items() if name in given
-        ],
+        "tlvs": [smpp34.Tlv(tag, bytes.fromhex(given[name])) for name, tag in PARAMETERS.items() if name in given],
         **{name: int(given[name]) for name in NUMBERS if name in given},
     }
 
@@ -80,15 +78,8 @@ class Esme:
             say(f"{name}_resp", seq=given["seq"], status=status)
         elif name == "submit_sm":
             fields = fields_of(given)
-            answer = await self.session.submit_sm(
-                fields.pop("destination_addr"), fields.pop("short_message"), **fields
-            )
-            say(
-                "submit_sm_resp",
-                seq=given["seq"],
-                status=answer.command_status,
-                message_id=answer.message_id or "",
-            )
+            answer = await self.session.submit_sm(fields.pop("destination_addr"), fields.pop("short_message"), **fields)
+            say("submit_sm_resp", seq=given["seq"], status=answer.command_status, message_id=answer.message_id or "")
         elif name == "unbind":
             await self.session.unbind()
             say("unbind_resp", seq=given["seq"], status=0)
@@ -125,9 +116,7 @@ class Smsc:
             say("refusing")
         elif name == "deliver_sm":
             fields = fields_of(given)
-            answer = await self.esme.deliver_sm(
-                fields.pop("destination_addr"), fields.pop("short_message"), **fields
-            )
+            answer = await self.esme.deliver_sm(fields.pop("destination_addr"), fields.pop("short_message"), **fields)
             say("deliver_sm_resp", seq=given["seq"], status=answer.command_status)
         elif name == "unbind":
             await self.esme.unbind()
@@ -146,9 +135,7 @@ async def main() -> None:
         one, tasks = Esme(port), set()
         say("connected")
     reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-    )
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     async for line in reader:
         name, *words = line.decode().split()
         given = dict(word.split("=", 1) for word in words)

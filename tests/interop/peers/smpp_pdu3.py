@@ -125,11 +125,7 @@ def main() -> None:
             got = peer.socket.recv(65536)
             peer.octets += got
             on = bool(got)
-            while (
-                on
-                and len(peer.octets) >= 4
-                and len(peer.octets) >= (size := int.from_bytes(peer.octets[:4], "big"))
-            ):
+            while on and len(peer.octets) >= 4 and len(peer.octets) >= (size := int.from_bytes(peer.octets[:4], "big")):
                 frame, peer.octets = peer.octets[:size], peer.octets[size:]
                 on = peer.heard(frame)
             if not on:
