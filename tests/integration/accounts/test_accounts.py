@@ -25,7 +25,6 @@ from smsgw.platform.keys.model import NewKey
 from smsgw.platform.messages import queries as message_queries
 from smsgw.platform.org import queries
 from smsgw.platform.org import service as org
-from smsgw.platform.statistics import queries as statistics
 from smsgw.runtime.aio import spawn
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import credit
@@ -333,9 +332,6 @@ async def test_home_counts_the_accounts_of_the_one_who_looks(site: Site, role: s
         found = dict(FIGURES.findall(page))
         told = tuple(int(found.get(m, 0)) for m in ("accepted", "submitted", "delivered", "failed"))
         assert told == figures, names
-    chart = await statistics.per_minute(site.db, accounts=(site.accounts["clinic"],))
-    assert sum(n for _, metric, n in chart if metric == "accepted") == 2
-    assert await statistics.per_minute(site.db, accounts=()) == []
 
 
 async def _traffic(site: Site) -> None:
