@@ -146,6 +146,8 @@ async def test_the_first_message_of_somebody_who_has_read_nothing(
 async def test_whoever_comes_again_sends_by_the_short_form(chromium: Browser, demo: Demo) -> None:
     """What is told of the last login covers no button; the text is shown before there is a number."""
     async with opened(chromium, demo, DESKTOP) as page:
+        await NewUser(page).log_in(demo)
+    async with opened(chromium, demo, DESKTOP) as page:
         user = NewUser(page)
         await user.log_in(demo)
         await user.send().click(trial=True, timeout=5000)
