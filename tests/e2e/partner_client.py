@@ -299,19 +299,26 @@ class PartnerSite:
 
 
 @contextlib.asynccontextmanager
-async def partner_site(data_dir: Any, **how: Any) -> AsyncIterator[PartnerSite]:
-    """A site with SMPP and CMPP servers; ``acme`` has a login for each."""
+async def site_with_servers(data_dir: Any, **how: Any) -> AsyncIterator[PartnerSite]:
+    """A site with SMPP and CMPP servers that nobody has a login for: the reports of ``acme`` are pulled."""
     ports = free_port(), free_port()
     how = {
         "partners_smpp_listen": f"127.0.0.1:{ports[0]}", "partners_cmpp_listen": f"127.0.0.1:{ports[1]}",
     } | how  # fmt: skip
     async with site(data_dir, **how) as built:
+        yield PartnerSite(built, *ports)
+
+
+@contextlib.asynccontextmanager
+async def partner_site(data_dir: Any, **how: Any) -> AsyncIterator[PartnerSite]:
+    """One where ``acme`` has a login for each, and its reports come there."""
+    async with site_with_servers(data_dir, **how) as here:
         add = ("partner", "add", "acme", "--password", PASSWORD)
         await asyncio.gather(
-            built.node.furnish(*add, "--protocol", "smpp", "--user", "shop"),
-            built.node.furnish(*add, "--protocol", "cmpp", "--user", "900100"),
+            here.node.furnish(*add, "--protocol", "smpp", "--user", "shop"),
+            here.node.furnish(*add, "--protocol", "cmpp", "--user", "900100"),
         )
-        yield PartnerSite(built, *ports)
+        yield here
 
 
 @contextlib.asynccontextmanager

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from hostile import beside
-from partner_client import partner_site
+from partner_client import site_with_servers
 
 
 @pytest.mark.slow
 @pytest.mark.shard("alone")
 async def test_a_hostile_tenant_is_not_in_the_way_of_a_good_one(dsn: str, data_dir: Path) -> None:
-    async with partner_site(data_dir, dsn=dsn, channels=["cmpp30"]) as here:
+    async with site_with_servers(data_dir, dsn=dsn, channels=["cmpp30"]) as here:
         print(await beside(here, 12, per_second=100))
         await here.site.clean()

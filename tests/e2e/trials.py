@@ -24,7 +24,7 @@ from hostile import beside
 from linking import clicked_task, code_file, linking_site, redirects
 from million import through_the_page
 from outages import BUSY, Load, outages, through
-from partner_client import partner_site
+from partner_client import partner_site, site_with_servers
 from pouring import pour, pouring_site, within_limits
 from references import reused
 from tasking import quick, stopped_and_cancelled
@@ -310,7 +310,7 @@ async def _pour(folder: Path) -> Figures:
 
 
 async def _hostile(folder: Path) -> Figures:
-    async with partner_site(folder, channels=["cmpp30"], balance=1_000_000) as here:
+    async with site_with_servers(folder, channels=["cmpp30"], balance=1_000_000) as here:
         figures = await beside(here, float(os.environ.get("TRIAL_SECONDS", "300")))
         books = await here.site.clean(within=120)
     assert float(str(figures["p99 beside, ms"])) <= 100, figures
