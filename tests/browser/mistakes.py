@@ -3,7 +3,7 @@ wrong filters, pages that are not there or not for them, too many passwords, and
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -99,8 +99,15 @@ async def _old_page(page: Page) -> bool:
     return True
 
 
-async def mistakes(found: list[Stop]) -> AsyncIterator[Mistake]:
+def mistakes(found: list[Stop]) -> Iterator[Mistake]:
     """All of them, of pages that there are. Forms come last: one may be taken as good."""
+    yield from refusals(found)
+    yield from wrong_filters(found)
+    yield from wrong_forms(found)
+
+
+def refusals(found: list[Stop]) -> Iterator[Mistake]:
+    """Pages that are not there or not for the person, an old page's form, too many passwords."""
     by = {stop.name: stop for stop in found}
     if "audit" in by:
         yield Mistake(replace(by["audit"], name="not-there", address="/not-there"), _nothing)
@@ -112,8 +119,14 @@ async def mistakes(found: list[Stop]) -> AsyncIterator[Mistake]:
         yield Mistake(_named(by["password"], "old-page"), _old_page)
     if "login" in by:
         yield Mistake(_named(by["login"], "too-often"), _guess)
+
+
+def wrong_filters(found: list[Stop]) -> Iterator[Mistake]:
     for stop in found:
         yield Mistake(_named(stop, "wrong-filter"), _filter_nonsense)
+
+
+def wrong_forms(found: list[Stop]) -> Iterator[Mistake]:
     for stop in found:
         if stop.name not in ("proof", "_ui"):
             yield Mistake(_named(stop, "wrong"), _send_nonsense)

@@ -223,7 +223,7 @@ async def _wrong(
     rows = []
     one_each = list({stop.route.path: stop for stop in reversed(found)}.values())
     by_role = dict[str, list[Mistake]]()
-    async for mistake in mistakes(one_each):
+    for mistake in mistakes(one_each):
         by_role.setdefault(mistake.stop.role, []).append(mistake)
     for role, of_role in by_role.items():
         size, language, theme = variant

@@ -15,11 +15,11 @@ from contextlib import asynccontextmanager
 from functools import partialmethod
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote_plus, urlsplit
+from urllib.parse import quote_plus
 
 import pytest
 import pytest_asyncio
-from adversarial import BOUND, SIZE, TEXTS, slowness
+from adversarial import BOUND, SIZE, TEXTS
 from aiohttp import web_request
 from foreign_things import MARK, OWNER, furnish
 from portal_site import Site, running
@@ -224,7 +224,7 @@ class Bill:
         self.asked = 0
 
     async def ask(self, what: str, kind: str, method: str, path: str, body: bytes = b"", **more: Any) -> None:
-        """Ask; too dear is what costs more than the bound again and again, and more than without the text."""
+        """Ask; too dear is what costs more than the bound again and again."""
         least = float("inf")
         for _ in range(4):
             answer = await self._ask(method, path, body, **more)
@@ -235,18 +235,7 @@ class Bill:
                 break
         (self.refused if answer.status in (401, 403, 404) else self.reached).add(what)
         if least > BOUND:
-            plain = await self.plain(method, path, body, **more)
-            if least - plain > BOUND * slowness():
-                self.found[f"{what} {kind}"] = f"{1000 * least:.0f} ms, {1000 * plain:.0f} ms without it"
-
-    async def plain(self, method: str, path: str, body: bytes, **more: Any) -> float:
-        """What the same costs with a short text."""
-        pairs = [part.partition("=")[0] + "=x" for part in (body.decode() or urlsplit(path).query).split("&")]
-        short = "&".join(pairs)
-        if method == "GET":
-            path = path.partition("?")[0] + "?" + short
-        answers = [await self._ask(method, path, short.encode() if body else b"", **more) for _ in range(3)]
-        return min(answer.seconds for answer in answers)
+            self.found[f"{what} {kind}"] = f"{1000 * least:.0f} ms"
 
 
 async def listen(world: World, route: Route) -> list[str]:
