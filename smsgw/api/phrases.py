@@ -14,9 +14,17 @@ from smsgw.api.route import STORAGE, Route
 from smsgw.api.shapes import Id, Request
 from smsgw.api.values import china, id_of, path_id
 from smsgw.core.errors import Refused
+from smsgw.platform import phrases
 from smsgw.platform.paging import Window
-from smsgw.platform.phrases import queries, service
-from smsgw.platform.phrases.model import MOST_CONTENT, MOST_TITLE, Draft, Phrase, Scope, Wanted
+from smsgw.platform.phrases import (
+    MOST_CONTENT,
+    MOST_TITLE,
+    PHRASES,
+    Phrase,
+    PhraseDraft,
+    PhraseFilter,
+    PhraseScope,
+)
 
 
 class PhraseBody(Request):
@@ -56,15 +64,15 @@ def _entry(one: Phrase) -> PhraseEntry:
 
 
 async def _one(call: Call, id_: int) -> PhraseEntry:
-    found = await queries.one(call.ctx.db, call.actor, id_)
+    found = await PHRASES.get(call.ctx.db, call.actor, id_)
     if found is None:
         raise Refused("NOT_FOUND")
     return _entry(found)
 
 
-def _draft(call: Call) -> Draft:
+def _draft(call: Call) -> PhraseDraft:
     body: PhraseBody = call.body
-    return Draft(body.title, body.content, Scope.ACCOUNT, account_id=call.account.id)
+    return PhraseDraft(body.title, body.content, PhraseScope.ACCOUNT, account_id=call.account.id)
 
 
 async def list_phrases(call: Call) -> PhrasePage:
@@ -72,14 +80,14 @@ async def list_phrases(call: Call) -> PhrasePage:
     query: PhrasesQuery = call.query or PhrasesQuery()
     before = id_of(query.cursor)
     window = Window("id", after=None if before is None else (str(before), before), limit=query.limit)
-    wanted = Wanted(title=query.title or "", account_id=call.account.id)
-    found = await queries.search(call.ctx.db, call.actor, wanted, window)
+    wanted = PhraseFilter(title=query.title or "", account=call.account.id)
+    found = await PHRASES.search(call.ctx.db, call.actor, wanted, window)
     return PhrasePage([_entry(one) for one in found.rows], str(found.rows[-1].id) if found.more else None)
 
 
 async def add_phrase(call: Call) -> PhraseEntry:
     """``POST /phrases``."""
-    return await _one(call, await service.add(call.change(), _draft(call)))
+    return await _one(call, await phrases.add(call.change(), _draft(call)))
 
 
 async def get_phrase(call: Call) -> PhraseEntry:
@@ -90,13 +98,13 @@ async def get_phrase(call: Call) -> PhraseEntry:
 async def put_phrase(call: Call) -> PhraseEntry:
     """``PUT /phrases/{id}``."""
     id_ = path_id(call)
-    await service.put(call.change(), id_, _draft(call))
+    await phrases.put(call.change(), id_, _draft(call))
     return await _one(call, id_)
 
 
 async def remove_phrase(call: Call) -> Removed:
     """``DELETE /phrases/{id}``."""
-    await service.remove(call.change(), path_id(call))
+    await phrases.remove(call.change(), path_id(call))
     return Removed(1)
 
 

@@ -20,12 +20,9 @@ from smsgw.commands.base import (
     run_async,
 )
 from smsgw.commands.content import account_id_of
+from smsgw.platform import phrases
 from smsgw.platform.paging import Window
-from smsgw.platform.phrases import queries as phrase_queries
-from smsgw.platform.phrases import service as phrase_service
-from smsgw.platform.phrases.model import Draft as Wish
-from smsgw.platform.phrases.model import Phrase, Scope
-from smsgw.platform.phrases.model import Wanted as WantedPhrases
+from smsgw.platform.phrases import PHRASES, Phrase, PhraseDraft, PhraseFilter, PhraseScope
 
 
 @click.group()
@@ -50,8 +47,8 @@ def _phrase_line(one: Phrase) -> dict[str, Any]:
 async def phrase_list(ctx: Context, account: str, title: str, limit: int, as_json: bool) -> None:
     """Shared phrases, newest first."""
     async with ctx.database() as database:
-        wanted = WantedPhrases(title=title, account_id=await account_id_of(database, account) or None)
-        found = (await phrase_queries.search(database, actor(), wanted, Window("id", limit=limit))).rows
+        wanted = PhraseFilter(title=title, account=await account_id_of(database, account) or None)
+        found = (await PHRASES.search(database, actor(), wanted, Window("id", limit=limit))).rows
     lines = [_phrase_line(one) for one in found]
     if as_json:
         print_json(lines)
@@ -69,8 +66,8 @@ async def phrase_list(ctx: Context, account: str, title: str, limit: int, as_jso
 async def phrase_add(ctx: Context, title: str, content: str, account: str, as_json: bool) -> None:
     """Keep a phrase for an account."""
     async with ctx.database() as database:
-        wish = Wish(title, content, Scope.ACCOUNT, account_id=await account_id(database, account))
-        id_ = await phrase_service.add(ctx.change(database), wish)
+        wish = PhraseDraft(title, content, PhraseScope.ACCOUNT, account_id=await account_id(database, account))
+        id_ = await phrases.add(ctx.change(database), wish)
     if as_json:
         print_json({"id": str(id_)})
     else:
@@ -86,14 +83,14 @@ async def phrase_add(ctx: Context, title: str, content: str, account: str, as_js
 async def phrase_set(ctx: Context, id_: int, title: str | None, content: str | None) -> None:
     """Change a shared phrase; what is not given stays."""
     async with ctx.database() as database:
-        one = await phrase_queries.one(database, actor(), id_)
+        one = await PHRASES.get(database, actor(), id_)
         if one is None:
             raise Failed(f"no shared phrase {id_}; smsgwctl phrase list shows them")
-        wish = Wish(
-            one.title if title is None else title, one.content if content is None else content, Scope(one.scope),
+        wish = PhraseDraft(
+            one.title if title is None else title, one.content if content is None else content, PhraseScope(one.scope),
             one.department_id, one.account_id,
         )  # fmt: skip
-        await phrase_service.put(ctx.change(database), id_, wish)
+        await phrases.put(ctx.change(database), id_, wish)
     click.echo(f"phrase {id_} changed")
 
 
@@ -105,5 +102,5 @@ async def phrase_remove(ctx: Context, id_: int) -> None:
     """Forget a shared phrase."""
     async with ctx.database() as database:
         with known(f"shared phrase {id_}", "smsgwctl phrase list"):
-            await phrase_service.remove(ctx.change(database), id_)
+            await phrases.remove(ctx.change(database), id_)
     click.echo(f"phrase {id_} removed")

@@ -10,8 +10,8 @@ from smsgw.commands.base import Context, json_option, pass_context, print_json, 
 from smsgw.core.errors import Refused
 from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.paging import Window
-from smsgw.platform.tickets import queries, service
-from smsgw.platform.tickets.queries import Wanted
+from smsgw.platform.tickets import model, service
+from smsgw.platform.tickets.model import TICKETS, TicketFilter
 from smsgw.runtime import clock
 
 
@@ -30,7 +30,7 @@ async def ticket_list(ctx: Context, state: str | None, limit: int, as_json: bool
     """Tickets, those that are not closed first."""
     async with ctx.database() as database:
         actor = ctx.change(database).actor
-        found = await queries.search(database, actor, Wanted(state or ""), Window("ticket_state", limit=limit))
+        found = await TICKETS.search(database, actor, TicketFilter(state or ""), Window("ticket_state", limit=limit))
     now = clock.now()
     lines = [asdict(one) | {"state": one.state.value, "response": one.response.state(now).value} for one in found.rows]
     columns = ["id", "state", "account", "title", "opened_at", "opened_by", "response", "assigned_to"]
@@ -45,10 +45,10 @@ async def ticket_list(ctx: Context, state: str | None, limit: int, as_json: bool
 async def ticket_show(ctx: Context, id_: int, as_json: bool) -> None:
     """Its thread, the newest first."""
     async with ctx.database() as database:
-        one = await queries.one(database, ctx.change(database).actor, id_)
+        one = await TICKETS.get(database, ctx.change(database).actor, id_)
         if one is None:
             raise Refused("NOT_FOUND")
-        thread = [asdict(step) for step in await queries.steps(database, one)]
+        thread = [asdict(step) for step in await model.steps(database, one)]
     if as_json:
         print_json(asdict(one) | {"state": one.state.value, "thread": thread})
         return

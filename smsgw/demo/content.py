@@ -13,14 +13,14 @@ from smsgw.core.model import MessageType
 from smsgw.core.templates import CARRIERS, Registration, Review, Variable
 from smsgw.core.url_filings import Filing
 from smsgw.demo.world import Text, World, texts
+from smsgw.platform import phrases
 from smsgw.platform.content import service as content
 from smsgw.platform.content.model import SIGN, TEMPLATE, Answer
 from smsgw.platform.drafts import service as drafts
 from smsgw.platform.drafts.model import Kind as DraftKind
 from smsgw.platform.drafts.model import State
 from smsgw.platform.org import queries as org
-from smsgw.platform.phrases import service as phrases
-from smsgw.platform.phrases.model import Draft, Scope
+from smsgw.platform.phrases import PhraseDraft, PhraseScope
 from smsgw.platform.scenarios import service as scenarios
 from smsgw.platform.scenarios.model import Terms
 from smsgw.platform.url_filings import service as url_filings
@@ -81,8 +81,8 @@ async def _phrase(world: World, row: dict[str, str]) -> None:
         raise LookupError(row["person"])
     account = world.senders[row["account"]].id if "account" in row else None
     department = world.departments[row["department"]] if "department" in row else None
-    scope = Scope.ACCOUNT if account else Scope.DEPARTMENT if department else Scope.OWN
-    draft = Draft(row["title"], row["content"], scope, department, account)
+    scope = PhraseScope.ACCOUNT if account else PhraseScope.DEPARTMENT if department else PhraseScope.OWN
+    draft = PhraseDraft(row["title"], row["content"], scope, department, account)
     await phrases.add(world.change(person.actor(None)), draft)
 
 

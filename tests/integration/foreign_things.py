@@ -28,6 +28,7 @@ from smsgw.core.tasks import Task
 from smsgw.core.webhooks import Reach
 from smsgw.demo.load_tests import result as load_test_result
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
+from smsgw.platform import phrases
 from smsgw.platform.accounts import rebate_rules
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.alarms import receivers as alarm_receivers
@@ -66,9 +67,7 @@ from smsgw.platform.numbers import filters
 from smsgw.platform.org import factors, queries
 from smsgw.platform.org import service as org
 from smsgw.platform.partners import service as partners
-from smsgw.platform.phrases import service as phrases
-from smsgw.platform.phrases.model import Draft
-from smsgw.platform.phrases.model import Scope as PhraseScope
+from smsgw.platform.phrases import PhraseDraft, PhraseScope
 from smsgw.platform.preferences import service as preferences
 from smsgw.platform.scenarios import service as scenarios
 from smsgw.platform.scenarios.model import Terms
@@ -398,7 +397,7 @@ async def _of_the_person(site: Site, by: Change, department: int, staff: int) ->
     return {
         "view": view, "job": job, "session": session, "announcement": announcement, "draft": draft.id,
         "audit": await site.db.fetchval("SELECT max(id) FROM audit WHERE actor = $1", OWNER),
-        "phrase": await phrases.add(own, Draft(f"{MARK} phrase", f"{MARK} text", PhraseScope.OWN)),
+        "phrase": await phrases.add(own, PhraseDraft(f"{MARK} phrase", f"{MARK} text", PhraseScope.OWN)),
         "told": await site.db.fetchval(
             "SELECT id FROM inbox WHERE staff_id = $1 AND kind = 'notice' AND subject = $2", staff, announcement
         ),

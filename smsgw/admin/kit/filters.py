@@ -144,6 +144,12 @@ class Found:
         return self.values.get(key, default)
 
     @property
+    def listed(self) -> dict[str, Any]:
+        """The values for the filter of a listing; those of the period are ``since`` and ``until``."""
+        period = {"since": self.from_time, "until": self.to_time} if self.from_time is not None else {}
+        return self.values | period
+
+    @property
     def times(self) -> tuple[datetime, datetime]:
         """From and to; only of a filter that has a period and no errors."""
         if self.from_time is None or self.to_time is None:

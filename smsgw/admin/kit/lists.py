@@ -44,6 +44,7 @@ from smsgw.core.permissions import Permission
 from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import LEAST_REASON, MOST_REASON, MOST_ROWS, Export, Format
 from smsgw.platform.handles import Database
+from smsgw.platform.listing import Listing
 from smsgw.platform.paging import MOST, Slice, Window
 from smsgw.platform.preferences import queries as preferences
 from smsgw.platform.preferences import service as preference_service
@@ -187,6 +188,10 @@ class Shown:
         return self.query(sort=str(turned))
 
 
+async def _none(database: Database, actor: Actor, found: Found, window: Window) -> Slice[Any]:
+    raise NotImplementedError("a list page needs a listing, or rows")
+
+
 @dataclass(frozen=True, slots=True)
 class ListPage:
     """A list page. Collected for its ``routes``, like every handler."""
@@ -199,9 +204,12 @@ class ListPage:
     permission: Permission
     filter: Filter
     columns: Sequence[Column]
-    rows: Rows
     sort: Sort
     empty: Empty
+    listing: Listing[Any, Any] | None = None
+    """Where its rows come from: its filter's fields have the keys of this filter's, ``since`` and ``until`` those of
+    the period. None: ``rows``, ``count`` and ``one`` say it."""
+    rows: Rows = _none
     count: Count | None = None
     sums: Sums | None = None
     """What all that is found comes to; it counts as well."""
@@ -245,6 +253,13 @@ class ListPage:
     """What its rows are to ``unmasking.service``, by which their whole numbers can be seen; empty: they cannot."""
     most: int = MOST_COUNTED
     """Rows that are counted; of more it is said that there are more."""
+
+    def __post_init__(self) -> None:
+        if (listing := self.listing) is not None:
+            of = listing.filter_of
+            object.__setattr__(self, "rows", lambda db, who, found, w: listing.search(db, who, of(found.listed), w))
+            object.__setattr__(self, "count", lambda db, who, found, n: listing.count(db, who, of(found.listed), n))
+            object.__setattr__(self, "one", listing.get)
 
     @property
     def label(self) -> str:

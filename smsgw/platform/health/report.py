@@ -27,7 +27,7 @@ from smsgw.platform.login import checks
 from smsgw.platform.nodes import queries as nodes
 from smsgw.platform.queues import queries as queues
 from smsgw.platform.statistics import reports
-from smsgw.platform.tickets import queries as tickets
+from smsgw.platform.tickets import model as tickets
 from smsgw.runtime.config import Config
 from smsgw.store.engine.database import Database
 
@@ -151,8 +151,8 @@ async def _faults(asked: _Asked) -> list[Item]:
 
 
 async def _tickets(asked: _Asked) -> list[Item]:
-    opened = tickets.Wanted(since=asked.since, until=asked.until)
-    n = await tickets.count(asked.database, _SYSTEM, opened, MOST_COUNTED)
+    opened = tickets.TicketFilter(opened=(asked.since, asked.until))
+    n = await tickets.TICKETS.count(asked.database, _SYSTEM, opened, MOST_COUNTED)
     standing = await tickets.not_closed(asked.database, _SYSTEM)
     return [Item("tickets", "warning" if standing else "good", {"opened": n, "open": standing}, "/tickets")]
 

@@ -15,7 +15,6 @@ from smsgw.platform.change import Change, Unit
 from smsgw.platform.faults.model import Timer
 from smsgw.platform.messages import queries as messages
 from smsgw.platform.org import queries as org
-from smsgw.platform.tickets import queries
 from smsgw.platform.tickets.model import (
     AGAIN,
     LEAST_TEXT,
@@ -25,6 +24,7 @@ from smsgw.platform.tickets.model import (
     MOST_STEPS,
     MOST_TEXT,
     MOST_TITLE,
+    TICKETS,
     State,
     Ticket,
 )  # fmt: skip
@@ -111,7 +111,7 @@ async def open_(change: Change, draft: Draft) -> int:
 async def _taken(unit: Unit, id_: int, *states: State) -> Ticket:
     """The ticket, held until the end of the transaction. ``NOT_FOUND``; ``STATE_CONFLICT`` in another state."""
     await unit.connection.fetchrow(_LOCK, id_)
-    ticket = await queries.one(unit.connection, unit.actor, id_)
+    ticket = await TICKETS.get(unit.connection, unit.actor, id_)
     if ticket is None:
         raise Refused("NOT_FOUND")
     if ticket.state not in states:
@@ -174,7 +174,7 @@ async def handlers(database: Database, account_id: int) -> Mapping[str, str]:
 async def assign(change: Change, id_: int, login: str) -> None:
     """Have somebody else look after it, who may. ``NOT_FOUND``, ``PARAM_INVALID``; ``STATE_CONFLICT`` once it is
     closed."""
-    seen = await queries.one(change.database, change.actor, id_)
+    seen = await TICKETS.get(change.database, change.actor, id_)
     known = await handlers(change.database, seen.account_id) if seen else {}
     async with change.unit(Permission.TICKET_HANDLE) as unit:
         ticket = await _taken(unit, id_, *_LIVE)

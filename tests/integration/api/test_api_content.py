@@ -26,8 +26,7 @@ from smsgw.platform.numbers.filters import settle
 from smsgw.platform.org import queries as people
 from smsgw.platform.org import service as org
 from smsgw.platform.paging import Window
-from smsgw.platform.phrases import queries as phrases
-from smsgw.platform.phrases.model import Wanted
+from smsgw.platform.phrases import PHRASES
 from smsgw.platform.sheets.service import Sheets
 from smsgw.runtime import clock
 
@@ -264,7 +263,7 @@ async def test_phrases_of_a_program_are_the_accounts(api: Api) -> None:
     await org.add_person(by_test(api.ctx.db), "boss", "", ["super"], "x", must_change=False)
     boss = await people.person(api.ctx.db, "boss")
     assert boss
-    found = await phrases.search(api.ctx.db, boss.actor(), Wanted(), Window())
+    found = await PHRASES.search(api.ctx.db, boss.actor(), None, Window())
     assert [(one.title, one.scope) for one in found.rows] == [("证件", "account")]
     assert [p["title"] for p in (await api.get("/phrases")).data["items"]] == ["证件"]
     assert (await api.call("DELETE", at)).data == {"removed": 1}

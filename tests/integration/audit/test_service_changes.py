@@ -61,6 +61,7 @@ from smsgw.core.webhooks import Reach
 from smsgw.pipeline.accept.requests import ItemResult, SendRequest, SendResult
 from smsgw.pipeline.outcomes.writer import Sweep
 from smsgw.pipeline.snapshot import Accounts, Snapshot
+from smsgw.platform import phrases
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.accounts import rebate_rules
 from smsgw.platform.accounts import service as accounts
@@ -116,7 +117,6 @@ from smsgw.platform.numbers.vendor import Vendor
 from smsgw.platform.org import factors, importing, queries, sessions
 from smsgw.platform.org import service as org
 from smsgw.platform.partners import queries as partner_queries
-from smsgw.platform.phrases import model as phrases
 from smsgw.platform.policies import service as policies
 from smsgw.platform.policies.service import Where
 from smsgw.platform.preferences.queries import owner
@@ -414,7 +414,7 @@ FOR_ONESELF = (
     "drafts.service.begin", "drafts.service.sent", "exports.service.request", "login.passkeys.register",
     "notices.service.read", "notices.service.read_all", "org.factors.", "org.importing.begin",
     "org.service.change_password", "org.service.end_other_sessions", "org.service.set_contact",
-    "phrases.service.add", "preferences.service.", "walls.service.open_",
+    "phrases.add", "preferences.service.", "walls.service.open_",
 )  # fmt: skip
 """What is changed or made is one's own."""
 OF_WHAT_WAS_FOUND = (
@@ -724,8 +724,8 @@ def a_scenario(world: World) -> Terms:
     return Terms(world.name()[:40], MessageType.NOTICE, windows="08:00-20:00")
 
 
-def a_phrase(world: World) -> phrases.Draft:
-    return phrases.Draft(world.name(), "工作日 9 点到 17 点", phrases.Scope.OWN)
+def a_phrase(world: World) -> phrases.PhraseDraft:
+    return phrases.PhraseDraft(world.name(), "工作日 9 点到 17 点", phrases.PhraseScope.OWN)
 
 
 async def a_file(world: World, kind: str = "consent_proof") -> StoredFile:
@@ -1579,9 +1579,9 @@ EXAMPLES = {
     "partners.service.edit": Example("partner.set", sealer, login, None, {"rate": 7}, password="other"),
     "partners.service.kick": Example("partner.kick", login, None),
     "partners.service.remove": Example("partner.remove", login, "smpp"),
-    "phrases.service.add": Example("phrase.add", a_phrase),
-    "phrases.service.put": Example("phrase.set", mine("phrases.service.add"), a_phrase),
-    "phrases.service.remove": Example("phrase.remove", mine("phrases.service.add")),
+    "phrases.add": Example("phrase.add", a_phrase),
+    "phrases.put": Example("phrase.set", mine("phrases.add"), a_phrase),
+    "phrases.remove": Example("phrase.remove", mine("phrases.add")),
     "policies.frequency.put": Example("policy.set", place("otp"), {"frequency": "1/1d"}, seen="{}"),
     "policies.gates.put": Example("policy.set", place("otp"), {"sign_policy": "registered"}, seen="{}"),
     "policies.service.clear": Example("policy.clear", "frequency", account_id=own, before=made("policies.service.put")),

@@ -36,7 +36,7 @@ from smsgw.platform.org import service as org
 from smsgw.platform.paging import Window
 from smsgw.platform.statistics import failures, reports
 from smsgw.platform.statistics import queries as statistics
-from smsgw.platform.tickets import queries as tickets
+from smsgw.platform.tickets.model import TICKETS
 from smsgw.platform.webhooks import queries as webhooks
 from smsgw.platform.webhooks.model import WantedDeliveries
 from smsgw.store.engine.database import Database
@@ -120,7 +120,7 @@ async def deliveries(asking: Asking) -> list[Any]:
 async def own_tickets(asking: Asking) -> list[Any]:
     """What one has opened, in an account that is not in one's scope any more."""
     actor = replace(asking.actor, scope=replace(asking.scope, submitter=asking.actor.label))
-    return [*(await tickets.search(asking.db, actor, tickets.Wanted(), Window())).rows]
+    return [*(await TICKETS.search(asking.db, actor, None, Window())).rows]
 
 
 READ: dict[str, Callable[[Asking], Awaitable[Any]]] = {
@@ -139,7 +139,7 @@ READ: dict[str, Callable[[Asking], Awaitable[Any]]] = {
     "failures.cells": lambda a: failures.cells(a.db, a.actor, failures.WantedFailures(**half_a_day())),
     "statistics.per_hour": lambda a: statistics.per_hour(a.db, accounts=a.accounts, **half_a_day()),
     "reports.acknowledged": lambda a: reports.acknowledged(a.db, a.actor, reports.Wanted(today(), today())),
-    "tickets.search": own_tickets,
+    "TICKETS.search": own_tickets,
     "webhooks.search": deliveries,
 }  # fmt: skip
 """What is found; of several things a list of whether each is."""

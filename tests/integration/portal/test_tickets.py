@@ -16,8 +16,8 @@ from visits import acting_as, all_signed_in, column, fails, page_for
 from smsgw.core.alarm_notes import Way
 from smsgw.core.errors import SmsgwError
 from smsgw.pipeline.upkeep.alarms import AlarmTable
-from smsgw.platform.tickets import queries, service
-from smsgw.platform.tickets.model import AGAIN, MOST_STEPS, State, Ticket
+from smsgw.platform.tickets import model, service
+from smsgw.platform.tickets.model import AGAIN, MOST_STEPS, TICKETS, State, Ticket
 from smsgw.platform.tickets.watching import TicketWatch
 
 
@@ -34,7 +34,7 @@ async def opened(desk: Desk, login: str = "clerk") -> int:
 
 
 async def one(desk: Desk, id_: int) -> Ticket:
-    found = await queries.one(desk.site.db, by_test(desk.site.db).actor, id_)
+    found = await TICKETS.get(desk.site.db, by_test(desk.site.db).actor, id_)
     assert found is not None
     return found
 
@@ -155,7 +155,7 @@ async def test_a_promise_that_was_broken_is_still_seen_once_it_is_opened_again(d
     await service.close(await acting_as(desk.site, "ops"), id_, "mended")
     before = (await one(desk, id_)).response
     await service.reopen(await acting_as(desk.site, "clerk"), id_, "not so")
-    step = (await queries.steps(desk.site.db, await one(desk, id_)))[0]
+    step = (await model.steps(desk.site.db, await one(desk, id_)))[0]
     assert (step.kind, step.former) == ("reopened", before)
     shows(await page_for(desk.site, "clerk", f"/tickets/{id_}"), "重开前的响应", "超时：时限")
 

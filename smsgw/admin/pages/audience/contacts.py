@@ -39,7 +39,7 @@ from smsgw.platform.drafts import service as drafts
 from smsgw.platform.drafts.model import Kind as Sends
 from smsgw.platform.drafts.model import Source, State
 from smsgw.platform.org import queries as org
-from smsgw.platform.phrases.queries import own_department
+from smsgw.platform.phrases import own_department
 
 PATH, GROUPS, SEGMENTS = "/contacts", "/contacts/groups", "/contacts/segments"
 TABS = ((words.CONTACTS, PATH), (words.GROUPS, GROUPS), (words.SEGMENTS, SEGMENTS))

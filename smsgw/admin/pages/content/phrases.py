@@ -9,7 +9,7 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
-from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Problem, read_id
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
 from smsgw.admin.kit.forms import Field as Input
 from smsgw.admin.kit.forms import Form
@@ -23,9 +23,9 @@ from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.rights import route
 from smsgw.admin.words import content as words
 from smsgw.core.permissions import Permission
+from smsgw.platform import phrases
 from smsgw.platform.org import queries as org
-from smsgw.platform.phrases import queries, service
-from smsgw.platform.phrases.model import MOST, MOST_CONTENT, MOST_TITLE, Draft, Phrase, Scope, Wanted
+from smsgw.platform.phrases import MOST, MOST_CONTENT, MOST_TITLE, PHRASES, Phrase, PhraseDraft, PhraseScope
 
 PATH = "/phrases"
 _NEW, _ONE = f"{PATH}/-/new", "{id:[0-9]{1,19}}"
@@ -49,21 +49,14 @@ COLUMNS = (
 
 
 async def _detail(call: Call, one: Phrase) -> Detail:
-    links = [(words.PHRASE_EDIT, f"{PATH}/{one.id}/edit")] if service.manages(call.actor, one) else []
+    links = [(words.PHRASE_EDIT, f"{PATH}/{one.id}/edit")] if phrases.manages(call.actor, one) else []
     return Detail(one.title, [Section(COLUMNS[1:], one)], links=links)
-
-
-def _wanted(found: Found) -> Wanted:
-    account, department = (int(found.get(key)) if found.get(key) else None for key in ("account", "department"))
-    return Wanted(
-        found.get("title"), found.get("content"), found.get("scope"), account, department, found.get("created_by")
-    )
 
 
 async def _choices(call: Call, _: Any = None) -> Mapping[str, Mapping[str, str]]:
     """Accounts of which the person sees something; departments in the scope, and the own one."""
     departments = {str(one.id): one.name for one in await org.departments(call.db, call.actor.scope)}
-    if own := await queries.own_department(call.db, call.actor):
+    if own := await phrases.own_department(call.db, call.actor):
         departments.setdefault(str(own[0]), own[1])
     return {"account": own_accounts(call), "department": departments}
 
@@ -75,11 +68,9 @@ async def _remove_effect(_: Call, rows: Sequence[Phrase]) -> Effect:
 
 PAGE = ListPage(
     "phrases", PATH, "content.phrases", Permission.MESSAGE_SEND, FILTER, COLUMNS, choices=_choices, detail=_detail,
-    rows=lambda db, actor, found, window: queries.search(db, actor, _wanted(found), window),
-    count=lambda db, actor, found, most: queries.how_many(db, actor, _wanted(found), most),
-    one=lambda db, actor, id_: queries.one(db, actor, id_), sort=Sort("updated_at"), lead=words.PHRASES_LEAD,
+    listing=PHRASES, sort=Sort("updated_at"), lead=words.PHRASES_LEAD,
     actions=(Action("remove", words.PHRASE_REMOVE, Permission.MESSAGE_SEND,
-                    lambda call, one: service.remove(call.change(), one.id), _remove_effect, danger=True),),
+                    lambda call, one: phrases.remove(call.change(), one.id), _remove_effect, danger=True),),
     links=((words.PHRASE_NEW, _NEW, Permission.MESSAGE_SEND),),
     empty=Empty(words.PHRASES_EMPTY, words.PHRASES_TEACH, words.PHRASE_NEW, _NEW, Permission.MESSAGE_SEND,
                 icon="message-2"),
@@ -91,9 +82,9 @@ PAGE = ListPage(
 @route("GET", f"{PATH}/-/pick", Permission.MESSAGE_SEND)
 async def pick(call: Call) -> web.StreamResponse:
     """What can be put into the text that is being written; in a dialog."""
-    phrases = await queries.usable(call.db, call.actor, limit=MOST)
+    found = await phrases.usable(call.db, call.actor, limit=MOST)
     return call.render(
-        "content/pick.html", phrases=phrases, scopes=words.PHRASE_SCOPE, tones=words.PHRASE_TONE, dialog=in_dialog(call)
+        "content/pick.html", phrases=found, scopes=words.PHRASE_SCOPE, tones=words.PHRASE_TONE, dialog=in_dialog(call)
     )
 
 
@@ -105,41 +96,41 @@ _FORM = Form((Inputs((
     Input("scope", Takes.CHOICE, "used_by", words.PHRASE_SCOPE_HELP, choices=words.PHRASE_SCOPE, required=True),
     Input("department", Takes.CHOICE), Input("account", Takes.CHOICE),
 )),))  # fmt: skip
-_NEEDED = {Scope.DEPARTMENT: words.CHOOSE_DEPARTMENT, Scope.ACCOUNT: words.CHOOSE_ACCOUNT}
+_NEEDED = {PhraseScope.DEPARTMENT: words.CHOOSE_DEPARTMENT, PhraseScope.ACCOUNT: words.CHOOSE_ACCOUNT}
 
 
-def _draft(values: Mapping[str, Any]) -> Draft:
+def _draft(values: Mapping[str, Any]) -> PhraseDraft:
     """What was typed; a choice that its scope does not ask for does not count."""
-    scope = Scope(values["scope"])
+    scope = PhraseScope(values["scope"])
     if scope in _NEEDED and not values[scope.value]:
         raise Wrong(scope.value, Problem(_NEEDED[scope]))
     department, account = (
-        int(values[one.value]) if scope is one else None for one in (Scope.DEPARTMENT, Scope.ACCOUNT)
+        int(values[one.value]) if scope is one else None for one in (PhraseScope.DEPARTMENT, PhraseScope.ACCOUNT)
     )
-    return Draft(values["title"], values["content"], scope, department, account)
+    return PhraseDraft(values["title"], values["content"], scope, department, account)
 
 
 async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
-    await service.add(call.change(), _draft(values))
+    await phrases.add(call.change(), _draft(values))
     call.toast(call.gettext(words.PHRASE_SAVED))
     return call.redirect(PATH)
 
 
 async def _subject(call: Call) -> Phrase | None:
     id_ = read_id(call.request.match_info["id"])
-    one = None if id_ is None else await queries.one(call.db, call.actor, id_)
-    return one if one is not None and service.manages(call.actor, one) else None
+    one = None if id_ is None else await PHRASES.get(call.db, call.actor, id_)
+    return one if one is not None and phrases.manages(call.actor, one) else None
 
 
 async def _put(call: Call, one: Phrase, values: Mapping[str, Any]) -> web.Response:
-    await service.put(call.change(), one.id, _draft(values))
+    await phrases.put(call.change(), one.id, _draft(values))
     call.toast(call.gettext(words.PHRASE_SAVED))
     return call.redirect(f"{PATH}/{one.id}")
 
 
 NEW = FormPage(
     _NEW, Permission.MESSAGE_SEND, words.PHRASE_NEW, words.SAVE, _FORM, _add, lambda _: PATH, choices=_choices,
-    values=lambda _: {"scope": Scope.OWN.value},
+    values=lambda _: {"scope": PhraseScope.OWN.value},
 )  # fmt: skip
 EDIT = FormPage(
     f"{PATH}/{_ONE}/edit", Permission.MESSAGE_SEND, words.PHRASE_EDIT, words.SAVE, _FORM, _put,

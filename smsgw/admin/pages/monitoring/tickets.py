@@ -9,7 +9,7 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Button, Detail, Past, Section
-from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Problem, read_id
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
 from smsgw.admin.kit.forms import Field as Input
 from smsgw.admin.kit.forms import Form
@@ -26,16 +26,24 @@ from smsgw.core.carried import Moment
 from smsgw.core.permissions import Permission
 from smsgw.platform.messages import queries as messages
 from smsgw.platform.settings import service as settings
-from smsgw.platform.tickets import queries, service
-from smsgw.platform.tickets.model import LEAST_TEXT, LEAST_TITLE, MOST_TEXT, MOST_TITLE, State, Step, Ticket
-from smsgw.platform.tickets.queries import Wanted
+from smsgw.platform.tickets import model, service
+from smsgw.platform.tickets.model import (
+    LEAST_TEXT,
+    LEAST_TITLE,
+    MOST_TEXT,
+    MOST_TITLE,
+    TICKETS,
+    State,
+    Step,
+    Ticket,
+)
 from smsgw.runtime import clock
 
 PATH = "/tickets"
 ONE = PATH + "/{id:[0-9]{1,19}}"
 _NEW, _SETTINGS = f"{PATH}/-/new", f"{PATH}/-/times"
 VIEW, EDIT, HANDLE = Permission.TICKET_VIEW, Permission.TICKET_EDIT, Permission.TICKET_HANDLE
-MENU = Entry("monitoring.tickets", PATH, VIEW, lambda call: queries.not_closed(call.db, call.actor))
+MENU = Entry("monitoring.tickets", PATH, VIEW, lambda call: model.not_closed(call.db, call.actor))
 FILTER = Filter(
     (
         Field("state", FieldKind.CHOICE, "ticket_state", choices=words.STATE), Field("account", FieldKind.CHOICE),
@@ -61,13 +69,6 @@ _FACTS = (
     Column("responded_by", value=lambda one: one.responded_name),
     Column("closed_at", Kind.TIME), Column("closed_by", value=lambda one: one.closed_name),
 )  # fmt: skip
-
-
-def _wanted(found: Found) -> Wanted:
-    since, until = found.get("opened", (None, None))
-    account = found.get("account", "")
-    return Wanted(found.get("state"), int(account) if account else None, found.get("title"), found.get("mine"), since,
-                  until)  # fmt: skip
 
 
 async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
@@ -96,7 +97,7 @@ async def _detail(call: Call, one: Ticket) -> Detail:
         links += [(words.ASSIGN, f"{place}/assign"), (words.CLOSE, f"{place}/close")]
     past = [
         Past(step.at, call.gettext(words.STEP[step.kind]), step.name, _facts(call, step))
-        for step in await queries.steps(call.db, one)
+        for step in await model.steps(call.db, one)
     ]
     over = one.response.state(clock.now()).value == "over" and live
     piece = {"ids": one.message_ids, "reads": call.may(Permission.MESSAGE_VIEW), "words": words}
@@ -113,9 +114,7 @@ async def _take_effect(_: Call, rows: Sequence[Ticket]) -> Effect:
 
 PAGE = ListPage(
     "tickets", PATH, "monitoring.tickets", VIEW, FILTER, COLUMNS, detail=_detail, live=10, choices=_choices,
-    rows=lambda db, actor, found, window: queries.search(db, actor, _wanted(found), window),
-    count=lambda db, actor, found, most: queries.count(db, actor, _wanted(found), most),
-    one=lambda db, actor, id_: queries.one(db, actor, id_), lead=words.LEAD,
+    listing=TICKETS, lead=words.LEAD,
     actions=(Action("take", words.TAKE, HANDLE, lambda call, one: service.take(call.change(), one.id), _take_effect),),
     links=((words.NEW, _NEW, EDIT), (words.SETTINGS, _SETTINGS, Permission.SETTING_EDIT)), sort=Sort("ticket_state"),
     empty=Empty(words.EMPTY, words.TEACH, words.NEW, _NEW, EDIT, icon="clipboard-list"),
@@ -177,7 +176,7 @@ OF_MESSAGE = FormPage(
 
 async def _ticket(call: Call) -> Ticket | None:
     id_ = read_id(call.request.match_info["id"])
-    return None if id_ is None else await queries.one(call.db, call.actor, id_)
+    return None if id_ is None else await TICKETS.get(call.db, call.actor, id_)
 
 
 def _back(one: Ticket) -> str:

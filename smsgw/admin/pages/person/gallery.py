@@ -71,8 +71,8 @@ async def _none(_: Database, __: Actor, ___: object, ____: Window) -> Slice[obje
 
 
 _PAGE = (ListPage(
-    "gallery", "/_ui", "system.audit", Permission.SELF_EDIT, FILTER, COLUMNS, _none, Sort(KEYS[Kind.TEXT]),
-    Empty(words.JOBS_EMPTY, words.JOBS_TEACH, words.VERIFY, "/_ui"),
+    "gallery", "/_ui", "system.audit", Permission.SELF_EDIT, FILTER, COLUMNS, Sort(KEYS[Kind.TEXT]),
+    Empty(words.JOBS_EMPTY, words.JOBS_TEACH, words.VERIFY, "/_ui"), rows=_none,
     tabs=((words.START, "/_ui"), (words.STOP, "/_ui/b")),
 ),)  # fmt: skip
 """The list that is shown; in a tuple, for what stands by itself in a module of a page is mounted."""
