@@ -189,7 +189,7 @@ class Shown:
 
 
 async def _none(database: Database, actor: Actor, found: Found, window: Window) -> Slice[Any]:
-    raise NotImplementedError("a list page needs a listing, or rows")
+    raise TypeError("a list page needs a listing, or rows")
 
 
 @dataclass(frozen=True, slots=True)
