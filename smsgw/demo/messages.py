@@ -25,7 +25,7 @@ from smsgw.demo.world import Call, Sender, Sent, Text, World, texts
 from smsgw.pipeline.accept.requests import ItemResult, SendResult
 from smsgw.store.engine.database import Connection
 from smsgw.store.messages.calls import PART_TYPES, REFUSED_TYPES, MessageRow, PartRow
-from smsgw.store.messages.outcomes import EVENT_TYPES
+from smsgw.store.messages.events import EVENT_TYPES, EventRow
 
 HOURS = (1, 1, 0, 0, 0, 1, 2, 5, 14, 18, 17, 12, 8, 12, 16, 15, 13, 9, 6, 5, 4, 3, 2, 1)
 """How a day's messages lie over its hours (China)."""
@@ -336,10 +336,12 @@ def _report(world: World, call: Call, id_: int, total: int, end: _End, made: Row
     status = states.status_of(end.state, end.by_us)
     delivered = total if end.state is PartState.DELIVERED else 0
     taken = end.final + timedelta(seconds=world.dice.uniform(0.3, 20))
-    made.reports.append((
-        max(id_ + 1, world.id_at(end.final)), call.sender.id, "report", id_, status, end.cls, end.code, delivered,
-        end.answered or end.claimed, end.final, False, taken if taken < world.now else None,
-    ))  # fmt: skip
+    event = EventRow(
+        id=max(id_ + 1, world.id_at(end.final)), account_id=call.sender.id, kind="report", message_id=id_,
+        status=status, class_=end.cls, code=end.code, parts_ok=delivered, submitted_at=end.answered or end.claimed,
+        done_at=end.final, test=False,
+    )  # fmt: skip
+    made.reports.append((*event, taken if taken < world.now else None))
 
 
 _KEY = """

@@ -38,7 +38,7 @@ from smsgw.store.messages.calls import (
     Refusal,
     Stored,
 )
-from smsgw.store.messages.outcomes import EVENT_TYPES
+from smsgw.store.messages.events import EVENT_TYPES, EventRow
 from smsgw.store.records import audit
 
 Revise = Callable[[NewCall, Mapping[int, Reason]], NewCall]
@@ -303,10 +303,6 @@ async def _follow_up(connection: Connection, calls: Sequence[NewCall]) -> None:
     await _hold(connection, [call for call in calls if call.review])
 
 
-def _status(refusal: Refusal) -> str:
-    return status_of(PartState(refusal.part.state), True)
-
-
 _HOLD = """
 INSERT INTO review (batch_id, account_id, type, origin, submitter, reasons, numbers, parts, content, due_at, validity,
                     expires_at)
@@ -350,9 +346,14 @@ async def record_refused(connection: Connection, refused: Sequence[Refusal]) -> 
 async def _refused(connection: Connection, changes: Together, refused: Sequence[Refusal]) -> None:
     await changes.enter(connection, "message", REFUSED_TYPES, [(*r.message, r.text) for r in refused])
     await changes.enter(connection, "part", PART_TYPES, [r.part for r in refused])
-    events = [
-        (r.event_id, r.part.account_id, "report", r.part.id, _status(r), r.part.class_, r.part.code, 0, None,
-         r.part.final_at, r.message.test, None if r.told else r.part.final_at)
-        for r in refused
-    ]  # fmt: skip
-    await changes.enter(connection, "customer_event", EVENT_TYPES | {"acknowledged_at": "timestamptz"}, events)
+    reports = [(*_report(r), None if r.told else r.part.final_at) for r in refused]
+    await changes.enter(connection, "customer_event", EVENT_TYPES | {"acknowledged_at": "timestamptz"}, reports)
+
+
+def _report(refusal: Refusal) -> EventRow:
+    part = refusal.part
+    return EventRow(
+        id=refusal.event_id, account_id=part.account_id, kind="report", message_id=part.id,
+        status=status_of(PartState(part.state), True), class_=part.class_, code=part.code, parts_ok=0,
+        submitted_at=None, done_at=part.final_at, test=refusal.message.test,
+    )  # fmt: skip

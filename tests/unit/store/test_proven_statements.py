@@ -24,6 +24,7 @@ from smsgw.runtime import clock
 from smsgw.store.engine import dumps, embedded
 from smsgw.store.engine.days import named
 from smsgw.store.messages import cancellation, outcomes
+from smsgw.store.messages.events import EVENT_TYPES
 from smsgw.store.messages.evidence import DECISION, PROOF
 from smsgw.store.messages.inbound import Key, Layer, layers
 
@@ -144,7 +145,7 @@ def part(number: int, state: PartState, *, answered: int | None = 1, final: int 
 
 def event(*parts: dict[str, Any]) -> dict[str, Any]:
     made = outcomes._report_event(7, cast(Any, list(parts)), lambda: 99)
-    return dict(zip(outcomes.EVENT_TYPES, made, strict=True))
+    return dict(zip(EVENT_TYPES, made, strict=True))
 
 
 def test_the_first_of_the_worst_parts_is_told() -> None:
