@@ -38,7 +38,7 @@ from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.engine.together import COPIED
 from smsgw.store.messages import claiming
-from smsgw.store.messages.calls import MESSAGE_COLUMNS, Fence, NewCall
+from smsgw.store.messages.calls import Fence, NewCall
 from smsgw.store.records import audit
 
 _TEXTS = {"sign": "某某市政务", "submitter": "key:k-0001", "content": "您有一份材料已办结，请凭短信到窗口领取。" * 2}
@@ -124,12 +124,10 @@ def _own(pid: int) -> int:
 
 def _spoken(call: NewCall) -> NewCall:
     """The call with texts as long as those of real ones, each to a number of its own."""
-    texts = {MESSAGE_COLUMNS.index(name): text for name, text in _TEXTS.items()}
-    number = MESSAGE_COLUMNS.index("number")
-    messages = []
-    for n, row in enumerate(call.messages):
-        own = texts | {number: f"86138{hash((call.batch_id, n)) % 10**8:08d}"}
-        messages.append(tuple(own.get(column, value) for column, value in enumerate(row)))
+    messages = [
+        row._replace(**_TEXTS, number=f"86138{hash((call.batch_id, n)) % 10**8:08d}")
+        for n, row in enumerate(call.messages)
+    ]
     return replace(call, messages=messages)
 
 
@@ -166,7 +164,7 @@ class Idle:
     def open(self, calls: Sequence[NewCall]) -> dict[int, Fence]:
         """All of it."""
         self._calls = calls
-        return {int(str(row[0])): self._fence for call in calls for row in call.messages}
+        return {row.id: self._fence for call in calls for row in call.messages}
 
     def taken(self, ids: Collection[int]) -> None:
         """What is claimed with that."""

@@ -24,8 +24,8 @@ from smsgw.demo.carriers import protocol_of
 from smsgw.demo.world import Call, Sender, Sent, Text, World, texts
 from smsgw.pipeline.accept.requests import ItemResult, SendResult
 from smsgw.store.engine.database import Connection
-from smsgw.store.messages.calls import MESSAGE_COLUMNS
-from smsgw.store.messages.outcomes import EVENT_TYPES
+from smsgw.store.messages.calls import PART_TYPES, REFUSED_TYPES, MessageRow, PartRow
+from smsgw.store.messages.events import EVENT_TYPES, EventRow
 
 HOURS = (1, 1, 0, 0, 0, 1, 2, 5, 14, 18, 17, 12, 8, 12, 16, 15, 13, 9, 6, 5, 4, 3, 2, 1)
 """How a day's messages lie over its hours (China)."""
@@ -46,9 +46,7 @@ FRESH = timedelta(seconds=40)
 """What is younger has no report yet."""
 
 _PART_COLUMNS = (
-    "id", "part", "total", "account_id", "pool_id", "lane", "state", "attempt", "channel_id", "epoch", "next_at",
-    "expires_at", "carrier_id", "code", "class", "by_us", "accepted_at", "claimed_at", "answered_at", "final_at",
-    "tries", "failed",
+    *PART_TYPES, "attempt", "channel_id", "epoch", "carrier_id", "claimed_at", "answered_at", "tries", "failed",
 )  # fmt: skip
 _ATTEMPT_COLUMNS = ("id", "part", "attempt", "channel_id", "carrier_id", "code", "claimed_at", "answered_at")
 _EVENT_COLUMNS = ("id", "at", "part", "kind", "detail")
@@ -221,11 +219,13 @@ def rows_of(world: World, call: Call, made: Rows) -> int:
         debit += price
         ref = id_ & 0xFF if total > 1 else 0
         parts = 1 if end.refusal else total
-        made.messages.append((
-            id_, first, call.sender.id, call.origin, call.type, number, carrier, province, call.content,
-            call.sender.sign, coding.value, parts, ref, price, "", "", "", call.submitter, False, False,
-            call.template_id, "", end.refusal,
-        ))  # fmt: skip
+        message = MessageRow(
+            id=id_, batch_id=first, account_id=call.sender.id, origin=call.origin, type=call.type, number=number,
+            carrier=carrier, province=province, content=call.content, sign=call.sender.sign, coding=coding.value,
+            parts=parts, concat_ref=ref, price=price, client_ref="", ext="", extend_code="", submitter=call.submitter,
+            refund_failed=False, test=False, template_id=call.template_id, kind="",
+        )  # fmt: skip
+        made.messages.append((*message, end.refusal))
         _parts(world, call, (id_, number), parts, carrier, end, made)
         _report(world, call, id_, parts, end, made)
         if price and end.state in states.REFUNDED:
@@ -303,10 +303,14 @@ def _parts(
         carrier_id = (
             f"{(id_ << 3) + n & 0xFFFFFFFFFFFFFFFF:016x}" if end.answered and end.code != "1" else None
         )
+        part = PartRow(
+            id=id_, part=n, total=total, account_id=call.sender.id, pool_id=pool, lane=lane, state=int(end.state),
+            unknown_policy=None, next_at=waits.get(end.state), expires_at=(call.due or call.at) + VALID, code=end.code,
+            class_=end.cls, by_us=end.by_us, accepted_at=call.at, final_at=end.final,
+        )  # fmt: skip
         made.parts.append((
-            id_, n, total, call.sender.id, pool, lane, int(end.state), attempt, channel, 1 if channel else None,
-            waits.get(end.state), (call.due or call.at) + VALID, carrier_id, end.code, end.cls, end.by_us, call.at,
-            end.claimed, end.answered, end.final, max(0, attempt - 1), end.retried,
+            *part, attempt, channel, 1 if channel else None, carrier_id, end.claimed, end.answered, max(0, attempt - 1),
+            end.retried,
         ))  # fmt: skip
         if end.state in evidence.ENDS and end.final and channel and carrier_id:
             made.evidence.append(
@@ -332,10 +336,12 @@ def _report(world: World, call: Call, id_: int, total: int, end: _End, made: Row
     status = states.status_of(end.state, end.by_us)
     delivered = total if end.state is PartState.DELIVERED else 0
     taken = end.final + timedelta(seconds=world.dice.uniform(0.3, 20))
-    made.reports.append((
-        max(id_ + 1, world.id_at(end.final)), call.sender.id, "report", id_, status, end.cls, end.code, delivered,
-        end.answered or end.claimed, end.final, False, taken if taken < world.now else None,
-    ))  # fmt: skip
+    event = EventRow(
+        id=max(id_ + 1, world.id_at(end.final)), account_id=call.sender.id, kind="report", message_id=id_,
+        status=status, class_=end.cls, code=end.code, parts_ok=delivered, submitted_at=end.answered or end.claimed,
+        done_at=end.final, test=False,
+    )  # fmt: skip
+    made.reports.append((*event, taken if taken < world.now else None))
 
 
 _KEY = """
@@ -374,7 +380,7 @@ async def _ask(connection: Connection, first: int, call: Call) -> None:
 async def write(connection: Connection, made: Rows) -> None:
     """Put the rows into their tables."""
     tables = {
-        "message": (made.messages, (*MESSAGE_COLUMNS, "refusal")),
+        "message": (made.messages, tuple(REFUSED_TYPES)),
         "part": (made.parts, _PART_COLUMNS),
         "attempt": (made.attempts, _ATTEMPT_COLUMNS),
         "event": (made.events, _EVENT_COLUMNS),

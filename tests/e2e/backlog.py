@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -11,7 +12,7 @@ from databases import change
 from harness import Site, until
 
 from smsgw.core.ids import first_id
-from smsgw.store.messages.calls import MESSAGE_COLUMNS, PART_COLUMNS
+from smsgw.store.messages.calls import MESSAGE_TYPES, PART_TYPES
 
 STEP = 1 << 20
 """Between two ids: four messages a millisecond; no node of the tests makes such ids."""
@@ -29,7 +30,7 @@ _OWN_PART = {
 }  # fmt: skip
 
 
-def _copy(table: str, columns: tuple[str, ...], own: dict[str, str]) -> str:
+def _copy(table: str, columns: Mapping[str, str], own: dict[str, str]) -> str:
     chosen = ", ".join(own.get(c, f"t.{c}") for c in columns)
     return (
         f"INSERT INTO {table} ({', '.join(columns)}) SELECT {chosen} "  # noqa: S608 - constants
@@ -85,8 +86,8 @@ async def queue(
         common = (pattern, first, STEP, messages)
         expires = datetime.now(UTC) + valid
         async with connection.transaction():
-            await connection.execute(_copy("message", MESSAGE_COLUMNS, _OWN_MESSAGE), *common, prefix, timeout=300)
-            await connection.execute(_copy("part", PART_COLUMNS, _OWN_PART), *common, expires, timeout=300)
+            await connection.execute(_copy("message", MESSAGE_TYPES, _OWN_MESSAGE), *common, prefix, timeout=300)
+            await connection.execute(_copy("part", PART_TYPES, _OWN_PART), *common, expires, timeout=300)
             account_id = await connection.fetchval(
                 "WITH entry AS (INSERT INTO ledger (id, account_id, kind, units) SELECT $1, id, 'debit', -$2::bigint "
                 "FROM account WHERE name = $3) UPDATE account SET balance = balance - $2::bigint WHERE name = $3 "

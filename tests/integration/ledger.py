@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+from call_rows import message_row, part_row
 from changes import by_test
 from composing import Composed, ground
 from databases import change
@@ -135,12 +136,19 @@ class Ledger:
         account_id = account_id or self.account_id
         ids = [self.ids.next() for _ in range(messages)]
         rows = [
-            (i, ids[0], account_id, "api", "notice", "8613800138000", "CMCC", "", "x" * 67 * parts, "", "ucs2",
-             parts, 1, parts, "", "", "", "", self.refund_failed, False, 0, "")
+            message_row(
+                id=i, batch_id=ids[0], account_id=account_id, content="x" * 67 * parts, parts=parts, concat_ref=1,
+                price=parts, refund_failed=self.refund_failed,
+            )
             for i in ids
         ]  # fmt: skip
-        whole = (parts, account_id, POOL, LANE, int(state), policy, self.clock, self.clock + valid)
-        part_rows = [(i, n, *whole, "", "", False, self.clock, None) for i in ids for n in range(1, parts + 1)]
+        part_rows = [
+            part_row(
+                id=i, part=n, total=parts, account_id=account_id, pool_id=POOL, lane=LANE, state=int(state),
+                unknown_policy=policy, next_at=self.clock, expires_at=self.clock + valid, accepted_at=self.clock,
+            )
+            for i in ids for n in range(1, parts + 1)
+        ]  # fmt: skip
         keys = tuple(RequestKey(k.kind, k.key, k.request_sha256, k.message_id or ids[0], k.answers) for k in keys)
         units = parts * messages if units is None else units
         return NewCall(account_id, ids[0], rows, part_rows, units, keys, b"answer of %d" % ids[0])

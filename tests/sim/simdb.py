@@ -27,7 +27,7 @@ from smsgw.core.model import ChannelSpec
 from smsgw.store.engine.database import COMMON_SETTINGS, WRITER_SETTINGS, Writer
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.messages import outcomes, reattempt
-from smsgw.store.messages.calls import MESSAGE_COLUMNS, PART_COLUMNS, NewCall
+from smsgw.store.messages.calls import MESSAGE_TYPES, PART_TYPES, NewCall
 
 ACCOUNT = 7
 Row = asyncpg.Record
@@ -174,8 +174,8 @@ class SimDb:
 
     def accept(self, call: NewCall) -> None:
         """Enter a call, as if another node had done so long ago: without waiting for locks."""
-        for table, columns, rows in (("message", MESSAGE_COLUMNS, call.messages), ("part", PART_COLUMNS, call.parts)):
-            self._do(self._eyes.copy_records_to_table(table, records=rows, columns=columns))
+        for table, columns, rows in (("message", MESSAGE_TYPES, call.messages), ("part", PART_TYPES, call.parts)):
+            self._do(self._eyes.copy_records_to_table(table, records=rows, columns=list(columns)))
 
     # --- transactions ------------------------------------------------------------------------------------------
 

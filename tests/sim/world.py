@@ -18,6 +18,7 @@ from typing import Any
 from unittest import mock
 
 import structlog
+from call_rows import message_row, part_row
 from checks import Checks, Watcher
 from composing import Composed, ground
 from driver import Server
@@ -49,7 +50,7 @@ from smsgw.store.engine.nodes import Identity
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import reattempt
 from smsgw.store.messages.accepting import commit_calls
-from smsgw.store.messages.calls import MESSAGE_COLUMNS, PART_COLUMNS, NewCall, Stored
+from smsgw.store.messages.calls import NewCall, Stored
 from smsgw.store.messages.outcomes import TAKEN_OVER
 
 POOL, LANE = 1, 2
@@ -295,18 +296,15 @@ class World:
         now = self.db.clock()
         number = f"138{len(self.checks.numbers):08}"
         self.checks.numbers[number] = id_
-        message: dict[str, Any] = dict.fromkeys(MESSAGE_COLUMNS, "") | {
-            "id": id_, "batch_id": id_, "number": number, "content": "【小店】" + ("号" * (60 * total)),
-            "coding": "ucs2", "parts": total, "concat_ref": len(self.checks.numbers) % 256, "account_id": ACCOUNT,
-            "origin": "api", "type": "notice", "carrier": "CMCC", "price": 0, "refund_failed": False, "test": False,
-            "template_id": 0,
-        }  # fmt: skip
-        part: dict[str, Any] = dict.fromkeys(PART_COLUMNS) | {
-            "id": id_, "total": total, "account_id": ACCOUNT, "pool_id": POOL, "lane": LANE, "state": 10, "code": "",
-            "class": "", "by_us": False, "accepted_at": now, "expires_at": now + timedelta(hours=24),
-        }  # fmt: skip
-        parts = [tuple((part | {"part": n}).values()) for n in range(1, total + 1)]
-        call = NewCall(ACCOUNT, id_, [tuple(message.values())], parts, 0, (), b"")
+        message = message_row(
+            id=id_, number=number, content="【小店】" + ("号" * (60 * total)), parts=total,
+            concat_ref=len(self.checks.numbers) % 256, account_id=ACCOUNT, price=0,
+        )  # fmt: skip
+        part = part_row(
+            id=id_, total=total, account_id=ACCOUNT, pool_id=POOL, lane=LANE, accepted_at=now,
+            expires_at=now + timedelta(hours=24),
+        )  # fmt: skip
+        call = NewCall(ACCOUNT, id_, [message], [part._replace(part=n) for n in range(1, total + 1)], 0, (), b"")
         node = self.dice.choice(self.nodes)
         if self.dice.random() < self.setting.direct and node.accepts:
             node.accept(call)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 
 import structlog
 
@@ -14,16 +14,9 @@ from smsgw.core.model import Claimed
 from smsgw.core.states import PartState
 from smsgw.pipeline.fleet import Fleet, Queue, Running
 from smsgw.store.engine.group_commit import Ended
-from smsgw.store.messages.calls import MESSAGE_COLUMNS, PART_COLUMNS, Fence, NewCall
+from smsgw.store.messages.calls import Fence, MessageRow, NewCall, PartRow
 
 log = structlog.get_logger(__name__)
-
-_ID, _NUMBER, _CONTENT, _CODING, _EXTEND_CODE, _REF = (
-    MESSAGE_COLUMNS.index(name) for name in ("id", "number", "content", "coding", "extend_code", "concat_ref")
-)
-_PART, _TOTAL, _ACCOUNT, _POOL, _LANE, _STATE, _EXPIRES = (
-    PART_COLUMNS.index(name) for name in ("part", "total", "account_id", "pool_id", "lane", "state", "expires_at")
-)
 
 
 @dataclass(slots=True)
@@ -88,18 +81,17 @@ class AtOnce:
 
 def messages_of(call: NewCall) -> Iterator[list[Claimed]]:
     """The messages of a call that are QUEUED, as a channel would claim them; part by part."""
-    rows = {row[_ID]: row for row in call.messages}
-    for id_, parts in groupby(call.parts, key=itemgetter(0)):
+    rows = {row.id: row for row in call.messages}
+    for id_, parts in groupby(call.parts, key=attrgetter("id")):
         row = rows[id_]
-        message = [_claimed(row, part) for part in parts if part[_STATE] == PartState.QUEUED]
+        message = [_claimed(row, part) for part in parts if part.state == PartState.QUEUED]
         if message:
             yield message
 
 
-def _claimed(row: Sequence[object], part: Sequence[object]) -> Claimed:
-    values: dict[str, object] = {
-        "id": row[_ID], "part": part[_PART], "total": part[_TOTAL], "attempt": 1, "number": row[_NUMBER],
-        "content": row[_CONTENT], "coding": row[_CODING], "extend_code": row[_EXTEND_CODE], "lane": part[_LANE],
-        "valid_until": part[_EXPIRES], "ref": row[_REF], "pool_id": part[_POOL], "account_id": part[_ACCOUNT],
-    }  # fmt: skip
-    return Claimed(**values)  # type: ignore[arg-type]
+def _claimed(row: MessageRow, part: PartRow) -> Claimed:
+    return Claimed(
+        id=row.id, part=part.part, total=part.total, attempt=1, number=row.number, content=row.content,
+        coding=row.coding, extend_code=row.extend_code, lane=part.lane, valid_until=part.expires_at, ref=row.concat_ref,
+        pool_id=part.pool_id, account_id=part.account_id,
+    )  # fmt: skip

@@ -27,11 +27,12 @@ from smsgw.pipeline.accept.requests import ItemResult, SendItem, SendRequest, Se
 from smsgw.pipeline.numbering import Numbering
 from smsgw.pipeline.snapshot import Snapshot
 from smsgw.store.messages.calls import (
-    MESSAGE_COLUMNS,
-    PART_COLUMNS,
+    LinkRow,
+    MessageRow,
     NewCall,
     NewFollow,
     NewReview,
+    PartRow,
     Refusal,
     RequestKey,
 )
@@ -53,8 +54,6 @@ CLASS_OF = {
 _NOT_TOLD = frozenset({Origin.SMPP, Origin.CMPP})
 """A partner is refused in the answer to its submit, and knows no other id of it: nothing is reported."""
 _UNCOUNTED = frozenset({Listed.EXEMPT, Listed.TEST})
-_MESSAGE = {name: n for n, name in enumerate(MESSAGE_COLUMNS)}
-_PART = {name: n for n, name in enumerate(PART_COLUMNS)}
 
 LOOK = timedelta(seconds=1)
 """After which messages with a chain behind them are first looked at."""
@@ -164,11 +163,11 @@ class Builder:
             ids = range(block, block + len(request.items))
         positions = [p.position for p in passed[:1]] + [f.position for f in recorded[:1]]
         batch_id = ids[min(positions)]
-        messages: list[tuple[object, ...]] = []
-        parts: list[tuple[object, ...]] = []
+        messages: list[MessageRow] = []
+        parts: list[PartRow] = []
         watches: list[Watch] = []
         abroad: list[Abroad] = []
-        links: list[tuple[int, int, int, bool]] = []
+        links: list[LinkRow] = []
         lane = int(lane_of(request))
         why = list(
             dict.fromkeys(
@@ -213,15 +212,19 @@ class Builder:
             far = abroad_of(request, len(messages), one.subject)
             if far is not None:
                 abroad.append(far)
-            coded = (one.coded.coding, total, ref, total * per_part)
-            messages.append(
-                self._row(request, snapshot.numbering, item, one.subject, message_id, batch_id, coded)
-            )
-            whole = (total, request.account.id, route.pool_id, lane, int(state), policy, next_at, expires)
-            parts.extend((message_id, n, *whole, "", "", False, now, None) for n in range(1, total + 1))
+            messages.append(self._row(
+                request, snapshot.numbering, item, one.subject, message_id, batch_id, coding=one.coded.coding,
+                parts=total, ref=ref, price=total * per_part,
+            ))  # fmt: skip
+            part = PartRow(
+                id=message_id, part=1, total=total, account_id=request.account.id, pool_id=route.pool_id, lane=lane,
+                state=int(state), unknown_policy=policy, next_at=next_at, expires_at=expires, code="", class_="",
+                by_us=False, accepted_at=now, final_at=None,
+            )  # fmt: skip
+            parts += [part if n == 1 else part._replace(part=n) for n in range(1, total + 1)]
             address = None
             if item.link is not None:
-                links.append((message_id, item.link.link_id, item.link.n, item.link.personal))
+                links.append(LinkRow(message_id, item.link.link_id, item.link.n, item.link.personal))
                 address = item.link.address or None
             results[one.position] = ItemResult(item.to, str(message_id), status, total, link=address)
             queues.add((route.pool_id, lane))
@@ -235,11 +238,12 @@ class Builder:
                 continue
             message_id = ids[bad.position]
             code, words = bad.reason[0], messages_of(*bad.reason)
-            coded = (Coding.UCS2, 1, 0, 0)
-            row = self._row(request, snapshot.numbering, bad.item, subject, message_id, batch_id, coded)
-            place = (request.account.id, subject.route.pool_id, lane)
-            end = (int(PartState.REJECTED), policy, None, expires, code, CLASS_OF.get(code, "POLICY"))
-            part = (message_id, 1, 1, *place, *end, True, now, now)
+            row = self._row(request, snapshot.numbering, bad.item, subject, message_id, batch_id)
+            part = PartRow(
+                id=message_id, part=1, total=1, account_id=request.account.id, pool_id=subject.route.pool_id, lane=lane,
+                state=int(PartState.REJECTED), unknown_policy=policy, next_at=None, expires_at=expires, code=code,
+                class_=CLASS_OF.get(code, "POLICY"), by_us=True, accepted_at=now, final_at=now,
+            )  # fmt: skip
             refused.append(Refusal(row, part, words[0], self._ids.next(), told))
             if told:
                 known = str(message_id)
@@ -282,67 +286,52 @@ class Builder:
         subject: Subject,
         message_id: int,
         batch_id: int,
-        coded: tuple[Coding, int, int, int],
-    ) -> tuple[object, ...]:
-        """A row of ``message``; ``coded``: coding, parts, reference of the concatenation header, price."""
+        *,
+        coding: Coding = Coding.UCS2,
+        parts: int = 1,
+        ref: int = 0,
+        price: int = 0,
+    ) -> MessageRow:
+        """A row of ``message``; of one that is refused, where nothing else is said. ``ref``: reference of the
+        concatenation header."""
         draft, home = subject.draft, subject.home
-        coding, total, ref, price = coded
-        return (
-            message_id,
-            batch_id,
-            request.account.id,
-            request.origin,
-            request.type,
-            subject.number,
-            home.carrier,
-            home.province,
-            draft.content,
-            draft.sign,
-            coding.value,
-            total,
-            ref,
-            price,
-            item.client_ref or request.batch_client_ref,
-            item.ext,
-            numbering.extension_of(request.account, draft.sign) + item.extend_code,
-            request.submitter,
-            request.account.refund_failed,
-            request.test,
-            draft.template.id if draft.template else 0,
-            request.kind_name,
-        )
+        return MessageRow(
+            id=message_id, batch_id=batch_id, account_id=request.account.id, origin=request.origin, type=request.type,
+            number=subject.number, carrier=home.carrier, province=home.province, content=draft.content, sign=draft.sign,
+            coding=coding.value, parts=parts, concat_ref=ref, price=price,
+            client_ref=item.client_ref or request.batch_client_ref, ext=item.ext,
+            extend_code=numbering.extension_of(request.account, draft.sign) + item.extend_code,
+            submitter=request.submitter, refund_failed=request.account.refund_failed, test=request.test,
+            template_id=draft.template.id if draft.template else 0, kind=request.kind_name,
+        )  # fmt: skip
 
     def revise(self, call: NewCall, reasons: Mapping[int, Reason]) -> NewCall:
         """The call without the messages (by index) that are refused after all; they go over to its refusals."""
-        gone = {call.messages[index][0]: reason for index, reason in reasons.items()}
-        first_parts = {p[_PART["id"]]: p for p in call.parts if p[_PART["part"]] == 1}
+        gone = {call.messages[index].id: reason for index, reason in reasons.items()}
+        first_parts = {p.id: p for p in call.parts if p.part == 1}
         # What was spooled has been answered: who sent it knows its id.
-        told = call.spooled or str(call.messages[0][_MESSAGE["origin"]]) not in _NOT_TOLD
+        told = call.spooled or call.messages[0].origin not in _NOT_TOLD
         refused = list(call.refused)
         items = list(_decode(call.answer).items)
         places = {item.message_id: position for position, item in enumerate(items)}
         for row in call.messages:
-            reason = gone.get(row[0])
+            reason = gone.get(row.id)
             if reason is None:
                 continue
             code, words = reason[0], messages_of(*reason)
             state = PartState.DUPLICATE if code == "CONTENT_DUPLICATE" else PartState.REJECTED
-            message = list(row)
-            for name in ("parts", "concat_ref", "price"):
-                message[_MESSAGE[name]] = int(name == "parts")
-            part = list(first_parts[row[0]])
-            changes: dict[str, object] = {
-                "total": 1, "state": int(state), "next_at": None, "code": code, "class": CLASS_OF.get(code, "POLICY"),
-                "by_us": True, "final_at": part[_PART["accepted_at"]],
-            }  # fmt: skip
-            for name, value in changes.items():
-                part[_PART[name]] = value
-            refused.append(Refusal(tuple(message), tuple(part), words[0], self._ids.next(), told))
-            position = places[str(row[0])]
-            known = str(row[0]) if told else None
+            message = row._replace(parts=1, concat_ref=0, price=0)
+            first = first_parts[row.id]
+            part = first._replace(
+                total=1, state=int(state), next_at=None, code=code, class_=CLASS_OF.get(code, "POLICY"), by_us=True,
+                final_at=first.accepted_at,
+            )  # fmt: skip
+            refused.append(Refusal(message, part, words[0], self._ids.next(), told))
+            position = places[str(row.id)]
+            known = str(row.id) if told else None
             status = states.status_of(state, True)
             items[position] = ItemResult(items[position].to, known, status, 0, code, *words)
-        left = [row for row in call.messages if row[0] not in gone]
+        left = [row for row in call.messages if row.id not in gone]
         places_left = {
             index: n for n, index in enumerate(i for i in range(len(call.messages)) if i not in reasons)
         }
@@ -350,8 +339,8 @@ class Builder:
         return replace(
             call,
             messages=left,
-            parts=[p for p in call.parts if p[_PART["id"]] not in gone],
-            units=sum(int(str(row[_MESSAGE["price"]])) for row in left),
+            parts=[p for p in call.parts if p.id not in gone],
+            units=sum(row.price for row in left),
             keys=tuple(
                 k
                 for k in call.keys
@@ -368,7 +357,7 @@ class Builder:
                 replace(a, index=places_left[a.index]) for a in call.abroad if a.index in places_left
             ),
             review=replace(call.review, numbers=len(left)) if call.review and left else None,
-            links=tuple(link for link in call.links if link[0] not in gone),
+            links=tuple(link for link in call.links if link.id not in gone),
         )
 
 

@@ -35,11 +35,13 @@ from smsgw.pipeline.heartbeat import Cluster
 from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.runtime import clock, failpoints
+from smsgw.runtime.sparing import Sparing
 from smsgw.store.engine.spool import KEPT, TORN, Reader, Spool
 from smsgw.store.messages import replaying, restored
-from smsgw.store.messages.calls import MESSAGE_COLUMNS, PART_COLUMNS, NewCall, Stored
+from smsgw.store.messages.calls import NewCall, Stored
 
 log = structlog.get_logger(__name__)
+sparing = Sparing(log)
 
 LOOK_EVERY = 0.5
 ROUND_PATIENCE = 4 * 3600.0
@@ -83,11 +85,7 @@ def weight_of(call: NewCall) -> int:
 
 def queues_of(call: NewCall) -> set[Queue]:
     """Where the messages of a call wait to be sent."""
-    return {(part[_POOL], part[_LANE]) for part in call.parts if part[_STATE] == PartState.QUEUED}  # type: ignore[misc]
-
-
-_POOL, _LANE, _STATE = (PART_COLUMNS.index(c) for c in ("pool_id", "lane", "state"))
-_NUMBER, _TYPE, _SIGN, _KIND = (MESSAGE_COLUMNS.index(c) for c in ("number", "type", "sign", "kind"))
+    return {(part.pool_id, part.lane) for part in call.parts if part.state == PartState.QUEUED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,9 +343,9 @@ class Spooling:
             return restored.doubted(call, clock.now())
         reasons: dict[int, Reason] = {}
         for index, row in enumerate(call.messages):
-            number, type_ = str(row[_NUMBER]), MessageType(str(row[_TYPE]))
-            said = self._lists.refusal(number, call.account_id, type_, str(row[_SIGN]))
-            said = said or self._lists.withheld(number, call.account_id, type_, str(row[_KIND]))
+            type_ = MessageType(row.type)
+            said = self._lists.refusal(row.number, call.account_id, type_, row.sign)
+            said = said or self._lists.withheld(row.number, call.account_id, type_, row.kind)
             if said is not None:
                 reasons[index] = said
         return self._builder.revise(call, reasons) if reasons else call
@@ -403,8 +401,8 @@ class Spooling:
                 await asyncio.sleep(0)
             try:
                 calls.append(replaying.from_bytes(body))
-            except (ValueError, TypeError):
-                log.exception("spool.unreadable")
+            except ValueError as exc:
+                sparing.critical("spool.unreadable", str(exc), problem=str(exc))
         return calls
 
     async def _replay(self, chunk: list[NewCall]) -> bool:

@@ -11,6 +11,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import Any, get_type_hints
 
 from smsgw.store.engine.database import Connection, Row
 
@@ -25,6 +26,18 @@ TIMEOUT = 10
 _PARAMETER = re.compile(r"\$(\d+)")
 
 
+def columns_of(row: type[tuple[Any, ...]]) -> dict[str, str]:
+    """Column -> type in PostgreSQL, in order, of a ``NamedTuple`` whose fields are annotated with it. A trailing
+    underscore keeps a column apart from a keyword of Python."""
+    hints = get_type_hints(row, include_extras=True)
+    return {name.rstrip("_"): hint.__metadata__[0] for name, hint in hints.items()}
+
+
+def arrays(types: Iterable[str], first: int = 1) -> str:
+    """The arguments of ``unnest`` for columns of these types, from ``$first`` on."""
+    return ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(types, first))
+
+
 @lru_cache(maxsize=512)
 def _moved(text: str, by: int) -> str:
     """The text with its parameters counted from ``by`` + 1 on."""
@@ -34,7 +47,7 @@ def _moved(text: str, by: int) -> str:
 @lru_cache(maxsize=64)
 def _insert(table: str, columns: tuple[tuple[str, str], ...]) -> str:
     names = ", ".join(name for name, _ in columns)
-    values = ", ".join(f"${n}::{kind}[]" for n, (_, kind) in enumerate(columns, 1))
+    values = arrays(kind for _, kind in columns)
     return f"INSERT INTO {table} ({names}) SELECT * FROM unnest({values})"  # noqa: S608 - names of tables
 
 

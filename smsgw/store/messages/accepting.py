@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import cast
 
 from smsgw.core.actor import Author
 from smsgw.core.errors import Reason, Refused, SmsgwError
@@ -16,7 +15,7 @@ from smsgw.core.states import PartState, status_of
 from smsgw.core.words import phrase
 from smsgw.store.engine.database import Connection, Row
 from smsgw.store.engine.states import by_name
-from smsgw.store.engine.together import COPIED, Together
+from smsgw.store.engine.together import COPIED, Together, arrays
 from smsgw.store.messages import (
     abroad,
     complaints,
@@ -29,21 +28,18 @@ from smsgw.store.messages import (
     request_keys,
 )
 from smsgw.store.messages.calls import (
-    MESSAGE_COLUMNS,
     MESSAGE_TYPES,
-    PART_COLUMNS,
     PART_TYPES,
     REFUSED_TYPES,
     Entrances,
     Fence,
     NewCall,
+    PartRow,
     Refusal,
     Stored,
 )
-from smsgw.store.messages.outcomes import EVENT_TYPES
+from smsgw.store.messages.events import EVENT_TYPES, EventRow
 from smsgw.store.records import audit
-
-_SIGN, _PARTS, _TEST = (MESSAGE_COLUMNS.index(c) for c in ("sign", "parts", "test"))
 
 Revise = Callable[[NewCall, Mapping[int, Reason]], NewCall]
 """Makes of a call, and the messages of it (by index) that are one too many and why, the call without them."""
@@ -74,11 +70,11 @@ WHERE l.node = f.node AND l.epoch = f.epoch AND l.expires_at > clock_timestamp()
 FOR SHARE OF l SKIP LOCKED
 """,
     "at_once": by_name(f"""
-INSERT INTO part ({", ".join(PART_COLUMNS)}, channel_id, epoch, attempt, claimed_at)
-SELECT {", ".join(_STATE if name == "state" else f"d.{name}" for name in PART_COLUMNS)}, own.channel_id, own.epoch,
+INSERT INTO part ({", ".join(PART_TYPES)}, channel_id, epoch, attempt, claimed_at)
+SELECT {", ".join(_STATE if name == "state" else f"d.{name}" for name in PART_TYPES)}, own.channel_id, own.epoch,
        (own.epoch IS NOT NULL)::int, CASE WHEN own.epoch IS NOT NULL THEN clock_timestamp() END
-FROM unnest({", ".join(f"${n}::{kind}[]" for n, kind in enumerate((*PART_TYPES.values(), "int"), 5))})
-     AS d({", ".join(PART_COLUMNS)}, channel_id)
+FROM unnest({arrays((*PART_TYPES.values(), "int"), 5)})
+     AS d({", ".join(PART_TYPES)}, channel_id)
 LEFT JOIN own ON own.channel_id = d.channel_id
 RETURNING id, state
 """),  # noqa: S608 - constant text
@@ -138,7 +134,7 @@ async def commit_calls(
             results |= {
                 id(was): replace(one, waits=False)
                 for call, was in zip(fresh, admitted, strict=True)
-                if isinstance(one := results[id(was)], Stored) and all(row[0] in taken for row in call.messages)
+                if isinstance(one := results[id(was)], Stored) and all(row.id in taken for row in call.messages)
             }
         await _follow_up(connection, fresh)
     seen(limits.available)
@@ -158,7 +154,7 @@ async def _present(connection: Connection, doubtful: Sequence[NewCall]) -> Resul
     """An earlier try may have been committed: what is there is done."""
     if not doubtful:
         return {}
-    firsts = [cast(int, c.first) for c in doubtful]
+    firsts = [c.first for c in doubtful]
     present = {row["id"] for row in await connection.fetch(_PRESENT, firsts, min(firsts))}
     return {id(c): Stored(c.batch_id, present=True) for c in doubtful if c.first in present}
 
@@ -199,7 +195,7 @@ async def _admit(
                 limits.settle(call)
         await request_keys.drop(connection, [c for c in refused if c.keys])
         # A key whose winner, in this very batch, was refused is free again.
-        gone = {id_ for call in refused for id_ in (call.batch_id, *(row[0] for row in call.messages))}
+        gone = {id_ for call in refused for id_ in (call.batch_id, *(row.id for row in call.messages))}
         calls = [c for c in calls if id(c) in lost and lost[id(c)].holder in gone]
         results |= {key: lost_to.result for key, lost_to in lost.items() if lost_to.holder not in gone}
     return admitted, results
@@ -235,8 +231,8 @@ async def _write(
     # What comes in crowds waits for its turn in the queues.
     fences = entrances.open(calls) if entrances is not None and len(parts) < COPIED else {}
     if fences:
-        _at_once(changes, [row for row in parts if row[0] in fences], fences)
-        parts = [row for row in parts if row[0] not in fences]
+        _at_once(changes, [row for row in parts if row.id in fences], fences)
+        parts = [row for row in parts if row.id not in fences]
     await changes.enter(connection, "part", PART_TYPES, parts)
     await _refused(connection, changes, [r for call in calls for r in call.refused])
     _account_for(changes, [c for c in calls if c.messages and not c.test], day, node)
@@ -249,9 +245,9 @@ async def _write(
     return taken
 
 
-def _at_once(changes: Together, parts: Sequence[tuple[object, ...]], fences: Mapping[int, Fence]) -> None:
+def _at_once(changes: Together, parts: Sequence[PartRow], fences: Mapping[int, Fence]) -> None:
     """Enter parts as claimed, where the fence holds."""
-    channels = [fences[cast(int, row[0])].channel_id for row in parts]
+    channels = [fences[row.id].channel_id for row in parts]
     own = sorted(set(fences.values()), key=lambda fence: fence.channel_id)
     changes.add(
         _AT_ONCE,
@@ -267,7 +263,7 @@ def _at_once(changes: Together, parts: Sequence[tuple[object, ...]], fences: Map
 
 async def own_address(connection: Connection, call: NewCall) -> None:
     """The reports of the call's messages go to an address of its own."""
-    ids = [cast(int, row[0]) for row in (*call.messages, *(r.message for r in call.refused))]
+    ids = [row.id for row in (*call.messages, *(r.message for r in call.refused))]
     if ids:
         await connection.execute(_CALLBACK, ids, call.callback_url, min(ids))
     if call.refused:
@@ -282,7 +278,7 @@ def _account_for(changes: Together, live: Sequence[NewCall], day: date, node: in
     for call in live:
         accepted[call.account_id, 0, "accepted"] += len(call.parts)
         for row in call.messages:
-            signs[str(row[_SIGN])] += int(row[_PARTS])  # type: ignore[call-overload]
+            signs[row.sign] += row.parts
     del signs[""]
     counters.add(changes, node, accepted)
     complaints.count_sent(changes, node, day, signs)
@@ -305,11 +301,6 @@ async def _follow_up(connection: Connection, calls: Sequence[NewCall]) -> None:
     if links := [link for call in calls for link in call.links]:
         await message_links.enter(connection, links)
     await _hold(connection, [call for call in calls if call.review])
-
-
-def _status(refusal: Refusal) -> str:
-    state = refusal.part[PART_COLUMNS.index("state")]
-    return status_of(PartState(int(str(state))), True)
 
 
 _HOLD = """
@@ -355,11 +346,14 @@ async def record_refused(connection: Connection, refused: Sequence[Refusal]) -> 
 async def _refused(connection: Connection, changes: Together, refused: Sequence[Refusal]) -> None:
     await changes.enter(connection, "message", REFUSED_TYPES, [(*r.message, r.text) for r in refused])
     await changes.enter(connection, "part", PART_TYPES, [r.part for r in refused])
-    column = {name: n for n, name in enumerate(PART_COLUMNS)}
-    events = [
-        (r.event_id, r.part[column["account_id"]], "report", r.part[0], _status(r), r.part[column["class"]],
-         r.part[column["code"]], 0, None, r.part[column["final_at"]], r.message[_TEST],
-         None if r.told else r.part[column["final_at"]])
-        for r in refused
-    ]  # fmt: skip
-    await changes.enter(connection, "customer_event", EVENT_TYPES | {"acknowledged_at": "timestamptz"}, events)
+    reports = [(*_report(r), None if r.told else r.part.final_at) for r in refused]
+    await changes.enter(connection, "customer_event", EVENT_TYPES | {"acknowledged_at": "timestamptz"}, reports)
+
+
+def _report(refusal: Refusal) -> EventRow:
+    part = refusal.part
+    return EventRow(
+        id=refusal.event_id, account_id=part.account_id, kind="report", message_id=part.id,
+        status=status_of(PartState(part.state), True), class_=part.class_, code=part.code, parts_ok=0,
+        submitted_at=None, done_at=part.final_at, test=refusal.message.test,
+    )  # fmt: skip

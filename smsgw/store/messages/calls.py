@@ -5,31 +5,80 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Annotated, Any, NamedTuple, Protocol
 
 from smsgw.core.abroad import Abroad
 from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import SmsgwError
 from smsgw.core.frequency import Watch
 from smsgw.store.engine.database import Connection
+from smsgw.store.engine.together import columns_of
 
-MESSAGE_TYPES = {
-    "id": "bigint", "batch_id": "bigint", "account_id": "bigint", "origin": "text", "type": "text", "number": "text",
-    "carrier": "text", "province": "text", "content": "text", "sign": "text", "coding": "text", "parts": "smallint",
-    "concat_ref": "smallint", "price": "int", "client_ref": "text", "ext": "text", "extend_code": "text",
-    "submitter": "text", "refund_failed": "boolean", "test": "boolean", "template_id": "bigint",
-    "kind": "text",
-}  # fmt: skip
+
+class MessageRow(NamedTuple):
+    """What a call fills in of a row of ``message``, column by column. The spool has it in this order: see
+    ``replaying.VERSION`` before it is changed."""
+
+    id: Annotated[int, "bigint"]
+    batch_id: Annotated[int, "bigint"]
+    account_id: Annotated[int, "bigint"]
+    origin: Annotated[str, "text"]
+    type: Annotated[str, "text"]
+    number: Annotated[str, "text"]
+    carrier: Annotated[str, "text"]
+    province: Annotated[str, "text"]
+    content: Annotated[str, "text"]
+    sign: Annotated[str, "text"]
+    coding: Annotated[str, "text"]
+    parts: Annotated[int, "smallint"]
+    concat_ref: Annotated[int, "smallint"]
+    price: Annotated[int, "int"]
+    client_ref: Annotated[str, "text"]
+    ext: Annotated[str, "text"]
+    extend_code: Annotated[str, "text"]
+    submitter: Annotated[str, "text"]
+    refund_failed: Annotated[bool, "boolean"]
+    test: Annotated[bool, "boolean"]
+    template_id: Annotated[int, "bigint"]
+    kind: Annotated[str, "text"]
+
+
+class PartRow(NamedTuple):
+    """The same of ``part``."""
+
+    id: Annotated[int, "bigint"]
+    part: Annotated[int, "smallint"]
+    total: Annotated[int, "smallint"]
+    account_id: Annotated[int, "bigint"]
+    pool_id: Annotated[int, "int"]
+    lane: Annotated[int, "smallint"]
+    state: Annotated[int, "smallint"]
+    unknown_policy: Annotated[str | None, "text"]
+    next_at: Annotated[datetime | None, "timestamptz"]
+    expires_at: Annotated[datetime, "timestamptz"]
+    code: Annotated[str, "text"]
+    class_: Annotated[str, "text"]
+    by_us: Annotated[bool, "boolean"]
+    accepted_at: Annotated[datetime, "timestamptz"]
+    final_at: Annotated[datetime | None, "timestamptz"]
+
+
+class LinkRow(NamedTuple):
+    """A message that carries a short link."""
+
+    id: Annotated[int, "bigint"]
+    """Of the message."""
+    link_id: Annotated[int, "bigint"]
+    n: Annotated[int, "int"]
+    """Which of its codes."""
+    personal: Annotated[bool, "boolean"]
+    """One recipient alone has it."""
+
+
+MESSAGE_TYPES, PART_TYPES, LINK_TYPES = columns_of(MessageRow), columns_of(PartRow), columns_of(LinkRow)
 """The columns that a call fills in, as PostgreSQL has them."""
-PART_TYPES = {
-    "id": "bigint", "part": "smallint", "total": "smallint", "account_id": "bigint", "pool_id": "int",
-    "lane": "smallint", "state": "smallint", "unknown_policy": "text", "next_at": "timestamptz",
-    "expires_at": "timestamptz", "code": "text", "class": "text", "by_us": "boolean", "accepted_at": "timestamptz",
-    "final_at": "timestamptz",
-}  # fmt: skip
 REFUSED_TYPES = MESSAGE_TYPES | {"refusal": "text"}
 """Of a message that is refused."""
-MESSAGE_COLUMNS, PART_COLUMNS = tuple(MESSAGE_TYPES), tuple(PART_TYPES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +118,8 @@ class ChunkGuard(Protocol):
 class Refusal:
     """A recipient that gets nothing: it stands in the record, and is reported."""
 
-    message: tuple[object, ...]
-    part: tuple[object, ...]
+    message: MessageRow
+    part: PartRow
     text: str
     """Why, for people."""
     event_id: int
@@ -114,12 +163,12 @@ class NewFollow:
 
 @dataclass(frozen=True, slots=True)
 class NewCall:
-    """All rows of one send call. Tuples in the order of ``MESSAGE_COLUMNS`` and ``PART_COLUMNS``."""
+    """All rows of one send call."""
 
     account_id: int
     batch_id: int
-    messages: Sequence[tuple[object, ...]]
-    parts: Sequence[tuple[object, ...]]
+    messages: list[MessageRow]
+    parts: list[PartRow]
     units: int
     """Debited from the account."""
     keys: tuple[RequestKey, ...]
@@ -155,13 +204,12 @@ class NewCall:
     """It is HELD."""
     follow: NewFollow | None = None
     """What may follow its messages."""
-    links: tuple[tuple[int, int, int, bool], ...] = ()
-    """Message, short link, which of its codes, and whether one recipient alone has that; of messages that carry one."""
+    links: tuple[LinkRow, ...] = ()
 
     @property
-    def first(self) -> object:
+    def first(self) -> int:
         """Id of a message of it."""
-        return (self.messages or [r.message for r in self.refused])[0][0]
+        return (self.messages or [r.message for r in self.refused])[0].id
 
 
 class Entrances(Protocol):

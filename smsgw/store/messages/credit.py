@@ -13,9 +13,7 @@ from smsgw.core.words import phrase
 from smsgw.store.engine import newest
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.together import Together
-from smsgw.store.messages.calls import MESSAGE_COLUMNS, NewCall
-
-_SUBMITTER, _TYPE = (MESSAGE_COLUMNS.index(c) for c in ("submitter", "type"))
+from smsgw.store.messages.calls import NewCall
 
 _SPENDING = """
 id, halted OR status <> 'active' AS halted, balance - credit_floor AS available, quota_day, quota_month, training
@@ -255,8 +253,8 @@ def enter(changes: Together, calls: Sequence[NewCall], day: date) -> None:
         [c.account_id for c in calls],
         [c.batch_id for c in calls],
         [c.units for c in calls],
-        [c.messages[0][_SUBMITTER] for c in calls],
-        [str(c.messages[0][_TYPE]) for c in calls],
+        [c.messages[0].submitter for c in calls],
+        [c.messages[0].type for c in calls],
         [len(c.messages) for c in calls],
         [len(c.parts) for c in calls],
         list(trees.keys()),

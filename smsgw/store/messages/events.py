@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 from smsgw.core.heads import ALL, Stretch
 from smsgw.core.ids import day_range, time_of
@@ -20,6 +20,7 @@ from smsgw.core.pseudonyms import told_number
 from smsgw.core.states import STATUS_NAMES
 from smsgw.core.webhooks import MO, REPORT, TYPES, kind_of
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.together import columns_of
 
 MAX_PULL = 500
 EVERYWHERE = Stretch(0, ALL)
@@ -28,6 +29,25 @@ OTHER_KINDS = tuple(kind_of(t) for t in TYPES if kind_of(t) not in (REPORT, MO))
 """Kinds that are pulled by ``/events/pull``."""
 
 Event = TypeVar("Event")
+
+
+class EventRow(NamedTuple):
+    """A row of ``customer_event`` about a message."""
+
+    id: Annotated[int, "bigint"]
+    account_id: Annotated[int, "bigint"]
+    kind: Annotated[str, "text"]
+    message_id: Annotated[int, "bigint"]
+    status: Annotated[str, "text"]
+    class_: Annotated[str, "text"]
+    code: Annotated[str, "text"]
+    parts_ok: Annotated[int, "smallint"]
+    submitted_at: Annotated[datetime | None, "timestamptz"]
+    done_at: Annotated[datetime | None, "timestamptz"]
+    test: Annotated[bool, "boolean"]
+
+
+EVENT_TYPES = columns_of(EventRow)
 
 
 @dataclass(slots=True)

@@ -27,7 +27,7 @@ async def enter(connection: Connection, calls: Sequence[NewCall]) -> None:
         one = call.follow
         if one is None or not call.messages:
             continue
-        ids = [int(str(row[0])) for row in call.messages]
+        ids = [row.id for row in call.messages]
         await connection.execute(
             _ENTER, ids[0], ids, call.account_id, json.dumps(one.chain, ensure_ascii=False), one.hop,
             one.first_id, one.task_id, one.run, one.reviewed,

@@ -13,7 +13,8 @@ from smsgw.store.config import blocklist
 from smsgw.store.engine.database import Connection, Row, delete_all
 from smsgw.store.engine.together import enter
 from smsgw.store.messages import events
-from smsgw.store.messages.outcomes import EVENT_TYPES, Ids
+from smsgw.store.messages.events import EVENT_TYPES, EventRow
+from smsgw.store.messages.outcomes import Ids
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,20 +219,11 @@ async def _store(
     )  # fmt: skip
     await connection.execute(_CONSUME, *map(list, zip(*keys, strict=True)), mo_id)
     if account_id is not None:
-        record = (
-            ids(),
-            account_id,
-            "mo",
-            mo_id,
-            "",
-            "",
-            "",
-            parts,
-            None,
-            at,
-            inbound.channel_id == TEST_CHANNEL,
-        )
-        await enter(connection, "customer_event", EVENT_TYPES, [record])
+        event = EventRow(
+            id=ids(), account_id=account_id, kind="mo", message_id=mo_id, status="", class_="", code="", parts_ok=parts,
+            submitted_at=None, done_at=at, test=inbound.channel_id == TEST_CHANNEL,
+        )  # fmt: skip
+        await enter(connection, "customer_event", EVENT_TYPES, [event])
     return _StoredMo(account_id, answered["sign"] if answered else "")
 
 

@@ -8,15 +8,17 @@ from typing import Any
 from smsgw.core.ids import EPOCH_MS, day_range
 from smsgw.core.sent_links import LinkCode
 from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.together import arrays
+from smsgw.store.messages.calls import LINK_TYPES, LinkRow
 
 # A code that goes out once more (a message sent again) may have been clicked before.
-_ENTER = """
+_ENTER = f"""
 INSERT INTO message_link (id, link_id, n, clicked)
 SELECT d.id, d.link_id, d.n, CASE WHEN d.personal THEN EXISTS (
     SELECT FROM link_visitor v WHERE v.link_id = d.link_id AND v.n = d.n AND v.humans > 0) END
-FROM unnest($1::bigint[], $2::bigint[], $3::int[], $4::boolean[]) AS d(id, link_id, n, personal)
+FROM unnest({arrays(LINK_TYPES.values())}) AS d({", ".join(LINK_TYPES)})
 ON CONFLICT (id) DO NOTHING
-"""
+"""  # noqa: S608 - constant text
 _OF = """
 SELECT k.link_id, k.n, l.target, l.kind = 'personal' AS personal
 FROM message_link k JOIN short_link l ON l.id = k.link_id WHERE k.id = $1
@@ -63,8 +65,8 @@ WHERE r.again_id >= $1 AND k.id = r.again_id AND v.link_id = k.link_id AND v.n =
 """
 
 
-async def enter(connection: Connection, links: Sequence[tuple[int, int, int, bool]]) -> None:
-    """Messages with (link, which of its codes, whether one recipient alone has it)."""
+async def enter(connection: Connection, links: Sequence[LinkRow]) -> None:
+    """Messages that carry a link."""
     await connection.execute(_ENTER, *map(list, zip(*links, strict=True)))
 
 

@@ -28,6 +28,7 @@ from smsgw.store.engine.database import Connection, Row
 from smsgw.store.engine.states import by_name
 from smsgw.store.engine.together import Together, enter
 from smsgw.store.messages import counters, credit
+from smsgw.store.messages.events import EVENT_TYPES, EventRow
 from smsgw.store.messages.evidence import PROOF
 from smsgw.store.messages.matching import chosen, tails
 from smsgw.store.messages.reattempt import late_reports
@@ -480,11 +481,6 @@ SELECT id, part, total, state, code, class, by_us, account_id, answered_at, clai
 FROM part WHERE id = ANY($1::bigint[]) AND id >= $2 ORDER BY id, part FOR UPDATE
 """
 
-EVENT_TYPES = {
-    "id": "bigint", "account_id": "bigint", "kind": "text", "message_id": "bigint", "status": "text", "class": "text",
-    "code": "text", "parts_ok": "smallint", "submitted_at": "timestamptz", "done_at": "timestamptz", "test": "boolean",
-}  # fmt: skip
-
 # What is given back of each message.
 _OWED = """
 -- ids from $4 to $1
@@ -601,7 +597,7 @@ async def report(
     if not messages:
         return
     records = [_report_event(id_, parts, ids) for id_, parts in messages.items()]
-    own = [record[0] for record in records if record[1] in callbacks] if callbacks else []
+    own = [record.id for record in records if record.account_id in callbacks] if callbacks else []
     if along is not None and not own:
         await along.enter(connection, "customer_event", EVENT_TYPES, records)
         return
@@ -610,7 +606,7 @@ async def report(
         await connection.execute(_OWN_ADDRESS, own, min(messages))
 
 
-def _report_event(id_: int, parts: list[Row], ids: Ids) -> tuple[object, ...]:
+def _report_event(id_: int, parts: list[Row], ids: Ids) -> EventRow:
     state = states.message_state(PartState(p["state"]) for p in parts)
     worst = next(p for p in parts if p["state"] == state)
     # What was claimed and came back without having been written was not submitted.
@@ -619,19 +615,19 @@ def _report_event(id_: int, parts: list[Row], ids: Ids) -> tuple[object, ...]:
         for p in parts
         if p["answered_at"] or (p["claimed_at"] and p["state"] not in states.REFUNDED)
     ]
-    return (
-        ids(),
-        parts[0]["account_id"],
-        "report",
-        id_,
-        states.status_of(state, bool(worst.get("by_us"))),
-        worst["class"],
-        worst["code"],
-        sum(p["state"] == PartState.DELIVERED for p in parts),
-        max(submitted) if submitted else None,
-        max(p["final_at"] for p in parts),
+    return EventRow(
+        id=ids(),
+        account_id=parts[0]["account_id"],
+        kind="report",
+        message_id=id_,
+        status=states.status_of(state, bool(worst.get("by_us"))),
+        class_=worst["class"],
+        code=worst["code"],
+        parts_ok=sum(p["state"] == PartState.DELIVERED for p in parts),
+        submitted_at=max(submitted) if submitted else None,
+        done_at=max(p["final_at"] for p in parts),
         # What was never claimed has no channel; the sweeps that end it tell its pool.
-        parts[0]["channel_id"] == TEST_CHANNEL or parts[0].get("pool_id") == TEST_POOL,
+        test=parts[0]["channel_id"] == TEST_CHANNEL or parts[0].get("pool_id") == TEST_POOL,
     )
 
 

@@ -12,7 +12,7 @@ from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.rows import each
 from smsgw.store.engine.states import by_name
 from smsgw.store.engine.together import enter
-from smsgw.store.messages.calls import MESSAGE_COLUMNS, MESSAGE_TYPES, PART_COLUMNS, PART_TYPES
+from smsgw.store.messages.calls import MESSAGE_TYPES, PART_TYPES, MessageRow, PartRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +60,19 @@ async def make(
     """Store a probe, ready to be claimed by its channel; False while another one is under way."""
     if await connection.fetchval(_BEGIN, channel_id, message_id, number, now) is None:
         return False
-    message = {
-        "id": message_id, "batch_id": message_id, "account_id": PROBE_ACCOUNT, "origin": "cli", "type": "notice",
-        "number": number, "carrier": carrier, "province": province, "content": content, "sign": "",
-        "coding": coding.value, "parts": 1, "concat_ref": 0, "price": 0, "client_ref": "", "ext": "", "extend_code": "",
-        "submitter": "probe", "refund_failed": False, "test": True, "template_id": 0,
-        "kind": "",
-    }  # fmt: skip
-    part = {
-        "id": message_id, "part": 1, "total": 1, "account_id": PROBE_ACCOUNT, "pool_id": PROBE_POOL,
-        "lane": int(Lane.NOTICE), "state": int(PartState.DEFERRED), "unknown_policy": "hold_short", "next_at": now,
-        "expires_at": expires, "code": "", "class": "", "by_us": False, "accepted_at": now, "final_at": None,
-    }  # fmt: skip
-    await enter(connection, "message", MESSAGE_TYPES, [tuple(message[c] for c in MESSAGE_COLUMNS)])
-    await enter(connection, "part", PART_TYPES, [tuple(part[c] for c in PART_COLUMNS)])
+    message = MessageRow(
+        id=message_id, batch_id=message_id, account_id=PROBE_ACCOUNT, origin="cli", type="notice", number=number,
+        carrier=carrier, province=province, content=content, sign="", coding=coding.value, parts=1, concat_ref=0,
+        price=0, client_ref="", ext="", extend_code="", submitter="probe", refund_failed=False, test=True,
+        template_id=0, kind="",
+    )  # fmt: skip
+    part = PartRow(
+        id=message_id, part=1, total=1, account_id=PROBE_ACCOUNT, pool_id=PROBE_POOL, lane=int(Lane.NOTICE),
+        state=int(PartState.DEFERRED), unknown_policy="hold_short", next_at=now, expires_at=expires, code="", class_="",
+        by_us=False, accepted_at=now, final_at=None,
+    )  # fmt: skip
+    await enter(connection, "message", MESSAGE_TYPES, [message])
+    await enter(connection, "part", PART_TYPES, [part])
     await connection.execute(_PIN, message_id, channel_id)
     return True
 

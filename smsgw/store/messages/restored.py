@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from smsgw.core.states import PartState
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.states import by_name
-from smsgw.store.messages.calls import PART_COLUMNS, NewCall
+from smsgw.store.messages.calls import NewCall
 from smsgw.store.messages.evidence import DECISION
 from smsgw.store.messages.sweeps import COLUMNS, STEP
 
@@ -99,20 +99,16 @@ async def settle(connection: Connection, now: datetime) -> dict[str, int]:
     return {name: n for name, n in done.items() if n}
 
 
-_STATE, _CODE, _NEXT = (PART_COLUMNS.index(column) for column in ("state", "code", "next_at"))
-
-
 def doubted(call: NewCall, now: datetime) -> NewCall:
     """A spooled call of which nothing is sent by itself: it may have been entered, and sent, before the restore. What
     is due later than ``now`` cannot have been."""
     parts = []
     for row in call.parts:
-        part = list(row)
-        due = part[_NEXT]
-        if part[_STATE] != PartState.SCHEDULED or not isinstance(due, datetime) or due <= now:
-            code = WAS[PartState.HELD] if part[_STATE] == PartState.HELD else SPOOLED
-            part[_STATE], part[_CODE], part[_NEXT] = int(PartState.UNKNOWN), code, None
-        parts.append(tuple(part))
+        if row.state == PartState.SCHEDULED and row.next_at is not None and row.next_at > now:
+            parts.append(row)
+        else:
+            code = WAS[PartState.HELD] if row.state == PartState.HELD else SPOOLED
+            parts.append(row._replace(state=int(PartState.UNKNOWN), code=code, next_at=None))
     return replace(call, parts=parts, review=None, follow=None)
 
 

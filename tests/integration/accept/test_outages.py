@@ -25,6 +25,7 @@ from days import noon
 from dbproxy import DatabaseProxy
 from harness import until
 from standins import AnyFleet
+from structlog.testing import capture_logs
 
 from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError, message_of
@@ -42,7 +43,7 @@ from smsgw.platform.review.service import Reviewing
 from smsgw.platform.words import service as words
 from smsgw.runtime import aio
 from smsgw.store.engine.database import Database
-from smsgw.store.engine.spool import Spool
+from smsgw.store.engine.spool import Reader, Segment, Spool
 from smsgw.store.messages import replaying
 
 TEXT = "您好".encode()
@@ -221,6 +222,32 @@ async def test_what_a_bit_makes_unreadable_is_kept_and_all_else_is_entered(dsn: 
         assert finding.kind == "spool_damaged"
         next(here.folder.iterdir()).unlink()
         assert not here.spooling.findings("node/1")
+
+
+async def test_what_another_version_has_spooled_is_kept_for_it(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with gateway(dsn, tmp_path) as here:
+        here.away()
+        (to,) = numbers(1)
+        with monkeypatch.context() as patched:
+            patched.setattr(replaying, "VERSION", replaying.VERSION + 1)
+            assert (await here.post(to)).status == 202
+        (path,) = here.folder.iterdir()
+        written = path.read_bytes()
+        with capture_logs() as logs:
+            await here.back_and_drained()
+        assert await here.stored() == 0
+        assert [line["problem"] for line in logs if line["event"] == "spool.unreadable"] == [
+            "a record of version 2 in the spool, where this smsgw reads version 1: "
+            "let the smsgw that wrote it empty the spool, then update"
+        ]
+        (kept,) = here.folder.iterdir()
+        assert (kept.suffix, kept.read_bytes()) == (".kept", written)
+        assert [finding.kind for finding in here.spooling.findings("node/1")] == ["spool_damaged"]
+    monkeypatch.setattr(replaying, "VERSION", replaying.VERSION + 1)
+    (body,) = await Reader(Segment(kept, 1, len(written))).read()
+    assert replaying.from_bytes(body).messages[0].number == f"86{to}", "the version that wrote it has it as it was"
 
 
 @pytest.mark.parametrize("late", [0.0, 0.3])

@@ -24,6 +24,7 @@ from typing import Any, get_type_hints
 
 import pytest
 import pytest_asyncio
+from call_rows import message_row, part_row
 from certificates import certified
 from changes import by_test
 from databases import change as as_owner
@@ -600,12 +601,10 @@ async def a_message(world: World, state: PartState = PartState.QUEUED) -> int:
     """A message of the account; its id."""
     now = datetime.now(UTC)
     id_ = IdSource(1, clock.ms).next()
-    message = (
-        id_, id_, world.account_id, "api", "notice", STORED, "CMCC", "", "你好", "", "ucs2", 1, 1, 1, "", "", "",
-        "", False, False, 0, "",
-    )  # fmt: skip
-    part = (
-        id_, 1, 1, world.account_id, 1, 2, int(state), None, now, now + timedelta(days=1), "", "", False, now, None,
+    message = message_row(id=id_, account_id=world.account_id, number=STORED)
+    part = part_row(
+        id=id_, account_id=world.account_id, state=int(state), next_at=now, expires_at=now + timedelta(days=1),
+        accepted_at=now,
     )  # fmt: skip
     call = NewCall(world.account_id, id_, [message], [part], 0, (), b"")
     async with world.database.transaction() as connection:

@@ -49,10 +49,9 @@ async def sent(
 ) -> int:  # fmt: skip
     call = ledger.call(account_id=account_id, units=0)
     id_ = call.batch_id - (int(age.total_seconds() * 1000) << 22)
-    row = list(call.messages[0])
-    row[0], row[1], row[9], row[16] = id_, id_, sign, ext
-    part = (id_, *call.parts[0][1:])
-    call = type(call)(call.account_id, id_, [tuple(row)], [part], 0, (), b"")
+    row = call.messages[0]._replace(id=id_, batch_id=id_, sign=sign, extend_code=ext)
+    part = call.parts[0]._replace(id=id_)
+    call = type(call)(call.account_id, id_, [row], [part], 0, (), b"")
     assert [type(r).__name__ for r in await ledger.store(call)] == ["Stored"]
     await ledger.database.execute(
         "UPDATE part SET channel_id = $2, claimed_at = now() WHERE id = $1", id_, ledger.channels[channel]

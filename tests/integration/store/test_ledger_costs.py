@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 import pytest_asyncio
+from call_rows import part_row
 from databases import admin
 from ledger import BALANCE, LANE, NODE, POOL, Ledger, carrier_id
 from ledger_costs import AT_ONCE, Idle, Meter, each, live
@@ -281,7 +282,7 @@ async def test_an_account_that_is_not_there_locks_no_other(ledger: Ledger) -> No
 
 
 def call(account: int, parts: int, guards: tuple[int, ...] = ()) -> NewCall:
-    return NewCall(account, 1, [], [()] * parts, parts, (), b"", guards=guards)
+    return NewCall(account, 1, [], [part_row()] * parts, parts, (), b"", guards=guards)
 
 
 class Writes:

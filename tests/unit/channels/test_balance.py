@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
+from call_rows import message_row, part_row
 from hypothesis import given
 from hypothesis import strategies as st
 from snapshots import FixedSnapshots
@@ -25,7 +26,7 @@ from smsgw.pipeline.accept.at_once import AtOnce
 from smsgw.pipeline.fleet import Fleet, Membership, Queue
 from smsgw.store.engine import leases
 from smsgw.store.engine.group_commit import Ended
-from smsgw.store.messages.calls import MESSAGE_COLUMNS, PART_COLUMNS, Fence, NewCall
+from smsgw.store.messages.calls import Fence, NewCall
 
 ANY: Any = None
 
@@ -348,12 +349,11 @@ class Taker:
 
 
 def call(*ids: int, parts: int = 1, state: int = 10, lane: int = LANE, **about: Any) -> NewCall:
-    message = dict.fromkeys(MESSAGE_COLUMNS, "") | {"parts": parts, "content": "x", "number": "86138", "concat_ref": 9}
-    part = dict.fromkeys(PART_COLUMNS) | {
-        "total": parts, "account_id": 7, "pool_id": POOL, "lane": lane, "state": state,
-    }  # fmt: skip
-    rows = [tuple((message | {"id": id_}).values()) for id_ in ids]
-    of_parts = [tuple((part | {"id": id_, "part": n}).values()) for id_ in ids for n in range(1, parts + 1)]
+    rows = [message_row(id=id_, content="x", number="86138", parts=parts, concat_ref=9) for id_ in ids]
+    of_parts = [
+        part_row(id=id_, part=n, total=parts, account_id=7, pool_id=POOL, lane=lane, state=state)
+        for id_ in ids for n in range(1, parts + 1)
+    ]  # fmt: skip
     return NewCall(7, ids[0], rows, of_parts, 0, (), b"", **about)
 
 

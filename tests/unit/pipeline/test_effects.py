@@ -25,9 +25,8 @@ from smsgw.pipeline.outcomes import effects as module
 from smsgw.pipeline.outcomes.effects import STEPS, Effects, follow_up
 from smsgw.store.config.codes import AccessCode, Extension
 from smsgw.store.engine.leases import Lease
-from smsgw.store.messages.events import Found
+from smsgw.store.messages.events import EVENT_TYPES, EventRow, Found
 from smsgw.store.messages.inbound import Arrived
-from smsgw.store.messages.outcomes import EVENT_TYPES
 from smsgw.store.messages.pushing import Due, Result
 
 S = PartState
@@ -50,7 +49,7 @@ class Connection:
     def __init__(self, siblings: list[dict[str, Any]]) -> None:
         self.siblings = siblings
         self.asked: list[str] = []
-        self.events: list[tuple[Any, ...]] = []
+        self.events: list[EventRow] = []
         self.last = ""
         self.arguments: tuple[Any, ...] = ()
 
@@ -66,7 +65,7 @@ class Connection:
         self.asked.append(next(table for table in tables if table in sql))
         self.last, self.arguments = sql, args
         if "INTO customer_event" in sql and "stat_minute" not in sql:
-            self.events += zip(*args, strict=True)
+            self.events += map(EventRow, *args)
 
     async def copy_records_to_table(self, table: str, *, records: Any, **_: Any) -> None:
         self.asked.append(table)
@@ -121,12 +120,12 @@ async def test_each_step_is_as_many_statements_whatever_the_size_of_the_batch() 
     written = [table for table in ORDER if table not in ("customer_event", "callback_url")]
     assert connection.asked == written
     assert "INTO customer_event" in connection.last
-    told = zip(*connection.arguments[: len(EVENT_TYPES)], strict=True)
-    assert [event[3] for event in told] == [100, 101, 102]
+    told = map(EventRow, *connection.arguments[: len(EVENT_TYPES)])
+    assert [event.message_id for event in told] == [100, 101, 102]
     effects = batch(2)  # whole messages are reported in the order of their ids and probes are not
     await follow_up(effects)
     connection: Any = effects.connection
-    assert [event[3] for event in connection.events] == [100, 101, 102, 200, 201, 202]
+    assert [event.message_id for event in connection.events] == [100, 101, 102, 200, 201, 202]
     assert effects.told == {"report": {5}, "mo": set()}
 
 

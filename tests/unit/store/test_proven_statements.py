@@ -11,22 +11,20 @@ from pathlib import Path
 from pkgutil import walk_packages
 from typing import Any, cast
 
-import msgspec
 import pytest
 from adversarial import BOUND, cost
 from hypothesis import given
 from hypothesis import strategies as st
 
 import smsgw.store.messages
-from smsgw.core.actor import ActorLabel
 from smsgw.core.ids import day_end, day_of, day_range, day_start, first_id
-from smsgw.core.model import TEST_CHANNEL, TEST_POOL, MessageType, Origin, UnknownPolicy
+from smsgw.core.model import TEST_CHANNEL, TEST_POOL
 from smsgw.core.states import PartState
 from smsgw.runtime import clock
 from smsgw.store.engine import dumps, embedded
 from smsgw.store.engine.days import named
-from smsgw.store.messages import cancellation, outcomes, replaying
-from smsgw.store.messages.calls import MESSAGE_COLUMNS, NewCall, Refusal, RequestKey
+from smsgw.store.messages import cancellation, outcomes
+from smsgw.store.messages.events import EVENT_TYPES
 from smsgw.store.messages.evidence import DECISION, PROOF
 from smsgw.store.messages.inbound import Key, Layer, layers
 
@@ -147,7 +145,7 @@ def part(number: int, state: PartState, *, answered: int | None = 1, final: int 
 
 def event(*parts: dict[str, Any]) -> dict[str, Any]:
     made = outcomes._report_event(7, cast(Any, list(parts)), lambda: 99)
-    return dict(zip(outcomes.EVENT_TYPES, made, strict=True))
+    return dict(zip(EVENT_TYPES, made, strict=True))
 
 
 def test_the_first_of_the_worst_parts_is_told() -> None:
@@ -181,31 +179,6 @@ def test_the_first_of_the_worst_parts_is_told() -> None:
     assert (event(row)["status"], event(row)["test"]) == ("failed", False)
     assert event(part(1, S.DELIVERED, channel_id=TEST_CHANNEL))["test"]
     assert event(part(1, S.EXPIRED, channel_id=None, pool_id=TEST_POOL))["test"]
-
-
-def test_a_call_of_an_earlier_program_is_read() -> None:
-    for by in (None, ActorLabel("smpp:bank")):
-        now = datetime.now(UTC)
-        message = (1 << 60, 1 << 60, 7, Origin.API, MessageType.OTP, "8613800138000", "内容", 1, True)
-        part = ((1 << 60), 1, 1, 7, 3, 1, 10, UnknownPolicy.HOLD, None, now, "", "", False, now, None)
-        key = RequestKey("k", "order-1", bytes(32), 1 << 60)
-        call = NewCall(7, 1 << 60, [message], [part], 1, (key,), b"answer", by, above=(3, 1), guards=(3,), spooled=True)
-        back = replaying.from_bytes(replaying.to_bytes(call))
-        assert back == call
-        with pytest.raises(ValueError, match=r"."):
-            replaying.from_bytes(b"\xc1")
-    # As it was before it had a type of its own, nobody being the empty one.
-    for by in ("", "ak_live_1"):  # who has sent an emergency is a string in the spool
-        written = msgspec.msgpack.decode(replaying.to_bytes(NewCall(7, 1, [], [], 3, (), b"{}", ActorLabel("x"))))
-        assert written["emergency_by"] == "x"
-        read = replaying.from_bytes(msgspec.msgpack.encode(written | {"emergency_by": by}))
-        assert (read.emergency_by or "") == by
-    row = tuple(range(len(MESSAGE_COLUMNS) - 1))  # a row from before kinds is of none
-    refused = Refusal(row, (), "why", 5)
-    written = msgspec.msgpack.decode(replaying.to_bytes(NewCall(7, 1, [row], [], 3, (), b"{}", refused=(refused,))))
-    read = replaying.from_bytes(msgspec.msgpack.encode(written))
-    assert (MESSAGE_COLUMNS[-1], read.messages) == ("kind", [(*row, "")])
-    assert [r.message for r in read.refused] == [(*row, "")]
 
 
 PARTS = st.lists(st.tuples(st.integers(1, 3), st.sampled_from("abcd")), max_size=12)
