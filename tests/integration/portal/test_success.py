@@ -125,7 +125,7 @@ async def test_a_new_version_leaves_days_that_are_over_as_they_were(site: Site) 
     assert await site.db.fetchval(day, today()) == 1
     later = today() + timedelta(days=9)
     assert await queries.in_force(site.db, today(), later) == [third], "in the place of the second"
-    assert (await queries.one(site.db, 1)) is not None, "none is forgotten"
+    assert (await queries.EXCLUSIONS.get(site.db, change.actor, 1)) is not None, "none is forgotten"
     for wrong in (Draft(yesterday, "too late", *RULES), Draft(today(), "", *RULES),
                   Draft(today(), "why", {"NOTHING": "handset"}), Draft(today(), "why", {"CHANNEL": "nothing"}),
                   Draft(today(), "why", {}, {"x" * 65: "other"})):  # fmt: skip
