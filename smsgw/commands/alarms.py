@@ -27,7 +27,9 @@ from smsgw.core.words import english_of
 from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.alarms import notes, queries, receivers, rules, service, silences
 from smsgw.platform.alarms.model import MOST_AFTER, MOST_RECEIVERS, Draft
-from smsgw.platform.alarms.notes import Wanted
+from smsgw.platform.alarms.notes import ALARM_NOTES, NoteFilter
+from smsgw.platform.alarms.receivers import ALARM_RECEIVERS
+from smsgw.platform.alarms.silences import ALARM_SILENCES
 from smsgw.platform.handles import Database
 from smsgw.platform.paging import Window
 from smsgw.runtime import clock
@@ -83,7 +85,7 @@ async def receiver_list(ctx: Context, as_json: bool) -> None:
     """All of them; of their addresses what may be shown."""
     async with ctx.database() as database:
         window = Window("name", False, limit=MOST_RECEIVERS)
-        found = await receivers.search(database, ctx.change(database).actor, window)
+        found = await ALARM_RECEIVERS.search(database, ctx.change(database).actor, None, window)
     lines = [asdict(one) for one in found.rows]
     columns = ["id", "name", "kind", "shown", "account", "critical_only", "language", "active"]
     print_json(lines) if as_json else print_table(lines, columns, empty="nobody is told of alarms")
@@ -172,8 +174,8 @@ async def receiver_remove(ctx: Context, id_: int) -> str:
 async def alarm_notes(ctx: Context, state: str | None, limit: int, as_json: bool) -> None:
     """What receivers were told, the latest first: what failed, and why."""
     async with ctx.database() as database:
-        wanted = Wanted(state=state or "")
-        found = await notes.search(database, ctx.change(database).actor, wanted, Window(limit=limit))
+        wanted = NoteFilter(note_state=state or "")
+        found = await ALARM_NOTES.search(database, ctx.change(database).actor, wanted, Window(limit=limit))
     lines = [asdict(one) | {"said": english_of(one.answer)} for one in found.rows]
     columns = ["id", "entered_at", "event", "kind", "object", "receiver", "way", "state", "tries", "said"]
     print_json(lines) if as_json else print_table(lines, columns, empty="nobody was told of anything")
@@ -205,7 +207,7 @@ def silence() -> None:
 async def silence_list(ctx: Context, as_json: bool) -> None:
     """Those that hold, and those that held."""
     async with ctx.database() as database:
-        found = await silences.search(database, ctx.change(database).actor, Window(limit=100))
+        found = await ALARM_SILENCES.search(database, ctx.change(database).actor, None, Window(limit=100))
     lines = [asdict(one) for one in found.rows]
     columns = ["id", "kind", "object", "holds", "until", "reason", "made_by"]
     print_json(lines) if as_json else print_table(lines, columns, empty="nothing is silenced")

@@ -25,8 +25,8 @@ from smsgw.commands.base import (
 )
 from smsgw.core.actor import Actor
 from smsgw.node import opening
-from smsgw.platform.backups import queries, service
-from smsgw.platform.backups.queries import SCHEMA, Backup
+from smsgw.platform.backups import service
+from smsgw.platform.backups.queries import BACKUPS, SCHEMA, Backup
 from smsgw.platform.handles import Database
 from smsgw.platform.paging import Window
 
@@ -91,7 +91,7 @@ async def backup_make(ctx: Context, folder: Path, keep: int, owner_dsn: str, as_
 async def backup_list(ctx: Context, limit: int, as_json: bool) -> None:
     """Those that were made, the newest first."""
     async with _opened(ctx) as database:
-        found = await queries.backups(database, _ALL, Window("begun_at", True, limit=limit))
+        found = await BACKUPS.search(database, _ALL, None, Window("begun_at", True, limit=limit))
     lines = [_line(one) for one in found.rows]
     columns = ["id", "begun_at", "state", "octets", "trial", "host", "file", "problem"]
     print_json(lines) if as_json else print_table(lines, columns, empty="none")

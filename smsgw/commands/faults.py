@@ -20,9 +20,9 @@ from smsgw.core import moments
 from smsgw.core.errors import Refused
 from smsgw.core.ids import CHINA
 from smsgw.core.words import Wording, labels_of
-from smsgw.platform.alarms import queries as alarms
+from smsgw.platform.alarms.queries import ALARMS
 from smsgw.platform.faults import queries, service, timeline
-from smsgw.platform.faults.queries import Wanted
+from smsgw.platform.faults.queries import FAULTS, FaultFilter
 from smsgw.platform.paging import Window
 from smsgw.runtime import clock
 
@@ -58,7 +58,7 @@ async def fault_list(ctx: Context, state: str | None, limit: int, as_json: bool)
     """Faults, those that are not closed first."""
     async with ctx.database() as database:
         actor = ctx.change(database).actor
-        found = await queries.search(database, actor, Wanted(state or ""), Window("fault_state", limit=limit))
+        found = await FAULTS.search(database, actor, FaultFilter(state or ""), Window("fault_state", limit=limit))
     now = clock.now()
     lines = [
         asdict(one) | {"title": _told(one.name), "state": one.state.value, "response": one.response.state(now).value,
@@ -84,7 +84,7 @@ async def fault_open(ctx: Context, title: str, alarm_id: int | None, severity: s
             draft = service.Draft(title, severity, began or clock.now())
             click.echo(await service.open_(change, draft))
             return
-        found = await alarms.one(database, alarm_id, accounts=None)
+        found = await ALARMS.get(database, change.actor, alarm_id)
         if found is None:
             raise Refused("NOT_FOUND")
         click.echo(await service.of_alarm(change, found))

@@ -12,7 +12,7 @@ from smsgw.core.actor import Actor
 from smsgw.core.ids import CHINA
 from smsgw.platform.health import queries, report, service
 from smsgw.platform.health.model import HOUR
-from smsgw.platform.health.queries import Wanted
+from smsgw.platform.health.queries import HEALTH_MAILS, MailFilter
 from smsgw.platform.mailing import LANGUAGES
 from smsgw.platform.paging import Window
 from smsgw.runtime import clock
@@ -91,7 +91,8 @@ async def health_send(ctx: Context) -> None:
 async def health_mails(ctx: Context, state: str | None, limit: int, as_json: bool) -> None:
     """What became of them, the newest first."""
     async with ctx.database() as database:
-        found = await queries.mails(database, _ALL, Wanted(state or ""), Window("health_day", True, limit=limit))
+        window = Window("health_day", limit=limit)
+        found = await HEALTH_MAILS.search(database, _ALL, MailFilter(state or ""), window)
     lines = [
         {"id": one.id, "first": str(one.first), "day": str(one.day), "receiver": one.receiver, "state": one.state,
          "tries": one.tries, "asked_by": one.asked_by, "said": one.said}

@@ -58,7 +58,7 @@ async def retention_show(ctx: Context, as_json: bool) -> None:
 async def retention_rules(ctx: Context, as_json: bool) -> None:
     """Rules that were asked for, the newest first."""
     async with ctx.database() as database:
-        found = await queries.search(database, Window("asked_at", limit=MOST))
+        found = await queries.RETENTION_RULES.search(database, ctx.change(database).actor, None, Window(limit=MOST))
     lines = [asdict(one) for one in found.rows]
     if as_json:
         print_json(lines)

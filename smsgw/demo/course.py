@@ -23,8 +23,8 @@ from smsgw.demo.carriers import CHANNELS
 from smsgw.demo.interfaces import RECEIVERS
 from smsgw.demo.messages import TROUBLE
 from smsgw.demo.world import Sender, World, texts
-from smsgw.platform.alarms import queries as alarm_queries
 from smsgw.platform.alarms import rules
+from smsgw.platform.alarms.queries import ALARMS
 from smsgw.platform.alarms.rules import Draft as Rule
 from smsgw.platform.audience import book
 from smsgw.platform.audience import service as audience
@@ -372,7 +372,7 @@ _CLEARED = "SELECT id FROM alarm WHERE kind = 'channel_down' AND cleared_at IS N
 async def _faults(world: World) -> None:
     """Three faults: one with its report, one that does not count and took too long, one that somebody is at."""
     said, ops = texts()["faults"], Actor.system("demo-ops")
-    alarm = await alarm_queries.one(world.database, await world.database.fetchval(_CLEARED) or 0, accounts=None)
+    alarm = await ALARMS.get(world.database, ops, await world.database.fetchval(_CLEARED) or 0)
     if alarm is not None and alarm.cleared_at is not None:
         await world.database.execute(_DEPLOYED, alarm.since - timedelta(minutes=25))
         with world.then(alarm.since + timedelta(minutes=5)):

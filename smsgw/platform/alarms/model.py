@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
+from typing import Annotated
 
 from smsgw.core.alarm_notes import Way
 from smsgw.core.carried import Heard
@@ -48,7 +49,7 @@ class Receiver:
     name: str
     kind: str
     shown: str
-    account: str | None
+    account: Annotated[str | None, "a.name"]
     critical_only: bool
     language: str
     active: bool
@@ -89,10 +90,10 @@ class Delivery:
     id: int
     event: str
     alarm_id: int | None
-    kind: str | None
-    object: str | None
-    receiver: str
-    way: str
+    kind: Annotated[str | None, "a.kind"]
+    object: Annotated[str | None, "a.object"]
+    receiver: Annotated[str, "r.name"]
+    way: Annotated[str, "r.kind"]
     state: str
     tries: int
     entered_at: datetime
@@ -100,7 +101,7 @@ class Delivery:
     begun_at: datetime | None
     ended_at: datetime | None
     said: str
-    active: bool
+    active: Annotated[bool, "r.active"]
     """Its receiver is still one."""
 
     @property

@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Annotated
 
-from smsgw.core.actor import Actor
 from smsgw.core.alarm_notes import MOST_CALLS, TOGETHER, TOGETHER_SMS, Note
 from smsgw.core.errors import Refused
 from smsgw.core.permissions import Permission
@@ -16,8 +16,9 @@ from smsgw.platform.alarms import receivers
 from smsgw.platform.alarms.memory import Kept
 from smsgw.platform.alarms.model import INTERRUPTED, RETRIES, Delivery, Opened
 from smsgw.platform.change import EVERYBODY, Change
+from smsgw.platform.listing import EVERYTHING, Listing
 from smsgw.platform.org.queries import holds
-from smsgw.platform.paging import Order, Slice, Window, read
+from smsgw.platform.paging import Order
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.secrets import Sealer
@@ -30,53 +31,19 @@ LOST = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which are looked for; what is empty narrows nothing."""
+class NoteFilter:
+    """Which are looked for."""
 
-    receiver: int | None = None
-    state: str = ""
-    event: str = ""
-    alarm: int | None = None
-
-
-_FROM = """
-FROM alarm_note n JOIN alarm_receiver r ON r.id = n.receiver_id LEFT JOIN alarm a ON a.id = n.alarm_id
-WHERE $1 AND ($2::bigint IS NULL OR n.receiver_id = $2) AND ($3 = '' OR n.state = $3) AND ($4 = '' OR n.event = $4)
-AND ($5::bigint IS NULL OR n.alarm_id = $5)
-"""
-_COLUMNS = """n.id, n.event, n.alarm_id, a.kind, a.object, r.name AS receiver, r.kind AS way, n.state, n.tries,
-       n.entered_at, n.next_at, n.begun_at, n.ended_at, n.said, r.active"""
-_ALL = f"SELECT {_COLUMNS}, {{key}} AS _key {_FROM} AND {{where}} ORDER BY {{order}}"
-_COUNT = f"SELECT count(*) FROM (SELECT {_FROM} LIMIT $6) n"  # noqa: S608 - constants
-_ONE = f"SELECT {_COLUMNS} {_FROM} AND n.id = $6"
-_ORDERS = {"note_entered": Order("n.entered_at", "timestamptz")}
+    receiver: Annotated[int | None, "n.receiver_id = {value}"] = None
+    note_state: Annotated[str, "n.state = {value}"] = ""
+    note_event: Annotated[str, "n.event = {value}"] = ""
 
 
-def _delivery(row: Row) -> Delivery:
-    return Delivery(**{key: row[key] for key in Delivery.__dataclass_fields__})
-
-
-def _asked(actor: Actor, wanted: Wanted) -> tuple[object, ...]:
-    return actor.scope.whole is None, wanted.receiver, wanted.state, wanted.event, wanted.alarm
-
-
-async def search(database: Database, actor: Actor, wanted: Wanted, window: Window) -> Slice[Delivery]:
-    """Notes, for who sees the whole platform."""
-    return await read(database, _ALL, _asked(actor, wanted), _ORDERS, window, _delivery, id_="n.id")
-
-
-async def how_many(database: Database, actor: Actor, wanted: Wanted, most: int) -> int:
-    """How many there are, counted up to one more than ``most``."""
-    number: int = await database.fetchval(_COUNT, *_asked(actor, wanted), most + 1)
-    return number
-
-
-async def one(database: Database | Connection, actor: Actor, id_: int) -> Delivery | None:
-    """One of them."""
-    row = await database.fetchrow(_ONE, *_asked(actor, Wanted()), id_)
-    return None if row is None else _delivery(row)
-
-
+ALARM_NOTES = Listing(
+    Delivery, NoteFilter,
+    "alarm_note n JOIN alarm_receiver r ON r.id = n.receiver_id LEFT JOIN alarm a ON a.id = n.alarm_id",
+    EVERYTHING, {"note_entered": Order("n.entered_at", "timestamptz")},
+)  # fmt: skip
 _AGAIN = """
 UPDATE alarm_note SET state = 'waiting', tries = 0, next_at = $2 WHERE id = $1 AND state IN ('failed', 'unsure')
 """
@@ -85,7 +52,7 @@ UPDATE alarm_note SET state = 'waiting', tries = 0, next_at = $2 WHERE id = $1 A
 async def again(change: Change, id_: int) -> None:
     """Send a note once more that has failed, or may not have arrived. ``NOT_FOUND``; ``STATE_CONFLICT`` for others."""
     async with change.unit(Permission.ALARM_EDIT, EVERYBODY) as unit:
-        before = await one(unit.connection, unit.actor, id_)
+        before = await ALARM_NOTES.get(unit.connection, unit.actor, id_)
         if before is None:
             raise Refused("NOT_FOUND")
         if not before.active:

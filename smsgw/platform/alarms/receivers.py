@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import time
+from types import NoneType
 from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
 
 from smsgw.core import numbers
-from smsgw.core.actor import Actor
 from smsgw.core.alarm_notes import ROBOTS, Way, is_robot
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
@@ -28,21 +28,20 @@ from smsgw.platform.alarms.model import (
     Receiver,
 )
 from smsgw.platform.change import EVERYBODY, Change
-from smsgw.platform.paging import Order, Slice, Window, read
+from smsgw.platform.listing import EVERYTHING, Listing
+from smsgw.platform.paging import Order
 from smsgw.runtime import clock
-from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.secrets import KeyFileError, Sealer
 
 log = structlog.get_logger(__name__)
 
 LANGUAGES = ("zh", "en")
 _MAIL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,188}[A-Za-z0-9])?")
-_FROM = "FROM alarm_receiver r LEFT JOIN account a ON a.id = r.account_id WHERE $1 AND r.removed_at IS NULL"
-_COLUMNS = """r.id, r.name, r.kind, r.shown, a.name AS account, r.critical_only, r.language, r.active,
-       r.after_minutes, r.quiet_from, r.quiet_to, r.on_duty, r.changed_by, r.changed_at"""
-_ALL = f"SELECT {_COLUMNS}, {{key}} AS _key {_FROM} AND {{where}} ORDER BY {{order}}"
-_ONE = f"SELECT {_COLUMNS} {_FROM} AND r.id = $2"
-_ORDERS = {"name": Order("r.name", "text")}
+ALARM_RECEIVERS = Listing(
+    Receiver, NoneType, "alarm_receiver r LEFT JOIN account a ON a.id = r.account_id",
+    f"{EVERYTHING} AND r.removed_at IS NULL", {"name": Order("r.name", "text")},
+)  # fmt: skip
 _OPENED = """
 SELECT id, name, kind, sealed, account_id, critical_only, language, after_minutes, on_duty FROM alarm_receiver
 WHERE active AND removed_at IS NULL AND sealed <> '{}' AND ($1::bigint IS NULL OR id = $1) ORDER BY id
@@ -51,31 +50,6 @@ WHERE active AND removed_at IS NULL AND sealed <> '{}' AND ($1::bigint IS NULL O
 
 def _context(id_: int) -> str:
     return f"alarm_receiver/{id_}"
-
-
-def _receiver(row: Row) -> Receiver:
-    return Receiver(**{key: row[key] for key in Receiver.__dataclass_fields__})
-
-
-def _all(actor: Actor) -> bool:
-    return actor.scope.whole is None
-
-
-async def search(database: Database, actor: Actor, window: Window) -> Slice[Receiver]:
-    """Receivers, for who sees the whole platform."""
-    return await read(database, _ALL, (_all(actor),), _ORDERS, window, _receiver, id_="r.id")
-
-
-async def how_many(database: Database, actor: Actor) -> int:
-    """How many there are."""
-    number: int = await database.fetchval(f"SELECT count(*) {_FROM}", _all(actor))
-    return number
-
-
-async def one(database: Database | Connection, actor: Actor, id_: int) -> Receiver | None:
-    """One of them."""
-    row = await database.fetchrow(_ONE, _all(actor), id_)
-    return None if row is None else _receiver(row)
 
 
 async def opened(database: Database, sealer: Sealer, id_: int | None = None) -> Sequence[Opened]:
@@ -220,7 +194,7 @@ async def add(change: Change, sealer: Sealer, draft: Draft, reach: Reach) -> int
 async def put(change: Change, sealer: Sealer, id_: int, draft: Draft, reach: Reach) -> None:
     """Change a receiver. ``NOT_FOUND``, ``PARAM_INVALID``."""
     async with change.unit(Permission.ALARM_EDIT, EVERYBODY) as unit:
-        before = await one(unit.connection, unit.actor, id_)
+        before = await ALARM_RECEIVERS.get(unit.connection, unit.actor, id_)
         row = await unit.connection.fetchrow(_LOCK, id_)
         if before is None or row is None or before.kind != draft.way:
             raise Refused("NOT_FOUND")
@@ -259,7 +233,7 @@ async def switch(change: Change, id_: int, *, active: bool) -> None:
     """Tell a receiver nothing for now, or again. What waits for one that is stopped is not sent any more.
     ``NOT_FOUND``; ``STATE_CONFLICT`` when it is so already."""
     async with change.unit(Permission.ALARM_EDIT, EVERYBODY) as unit:
-        if await one(unit.connection, unit.actor, id_) is None:
+        if await ALARM_RECEIVERS.get(unit.connection, unit.actor, id_) is None:
             raise Refused("NOT_FOUND")
         if await unit.connection.execute(_SWITCH, id_, active, unit.actor.label) != "UPDATE 1":
             raise Refused("STATE_CONFLICT", reason=phrase("content.running" if active else "content.stopped"))
@@ -272,7 +246,7 @@ async def switch(change: Change, id_: int, *, active: bool) -> None:
 async def remove(change: Change, id_: int) -> None:
     """Forget a receiver and its address; what became of notes to it stays. ``NOT_FOUND``."""
     async with change.unit(Permission.ALARM_EDIT, EVERYBODY) as unit:
-        before = await one(unit.connection, unit.actor, id_)
+        before = await ALARM_RECEIVERS.get(unit.connection, unit.actor, id_)
         if before is None:
             raise Refused("NOT_FOUND")
         await unit.connection.execute(_REMOVE, id_, clock.now(), unit.actor.label)
@@ -284,7 +258,7 @@ async def test(change: Change, id_: int) -> int:
     """Send a note to try it out, by the way that alarms take; its id. ``NOT_FOUND``; ``STATE_CONFLICT`` to one that is
     stopped."""
     async with change.unit(Permission.ALARM_EDIT, EVERYBODY) as unit:
-        found = await one(unit.connection, unit.actor, id_)
+        found = await ALARM_RECEIVERS.get(unit.connection, unit.actor, id_)
         if found is None:
             raise Refused("NOT_FOUND")
         if not found.active:

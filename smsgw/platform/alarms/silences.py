@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Annotated
 
 from smsgw.core.actor import Actor
 from smsgw.core.alarm_rules import LASTING
@@ -12,9 +13,10 @@ from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
 from smsgw.core.words import LABELS, phrase
 from smsgw.platform.change import EVERYBODY, Change
-from smsgw.platform.paging import Order, Slice, Window, read
+from smsgw.platform.listing import EVERYTHING, Listing
+from smsgw.platform.paging import Order, Window
 from smsgw.runtime import clock
-from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.database import Connection, Database
 
 LONGEST = timedelta(days=7)
 MOST = 100
@@ -33,49 +35,29 @@ class Silence:
     made_by: str
     made_at: datetime
     until: datetime
-    holds: bool
+    holds: Annotated[bool, "s.until > {now}"]
 
     def covers(self, kind: str, object: str) -> bool:
         """Whether nobody is told of such an alarm while it holds: of what lasts everybody is, always."""
         return kind not in LASTING and self.kind in ("", kind) and self.object in ("", object)
 
 
-_COLUMNS = "s.id, s.kind, s.object, s.reason, s.made_by, s.made_at, s.until, s.until > $2 AS holds"
-_ALL = f"SELECT {_COLUMNS}, {{key}} AS _key FROM alarm_silence s WHERE $1 AND {{where}} ORDER BY {{order}}"  # noqa: S608
-_ONE = f"SELECT {_COLUMNS} FROM alarm_silence s WHERE $1 AND s.id = $3"  # noqa: S608 - constants
-_COUNT = "SELECT count(*) FROM (SELECT FROM alarm_silence WHERE $1 LIMIT $2) n"
-_HOLDING = f"SELECT {_COLUMNS} FROM alarm_silence s WHERE $1 AND s.until > $2 ORDER BY s.id LIMIT {MOST}"  # noqa: S608
-_ORDERS = {"silence_until": Order("s.until", "timestamptz")}
+@dataclass(frozen=True, slots=True)
+class SilenceFilter:
+    """Which are looked for."""
+
+    holds: Annotated[bool, "s.until > {now}"] = False
 
 
-def _silence(row: Row) -> Silence:
-    return Silence(**{key: row[key] for key in Silence.__dataclass_fields__})
-
-
-def _all(actor: Actor) -> bool:
-    return actor.scope.whole is None
-
-
-async def search(database: Database, actor: Actor, window: Window) -> Slice[Silence]:
-    """Silences, for who sees the whole platform."""
-    return await read(database, _ALL, (_all(actor), clock.now()), _ORDERS, window, _silence, id_="s.id")
-
-
-async def how_many(database: Database, actor: Actor, most: int) -> int:
-    """How many there are, counted up to one more than ``most``."""
-    number: int = await database.fetchval(_COUNT, _all(actor), most + 1)
-    return number
-
-
-async def one(database: Database | Connection, actor: Actor, id_: int) -> Silence | None:
-    """One of them."""
-    row = await database.fetchrow(_ONE, _all(actor), clock.now(), id_)
-    return None if row is None else _silence(row)
+ALARM_SILENCES = Listing(
+    Silence, SilenceFilter, "alarm_silence s", EVERYTHING, {"silence_until": Order("s.until", "timestamptz")}
+)
 
 
 async def holding(database: Database | Connection) -> Sequence[Silence]:
     """Those that hold now."""
-    return [_silence(row) for row in await database.fetch(_HOLDING, True, clock.now())]
+    system = Actor.system("alarms")
+    return (await ALARM_SILENCES.search(database, system, SilenceFilter(holds=True), Window(limit=MOST))).rows
 
 
 _ADD = """
@@ -120,7 +102,7 @@ async def end(change: Change, id_: int) -> None:
     """It is over now: what stands is told. ``NOT_FOUND``; ``STATE_CONFLICT`` when it was over before."""
     now = clock.now()
     async with change.unit(Permission.ALARM_HANDLE, EVERYBODY) as unit:
-        found = await one(unit.connection, unit.actor, id_)
+        found = await ALARM_SILENCES.get(unit.connection, unit.actor, id_)
         if found is None:
             raise Refused("NOT_FOUND")
         if not found.holds:

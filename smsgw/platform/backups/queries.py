@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from types import NoneType
+from typing import Annotated, NamedTuple
 
 from smsgw.core.actor import Actor
-from smsgw.platform.paging import Order, Slice, Window, read
-from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.platform.listing import EVERYTHING, Listing
+from smsgw.platform.paging import Order
+from smsgw.store.engine.database import Database
 
 SCHEMA = 190
 """The database must have it for backups to be entered: one is made before an upgrade, too."""
 LOST = 120
 """Seconds without word of a backup under way, from which it is lost: whoever made it was killed."""
+
+
+_STATE = f"""
+CASE WHEN b.state = 'running' AND b.seen_at < now() - interval '{LOST} seconds' THEN 'lost' ELSE b.state END
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +31,7 @@ class Backup:
     file: str
     host: str
     made_by: str
-    state: str
+    state: Annotated[str, _STATE]
     """``running``, ``done``, ``failed``, or ``lost``: it broke off."""
     begun_at: datetime
     ended_at: datetime | None
@@ -79,13 +86,8 @@ class Standing:
     """Since the youngest good one, or since there is something to lose."""
 
 
-_COLUMNS = f"""
-b.*, CASE WHEN b.state = 'running' AND b.seen_at < now() - interval '{LOST} seconds' THEN 'lost' ELSE b.state END AS is
-"""
-_SEARCH = f"""
-SELECT {_COLUMNS}, {{key}} AS _key FROM backup b WHERE $1 AND {{where}} ORDER BY {{order}}
-"""  # noqa: S608 - constants
-_ONE = f"SELECT {_COLUMNS} FROM backup b WHERE $1 AND b.id = $2"  # noqa: S608 - constants
+BACKUPS = Listing(Backup, NoneType, "backup b", EVERYTHING, {"begun_at": Order("b.begun_at", "timestamptz")})
+
 _GOOD = "state = 'done' AND gone_at IS NULL AND tried_well IS NOT FALSE"
 _SUMS = f"""
 SELECT count(*) AS n, count(*) FILTER (WHERE {_GOOD}) AS backup_good,
@@ -93,7 +95,6 @@ SELECT count(*) AS n, count(*) FILTER (WHERE {_GOOD}) AS backup_good,
        floor(EXTRACT(epoch FROM now() - max(begun_at) FILTER (WHERE {_GOOD})) / 3600)::bigint AS backup_hours
 FROM (SELECT * FROM backup WHERE $1 ORDER BY begun_at DESC LIMIT $2) b
 """  # noqa: S608 - constants
-_ORDERS = {"begun_at": Order("b.begun_at", "timestamptz")}
 _STANDING = f"""
 SELECT last, tried, failed, since, EXTRACT(epoch FROM now() - COALESCE(last, since))::float8 / 3600 AS hours FROM (
 SELECT
@@ -103,16 +104,6 @@ SELECT
      ORDER BY tried_at DESC LIMIT 1) AS failed,
     (SELECT at FROM audit ORDER BY id LIMIT 1) AS since) found
 """  # noqa: S608 - constants
-
-
-def _backup(row: Row) -> Backup:
-    return Backup(**{one.name: row["is" if one.name == "state" else one.name] for one in fields(Backup)})
-
-
-async def backups(database: Database, actor: Actor, window: Window) -> Slice[Backup]:
-    """A window of them, for who sees the whole platform."""
-    whole = (actor.scope.whole is None,)
-    return await read(database, _SEARCH, whole, _ORDERS, window, _backup, id_="b.id")
 
 
 class Sums(NamedTuple):
@@ -140,12 +131,6 @@ async def sums(database: Database, actor: Actor, most: int) -> Sums | Aged:
     row = await database.fetchrow(_SUMS, actor.scope.whole is None, most + 1)
     n, good, proven, hours = (0, 0, 0, None) if row is None else tuple(row)
     return Sums(n, good, proven) if hours is None else Aged(n, good, proven, hours)
-
-
-async def one(source: Database | Connection, actor: Actor, id_: int) -> Backup | None:
-    """One of them."""
-    row = await source.fetchrow(_ONE, actor.scope.whole is None, id_)
-    return None if row is None else _backup(row)
 
 
 async def standing(database: Database) -> Standing:

@@ -17,8 +17,7 @@ from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.core.words import phrase
-from smsgw.platform.backups import queries
-from smsgw.platform.backups.queries import LOST, Backup
+from smsgw.platform.backups.queries import BACKUPS, LOST, Backup
 from smsgw.platform.change import EVERYBODY, Change
 from smsgw.runtime import aio, clock
 from smsgw.store.engine import dumps
@@ -168,7 +167,7 @@ async def _failed(change: Change, id_: int, problem: str) -> None:
 
 
 async def _known(change: Change, id_: int) -> Backup:
-    found = await queries.one(change.database, change.actor, id_)
+    found = await BACKUPS.get(change.database, change.actor, id_)
     if found is None:
         raise Refused("NOT_FOUND")
     return found

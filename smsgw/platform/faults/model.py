@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
+from typing import Annotated
 
 from smsgw.core.words import Wording, labels_of, listed, phrase
+from smsgw.platform.org.queries import named
 
 LEAST_TITLE, MOST_TITLE = 2, 100
 LEAST_TEXT, MOST_TEXT = 2, 2000
@@ -66,10 +68,12 @@ def joined_said(text: str) -> Wording | str:
     return named[0] if len(named) == 1 else listed(named)
 
 
-def titles_called(text: str) -> list[str]:
-    """What titles begin with that ``title_of`` has made of alarms whose English name has this in it."""
+def titled(text: str) -> tuple[str, ...]:
+    """For ``FaultFilter.title``: a part of a title, and what ``title_of`` begins with for alarms whose English name has
+    it in it."""
     part = text.strip().lower()
-    return [str(one) for one in labels_of("alarm").values() if part and part in one.english.lower()]
+    called = [str(one) for one in labels_of("alarm").values() if part and part in one.english.lower()]
+    return (text, *called) if text else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +124,13 @@ class Fault:
     prevention: str
     closed_at: datetime | None
     closed_by: str
-    alarms: int
+    alarms: Annotated[int, "(SELECT count(*) FROM fault_alarm a WHERE a.fault_id = f.id)"]
     """That belong to it."""
-    responded_name: str
+    responded_name: Annotated[str, named("f.responded_by")]
     """As people call who has responded; who is no person by the label."""
-    recovered_name: str
-    opened_name: str
-    closed_name: str
+    recovered_name: Annotated[str, named("f.recovered_by")]
+    opened_name: Annotated[str, named("f.opened_by")]
+    closed_name: Annotated[str, named("f.closed_by")]
 
     @property
     def name(self) -> Wording | str:

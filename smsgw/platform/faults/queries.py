@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
 
 from smsgw.core.actor import Actor
 from smsgw.core.availability import availability, merged
@@ -11,92 +13,57 @@ from smsgw.core.ids import CHINA
 from smsgw.platform.faults.model import (
     FIRST_STEPS,
     LAST_STEPS,
+    MOST_OPEN,
     Cause,
     Fault,
     Kept,
     Step,
     Year,
     joined_said,
-    titles_called,
 )
+from smsgw.platform.listing import EVERYTHING, Listing, between
 from smsgw.platform.org.queries import named
-from smsgw.platform.paging import Order, Slice, Window, read
+from smsgw.platform.paging import MOST, Order, Window
 from smsgw.runtime import clock
 from smsgw.store.config import settings
-from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.database import Database, Row
+
+Span = tuple[datetime | None, datetime | None]
+
+_STATE = """CASE WHEN f.closed_at IS NOT NULL THEN 'closed' WHEN f.recovered_at IS NOT NULL THEN 'recovered'
+     WHEN f.responded_at IS NOT NULL THEN 'handling' ELSE 'open' END"""
+_TITLE = """(strpos(f.title, {value[0]}) > 0
+ OR NOT f.by_hand AND EXISTS (SELECT FROM unnest({value}::text[]) named WHERE starts_with(f.title, named)))"""
+_LASTING = """f.began_at < {value[1]}
+ AND (f.began_at >= {value[0]} OR f.recovered_at IS NULL OR f.recovered_at > {value[0]})"""
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which faults are looked for; what is empty narrows nothing."""
+class FaultFilter:
+    """Which faults are looked for."""
 
-    state: str = ""
-    severity: str = ""
-    counts: str = ""
-    """``yes`` or ``no``."""
-    title: str = ""
-    """Part of it."""
-    since: datetime | None = None
-    until: datetime | None = None
+    state: Annotated[str, f"{_STATE} = {{value}}"] = ""
+    live: Annotated[bool, "f.closed_at IS NULL"] = False
+    severity: Annotated[str, "f.severity = {value}"] = ""
+    counts: Annotated[str, {"yes": "f.counts", "no": "NOT f.counts"}] = ""
+    title: Annotated[Sequence[str], _TITLE] = ()
+    """Part of it, and what it may begin with otherwise (``titled``)."""
+    began: Annotated[Span, between("f.began_at")] = (None, None)
+    lasting: Annotated[Span, _LASTING] = (None, None)
+    """Which were not over before the first moment, and began before the second."""
 
 
-_COLUMNS = f"""f.id, f.title, f.severity, f.began_at, f.opened_at, f.opened_by, f.by_hand, f.respond_by,
-       f.recover_by, f.responded_at, f.responded_by, f.recovered_at, f.recovered_by, f.counts, f.why_not, f.cause,
-       f.done, f.prevention, f.closed_at, f.closed_by,
-       (SELECT count(*) FROM fault_alarm a WHERE a.fault_id = f.id) AS alarms,
-       {named("f.responded_by")} AS responded_name, {named("f.recovered_by")} AS recovered_name,
-       {named("f.opened_by")} AS opened_name, {named("f.closed_by")} AS closed_name"""  # noqa: S608 - constants
-_MATCHES = """
-$1 AND ($2 = '' OR $2 = CASE WHEN f.closed_at IS NOT NULL THEN 'closed' WHEN f.recovered_at IS NOT NULL
-                             THEN 'recovered' WHEN f.responded_at IS NOT NULL THEN 'handling' ELSE 'open' END)
-AND ($3 = '' OR f.severity = $3) AND ($4 = '' OR f.counts = ($4 = 'yes'))
-AND ($5 = '' OR strpos(f.title, $5) > 0
-     OR NOT f.by_hand AND EXISTS (SELECT FROM unnest($8::text[]) named WHERE starts_with(f.title, named)))
-AND ($6::timestamptz IS NULL OR f.began_at >= $6) AND ($7::timestamptz IS NULL OR f.began_at < $7)
-"""
-_SEARCH = f"SELECT {_COLUMNS}, {{key}} AS _key FROM fault f WHERE {_MATCHES} AND {{where}} ORDER BY {{order}}"  # noqa: S608
-_COUNT = f"SELECT count(*) FROM (SELECT FROM fault f WHERE {_MATCHES} LIMIT $9) n"  # noqa: S608 - constants
-_ONE = f"SELECT {_COLUMNS} FROM fault f WHERE $1 AND f.id = $2"  # noqa: S608 - constants
-_OPEN = "SELECT count(*) FROM fault WHERE $1 AND closed_at IS NULL"
 _STANDING = "(f.closed_at IS NULL)::int::text || to_char(f.began_at AT TIME ZONE 'UTC', 'YYYYMMDDHH24MISSUS')"
-_ORDERS = {"fault_state": Order(_STANDING, "text"), "began_at": Order("f.began_at", "timestamptz")}
-"""``fault_state``: what is not closed first, each by its time."""
-
-
-def whole(actor: Actor) -> bool:
-    """Whether somebody sees the whole platform."""
-    return actor.scope.whole is None
-
-
-def _fault(row: Row) -> Fault:
-    return Fault(**{key: row[key] for key in Fault.__dataclass_fields__})
-
-
-def _asked(actor: Actor, w: Wanted) -> tuple[object, ...]:
-    return whole(actor), w.state, w.severity, w.counts, w.title, w.since, w.until, titles_called(w.title)
-
-
-async def search(database: Database, actor: Actor, wanted: Wanted, window: Window) -> Slice[Fault]:
-    """Faults, those that are not closed first."""
-    return await read(database, _SEARCH, _asked(actor, wanted), _ORDERS, window, _fault, id_="f.id")
-
-
-async def count(database: Database, actor: Actor, wanted: Wanted, most: int) -> int:
-    """How many there are, counted up to one more than ``most``."""
-    number: int = await database.fetchval(_COUNT, *_asked(actor, wanted), most + 1)
-    return number
+# ``fault_state``: what is not closed first, each by its time.
+FAULTS = Listing(
+    Fault, FaultFilter, "fault f", EVERYTHING,
+    {"fault_state": Order(_STANDING, "text"), "began_at": Order("f.began_at", "timestamptz")},
+)  # fmt: skip
 
 
 async def not_closed(database: Database, actor: Actor) -> int:
     """How many are not closed."""
-    number: int = await database.fetchval(_OPEN, whole(actor))
-    return number
-
-
-async def one(database: Database | Connection, actor: Actor, id_: int) -> Fault | None:
-    """A fault by its id."""
-    row = await database.fetchrow(_ONE, whole(actor), id_)
-    return None if row is None else _fault(row)
+    return await FAULTS.count(database, actor, FaultFilter(live=True), MOST_OPEN)
 
 
 _STEPS = f"""
@@ -136,12 +103,6 @@ async def of_alarm(database: Database, alarm_id: int) -> int | None:
 # --- a year ----------------------------------------------------------------------------------------------------------
 
 FIRST_YEAR = 2020
-# A fault is of the year in which it began; one that began before and lasts into it takes of its time all the same.
-_YEAR = f"""
-SELECT {_COLUMNS} FROM fault f
-WHERE $1 AND f.began_at < $3 AND (f.began_at >= $2 OR f.recovered_at IS NULL OR f.recovered_at > $2)
-ORDER BY f.began_at DESC LIMIT 1000
-"""  # noqa: S608 - constants
 _SERVICE = "SELECT min(LEAST(since, first_since)) FROM node"
 
 
@@ -150,7 +111,9 @@ async def year(database: Database, actor: Actor, number: int) -> Year:
     now = clock.now()
     begin = datetime(number, 1, 1, tzinfo=CHINA)
     end = datetime(number + 1, 1, 1, tzinfo=CHINA)
-    rows = [_fault(row) for row in await database.fetch(_YEAR, whole(actor), begin, end)]
+    # A fault is of the year in which it began; one that lasts into it from before takes of its time all the same.
+    lasting = FaultFilter(lasting=(begin, end))
+    rows = (await FAULTS.search(database, actor, lasting, Window("began_at", limit=MOST))).rows
     served = await database.fetchval(_SERVICE)
     until = min(end, now)
     since = min(max(begin, served or begin), until)

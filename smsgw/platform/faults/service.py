@@ -12,7 +12,6 @@ from smsgw.core.printable import lines_printable
 from smsgw.core.words import Wording, label, phrase
 from smsgw.platform.alarms import service as alarm_service
 from smsgw.platform.change import EVERYBODY, Change, Unit
-from smsgw.platform.faults import queries
 from smsgw.platform.faults.model import (
     LEAST_TEXT,
     LEAST_TITLE,
@@ -25,6 +24,7 @@ from smsgw.platform.faults.model import (
     State,
     title_of,
 )  # fmt: skip
+from smsgw.platform.faults.queries import FAULTS
 from smsgw.runtime import clock
 from smsgw.store.config import settings
 from smsgw.store.engine.database import Connection
@@ -106,7 +106,7 @@ async def of_alarm(change: Change, alarm: Alarm) -> int:
 async def _taken(unit: Unit, id_: int, *, states: Sequence[State] = ()) -> Fault:
     """The fault, held until the end of the transaction. ``NOT_FOUND``; ``STATE_CONFLICT`` in another state."""
     await unit.connection.fetchrow(_LOCK, id_)
-    fault = await queries.one(unit.connection, unit.actor, id_)
+    fault = await FAULTS.get(unit.connection, unit.actor, id_)
     if fault is None:
         raise Refused("NOT_FOUND")
     if states and fault.state not in states:

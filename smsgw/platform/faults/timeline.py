@@ -10,7 +10,6 @@ from enum import StrEnum
 from smsgw.core.actor import Actor
 from smsgw.core.words import Wording
 from smsgw.platform.faults.model import joined_said, title_of, title_said
-from smsgw.platform.faults.queries import whole
 from smsgw.platform.org.queries import named
 from smsgw.store.engine.database import Database, Row
 from smsgw.store.records import alarms
@@ -114,5 +113,5 @@ async def seen(
     database: Database, actor: Actor, since: datetime, until: datetime, sources: Collection[str]
 ) -> Seen:
     """What happened between two times, for who sees the whole platform."""
-    rows = await database.fetch(_ALL, since, until, list(sources), list(CONFIGURATION), whole(actor))
+    rows = await database.fetch(_ALL, since, until, list(sources), list(CONFIGURATION), actor.scope.whole is None)
     return Seen([_entry(row) for row in rows[:MOST]], len(rows) > MOST)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from typing import Annotated, Any
 
 from smsgw.platform.mailing import OutMail
 
@@ -62,12 +62,17 @@ class Plan:
     changed_at: datetime
 
 
+WANTED = "EXISTS (SELECT FROM health_plan p WHERE m.receiver = ANY(p.emails))"
+"""Of a mail ``m``: its receiver is still one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Mail(OutMail):
     """A health mail on its way to one receiver."""
 
     removed = "health.removed"
 
+    wanted: Annotated[bool, WANTED]
     first: date
     day: date
     """The last one that it tells of."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
@@ -122,11 +122,9 @@ async def _figures(asked: _Asked) -> list[Item]:
 
 
 async def _alarms(asked: _Asked) -> list[Item]:
-    def wanted(severity: str) -> alarms.Wanted:
-        return alarms.Wanted(severity=severity, since=asked.since, until=asked.until)
-
-    n = await alarms.count(asked.database, wanted(""), MOST_COUNTED, accounts=None)
-    grave = await alarms.count(asked.database, wanted("critical"), MOST_COUNTED, accounts=None)
+    raised = alarms.AlarmFilter(since=(asked.since, asked.until))
+    n = await alarms.ALARMS.count(asked.database, _SYSTEM, raised, MOST_COUNTED)
+    grave = await alarms.ALARMS.count(asked.database, _SYSTEM, replace(raised, severity="critical"), MOST_COUNTED)
     standing = await alarms.page(asked.database, limit=alarms.MOST_OPEN)
     bad = sum(one.severity == "critical" for one in standing)
     facts = {"raised": n, "critical": grave, "open": len(standing), "open_critical": bad}
@@ -140,8 +138,8 @@ async def _alarms(asked: _Asked) -> list[Item]:
 
 
 async def _faults(asked: _Asked) -> list[Item]:
-    begun = faults.Wanted(since=asked.since, until=asked.until)
-    n = await faults.count(asked.database, _SYSTEM, begun, MOST_COUNTED)
+    begun = faults.FaultFilter(began=(asked.since, asked.until))
+    n = await faults.FAULTS.count(asked.database, _SYSTEM, begun, MOST_COUNTED)
     standing = await faults.not_closed(asked.database, _SYSTEM)
     year = await faults.year(asked.database, _SYSTEM, asked.last.year)
     state = "bad" if year.counted > year.most else "warning" if standing or n else "good"

@@ -13,8 +13,8 @@ from smsgw.core.words import phrase
 from smsgw.platform import mailing
 from smsgw.platform.change import EVERYBODY, Change
 from smsgw.platform.health import queries
-from smsgw.platform.health.model import MOST_DAYS, Mail, Plan
-from smsgw.platform.health.queries import WANTED
+from smsgw.platform.health.model import MOST_DAYS, WANTED, Mail, Plan
+from smsgw.platform.health.queries import HEALTH_MAILS
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Database
 
@@ -81,7 +81,7 @@ async def again(change: Change, id_: int) -> None:
     """Send a mail once more that has failed, or may not have arrived, to who is still named. ``NOT_FOUND``;
     ``STATE_CONFLICT`` for others."""
     async with change.unit(Permission.ALARM_EDIT, EVERYBODY) as unit:
-        before = await queries.mail(unit.connection, unit.actor, id_)
+        before = await HEALTH_MAILS.get(unit.connection, unit.actor, id_)
         if before is None:
             raise Refused("NOT_FOUND")
         if not before.wanted:
@@ -130,6 +130,6 @@ async def next_(database: Database, now: datetime, *, takes: bool) -> Mail | Non
         await TABLE.drop(connection, now)
         await connection.execute(_UNTAKEN, now, now - UNTAKEN_FOR)
         id_ = await TABLE.claim(connection, now) if takes else None
-        return None if id_ is None else await queries.mail(connection, _SYSTEM, id_)
+        return None if id_ is None else await HEALTH_MAILS.get(connection, _SYSTEM, id_)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
+from typing import Annotated
 
 from smsgw.core.actor import ActorLabel
 from smsgw.core.retention import Ages
@@ -18,6 +19,9 @@ class State(StrEnum):
     WAITING = "waiting"
     PASSED = "passed"
     REJECTED = "rejected"
+
+
+_HOLDS = "r.state = 'passed' AND r.id = (SELECT max(id) FROM retention_rule WHERE state = 'passed')"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Rule:
     answer: str
     decided_by: ActorLabel
     decided_at: datetime | None
-    holds: bool
+    holds: Annotated[bool, _HOLDS]
 
     @property
     def ages(self) -> Ages:

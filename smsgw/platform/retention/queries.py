@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
+from typing import Annotated
 
+from smsgw.core.actor import Actor
 from smsgw.core.retention import CLASSES, CLICKS, INBOUND, MESSAGES, PDUS, TABLE, Ages
-from smsgw.platform.paging import Order, Slice, Window, read
-from smsgw.platform.retention.model import Coming, Held, Rule
-from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.platform.listing import Listing
+from smsgw.platform.paging import Order, Window
+from smsgw.platform.retention.model import Coming, Held, Rule, State
+from smsgw.store.engine.database import Connection, Database
 from smsgw.store.records import forgetting
 
 EVENTS, AUDIT, FILES = "events", "audit", "files"
@@ -18,40 +22,25 @@ _TABLES = {
     CLICKS: ("link_click",),
     EVENTS: ("customer_event", "webhook_attempt"),
 }  # fmt: skip
-_RULES = """
-SELECT r.*, r.state = 'passed' AND r.id = (SELECT max(id) FROM retention_rule WHERE state = 'passed') AS holds
-FROM retention_rule r
-"""
-_SEARCH = f"SELECT {{key}} AS _key, r.* FROM ({_RULES}) r WHERE {{where}} ORDER BY {{order}}"  # noqa: S608
-_ONE = f"SELECT r.* FROM ({_RULES}) r WHERE r.id = $1"  # noqa: S608
-_WAITING = f"SELECT r.* FROM ({_RULES}) r WHERE r.state = 'waiting'"  # noqa: S608
-_ORDERS = {"asked_at": Order("r.id", "bigint")}
 
 
-def _rule(row: Row) -> Rule:
-    return Rule(**{name: row[name] for name in Rule.__slots__})
+@dataclass(frozen=True, slots=True)
+class RuleFilter:
+    """Which rules are looked for."""
+
+    state: Annotated[str, "r.state = {value}"] = ""
 
 
-async def search(database: Database, window: Window) -> Slice[Rule]:
-    """All rules, a window of them."""
-    return await read(database, _SEARCH, (), _ORDERS, window, _rule, id_="r.id")
-
-
-async def how_many(database: Database) -> int:
-    """How many there are."""
-    return await database.fetchval("SELECT count(*) FROM retention_rule") or 0
-
-
-async def one(database: Database | Connection, id_: int) -> Rule | None:
-    """One of them."""
-    row = await database.fetchrow(_ONE, id_)
-    return None if row is None else _rule(row)
+# They are the platform's; whoever may see its settings sees them.
+RETENTION_RULES = Listing(
+    Rule, RuleFilter, "retention_rule r", seen="true", orders={"asked_at": Order("r.id", "bigint")}
+)
 
 
 async def waiting(database: Database | Connection) -> Rule | None:
     """The one that waits for a second person."""
-    row = await database.fetchrow(_WAITING)
-    return None if row is None else _rule(row)
+    actor, wanted = Actor.system("retention"), RuleFilter(State.WAITING)
+    return next(iter((await RETENTION_RULES.search(database, actor, wanted, Window(limit=1))).rows), None)
 
 
 async def in_force(database: Database | Connection) -> Ages:

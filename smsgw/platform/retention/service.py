@@ -69,7 +69,7 @@ async def decide(change: Change, id_: int, *, passes: bool, answer: str) -> None
     answer = _reason(answer, "answer")
     async with change.unit(Permission.SETTING_EDIT, EVERYBODY) as unit:
         await unit.connection.execute(_LOCK, id_)
-        found = await queries.one(unit.connection, id_)
+        found = await queries.RETENTION_RULES.get(unit.connection, unit.actor, id_)
         if found is None:
             raise Refused("NOT_FOUND")
         if passes and found.asked_by == unit.actor.label:

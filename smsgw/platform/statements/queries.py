@@ -52,7 +52,9 @@ async def statement(
         days.append(Day(one, root, leaves))
     counted = WantedSuccess(month, last, account=account_id)
     versions = await exclusions.in_force(database, month, last)
-    rules = [found for n in versions if n and (found := await exclusions.one(database, n)) is not None]
+    rules = [
+        found for n in versions if n and (found := await exclusions.EXCLUSIONS.get(database, actor, n)) is not None
+    ]
     channels = await success.search(database, actor, counted, Window("counted_rate", False, limit=MOST))
     money = actor.may(Permission.BALANCE_VIEW)
     used = await accounts.usage(database, first=month, last=last, group=("type",), accounts=(account_id,))

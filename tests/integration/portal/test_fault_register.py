@@ -18,11 +18,12 @@ from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA
 from smsgw.core.words import english_of
 from smsgw.pipeline.upkeep.alarms import AlarmTable
-from smsgw.platform.alarms import queries as alarm_queries
 from smsgw.platform.alarms import rules, silences
 from smsgw.platform.alarms import service as alarm_service
+from smsgw.platform.alarms.queries import ALARMS
 from smsgw.platform.faults import queries, service, timeline
-from smsgw.platform.faults.model import MOST_OPEN, Fault, State
+from smsgw.platform.faults.model import MOST_OPEN, Fault, State, titled
+from smsgw.platform.faults.queries import FAULTS, FaultFilter
 from smsgw.platform.faults.watching import FaultWatch
 from smsgw.platform.paging import Window
 from smsgw.platform.settings import service as settings
@@ -36,7 +37,7 @@ def watch(desk: Desk) -> FaultWatch:
 
 async def registered(desk: Desk) -> list[Fault]:
     rows = await desk.site.db.fetch("SELECT id FROM fault ORDER BY id")
-    found = [await queries.one(desk.site.db, by_test(desk.site.db).actor, row["id"]) for row in rows]
+    found = [await FAULTS.get(desk.site.db, by_test(desk.site.db).actor, row["id"]) for row in rows]
     return [one for one in found if one is not None]
 
 
@@ -49,8 +50,9 @@ async def looked(desk: Desk, *, minutes: float = 0) -> list[Fault]:
 
 async def found_by(desk: Desk, title: str) -> list[int]:
     db = desk.site.db
-    seen = await queries.search(db, by_test(db).actor, queries.Wanted(title=title), Window("fault_state"))
-    assert await queries.count(db, by_test(db).actor, queries.Wanted(title=title), 10) == len(seen.rows)
+    wanted = FaultFilter(title=titled(title))
+    seen = await FAULTS.search(db, by_test(db).actor, wanted, Window("fault_state"))
+    assert await FAULTS.count(db, by_test(db).actor, wanted, 10) == len(seen.rows)
     return [one.id for one in seen.rows]
 
 
@@ -397,7 +399,7 @@ async def test_an_alarm_that_becomes_grave_after_it_has_joined_makes_the_fault_g
     early(desk, 1)
     db, by = desk.site.db, by_test(desk.site.db)
     await desk.raised("channel/a", "warning")
-    alarm = await alarm_queries.one(db, await db.fetchval("SELECT id FROM alarm"), accounts=None)
+    alarm = await ALARMS.get(db, by.actor, await db.fetchval("SELECT id FROM alarm"))
     await service.of_alarm(by, alarm)
     (one,) = await looked(desk, minutes=1)
     assert one.severity == "warning"

@@ -37,7 +37,7 @@ from smsgw.core.ids import CHINA
 from smsgw.net.mail import Mailer
 from smsgw.platform.backups import queries
 from smsgw.platform.backups import service as backups
-from smsgw.platform.backups.queries import Backup
+from smsgw.platform.backups.queries import BACKUPS, Backup
 from smsgw.platform.backups.watching import BackupWatch
 from smsgw.platform.health import report, service, sizes
 from smsgw.platform.health.model import Item
@@ -377,7 +377,7 @@ async def test_without_room_no_trial_goes(site: Site, dsn: str, folder: Path, mo
         await backups.rehearse(by_test(site.db), got.id, folder)
     with pytest.raises(DumpError, match="are needed"):
         await made(site, dsn, folder)
-    one = await queries.one(site.db, by_test(site.db).actor, got.id)
+    one = await BACKUPS.get(site.db, by_test(site.db).actor, got.id)
     assert one.trial == "never"
     assert ("backup.rehearse", f"backup/{got.id}") in await audited(site)
     assert await site.db.fetchval("SELECT count(*) FROM backup WHERE tried_in <> ''") == 0
@@ -451,7 +451,7 @@ async def test_without_room_there_is_none_and_it_says_why(site: Site, dsn: str, 
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
         signal.signal(signal.SIGXFSZ, handler)
     assert list(folder.iterdir()) == []
-    (failed,) = (await queries.backups(site.db, by_test(site.db).actor, NEWEST)).rows
+    (failed,) = (await BACKUPS.search(site.db, by_test(site.db).actor, None, NEWEST)).rows
     assert (failed.state, failed.there) == ("failed", False)
     assert "File too large" in failed.problem
     assert (await made(site, dsn, folder)).state == "done"
@@ -486,7 +486,7 @@ async def test_whose_maker_was_killed_is_lost_and_holds_up_nobody(site: Site, ds
     os.utime(half, (0, 0))
     (note := folder / "smsgw-1.dump.json").write_bytes(b"half")
     os.utime(note, (0, 0))
-    (shown,) = (await queries.backups(site.db, by_test(site.db).actor, NEWEST)).rows
+    (shown,) = (await BACKUPS.search(site.db, by_test(site.db).actor, None, NEWEST)).rows
     assert shown.state == "lost"
     got = await made(site, dsn, folder)
     assert got.state == "done"
@@ -495,7 +495,7 @@ async def test_whose_maker_was_killed_is_lost_and_holds_up_nobody(site: Site, ds
     await site.db.execute(
         "UPDATE backup SET state = 'running', seen_at = now() - interval '3 minutes', sha256 = '' WHERE state = 'done'")
     await made(site, dsn, folder)
-    whole = await queries.one(site.db, by_test(site.db).actor, got.id)
+    whole = await BACKUPS.get(site.db, by_test(site.db).actor, got.id)
     assert (whole.state, whole.sha256) == ("done", got.sha256), "it was killed after the file stood"
     # Half a file of another stays.
     file = folder / "smsgw-2.dump"
@@ -518,7 +518,7 @@ async def test_old_ones_go_once_there_are_newer_ones(site: Site, dsn: str, folde
     assert not dumps.manifest_of(Path(first.file)).exists()
     assert all(Path(one.file).exists() for one in (second, kept, newer)), "those below are others"
     assert stranger.exists()
-    gone = await queries.one(site.db, by_test(site.db).actor, first.id)
+    gone = await BACKUPS.get(site.db, by_test(site.db).actor, first.id)
     assert (gone.there, gone.state) == (False, "done")
     await fails(SmsgwError, backups.rehearse(by_test(site.db), first.id, folder), "文件已清理")
 

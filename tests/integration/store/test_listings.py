@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Annotated, Any, get_args, get_type_hints
+from types import NoneType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pytest
 
@@ -32,6 +33,8 @@ def values(hint: Any) -> Iterator[Any]:
     kind, *about = get_args(hint)
     if isinstance(about[0], Mapping):
         yield from about[0]
+    elif get_origin(kind) is Sequence:
+        yield ("x",)
     elif kind is bool:
         yield True
     elif int in (kind, *get_args(kind)):
@@ -46,6 +49,9 @@ def values(hint: Any) -> Iterator[Any]:
 
 def filters(cls: type[Any]) -> Iterator[Any]:
     """The filter with each of its fields alone, and with all of them."""
+    if cls is NoneType:
+        yield None
+        return
     hints = get_type_hints(cls, include_extras=True)
     every = {}
     for field in fields(cls):

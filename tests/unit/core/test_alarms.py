@@ -26,7 +26,7 @@ from smsgw.core.words import LABELS, english_of, labels_of, phrase
 from smsgw.core.words.alarm_rules import ADVICE, CONDITIONS
 from smsgw.pipeline.accept.disk import DiskGuard
 from smsgw.pipeline.upkeep.alarms import channel_findings, standby_findings
-from smsgw.platform.faults.model import MOST_TITLE, title_of, title_said, titles_called
+from smsgw.platform.faults.model import MOST_TITLE, title_of, title_said, titled
 from smsgw.platform.health.sizes import Size, fullest
 
 DOWN = Finding("channel_down", "channel/a", CRITICAL, "no answer", after=30.0)
@@ -258,8 +258,9 @@ def test_the_title_of_every_kind_of_alarm_is_told_in_both_languages() -> None:
     for title in ("机房断电", f"{named}了", "channel is down"):
         assert title_said(title) == title
     assert len(str(title_said(title_of("channel_down", "channel/" + "a" * 200)))) == MOST_TITLE
-    assert str(labels_of("alarm")["channel_down"]) in titles_called(" CHANNEL is down ")
-    assert titles_called(" ") == []
+    assert str(labels_of("alarm")["channel_down"]) in titled(" CHANNEL is down ")
+    assert titled(" ") == (" ",)
+    assert titled("") == ()
 
 
 def test_how_full_a_disk_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

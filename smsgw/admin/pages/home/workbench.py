@@ -94,7 +94,7 @@ async def _find(call: Call) -> dict[str, Any]:
         _, find = CARDS[name]
         found[name] = await find(call)
     standing = (
-        await alarms.alike(call.db, accounts=call.accounts, kinds=ALARMS, each=SHOWN) if call.may(P.ALARM_VIEW) else []
+        await alarms.alike(call.db, call.actor, kinds=ALARMS, each=SHOWN) if call.may(P.ALARM_VIEW) else []
     )
     announced = found.pop("notices")
     return {

@@ -7,16 +7,17 @@ from collections.abc import Mapping, Sequence
 from smsgw.admin import words as all_words
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
-from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
+from smsgw.admin.kit.filters import Field, FieldKind, Filter
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.monitoring.alarms import NOTES, PATH, RECEIVERS, TABS
 from smsgw.admin.words import monitoring as words
 from smsgw.core.alarms import about_of
 from smsgw.core.permissions import Permission
-from smsgw.platform.alarms import notes, receivers
+from smsgw.platform.alarms import notes
 from smsgw.platform.alarms.model import MOST_RECEIVERS, Delivery
-from smsgw.platform.alarms.notes import Wanted
+from smsgw.platform.alarms.notes import ALARM_NOTES
+from smsgw.platform.alarms.receivers import ALARM_RECEIVERS
 from smsgw.platform.paging import Window
 
 FILTER = Filter(
@@ -42,13 +43,8 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def _wanted(found: Found) -> Wanted:
-    receiver = found.get("receiver", "")
-    return Wanted(int(receiver) if receiver else None, found.get("note_state"), found.get("note_event"))
-
-
 async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
-    known = await receivers.search(call.db, call.actor, Window("name", False, limit=MOST_RECEIVERS))
+    known = await ALARM_RECEIVERS.search(call.db, call.actor, None, Window("name", False, limit=MOST_RECEIVERS))
     return {"receiver": {str(one.id): one.name for one in known.rows}}
 
 
@@ -71,9 +67,7 @@ async def _effect(_: Call, rows: Sequence[Delivery]) -> Effect:
 
 PAGE = ListPage(
     "alarm_notes", NOTES, "monitoring.alarm_notes", Permission.ALARM_VIEW, FILTER, COLUMNS, choices=_choices,
-    rows=lambda db, actor, found, window: notes.search(db, actor, _wanted(found), window),
-    count=lambda db, actor, found, most: notes.how_many(db, actor, _wanted(found), most),
-    one=lambda db, actor, id_: notes.one(db, actor, id_), detail=_detail, tabs=TABS, live=5, wide=True,
+    listing=ALARM_NOTES, detail=_detail, tabs=TABS, live=5, wide=True,
     sort=Sort("note_entered"), lead=words.NOTES_LEAD,
     actions=(Action("again", words.AGAIN, Permission.ALARM_EDIT,
                     lambda call, one: notes.again(call.change(), one.id), _effect),),

@@ -17,7 +17,7 @@ from smsgw.admin.kit.forms import Form
 from smsgw.admin.kit.forms import Kind as Takes
 from smsgw.admin.kit.forms import Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
-from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.kit.people import account_choices
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.monitoring.alarms import NOTES, RECEIVERS, TABS
 from smsgw.admin.words import duty as duty_words
@@ -28,6 +28,7 @@ from smsgw.core.alarm_notes import Way
 from smsgw.core.permissions import Permission
 from smsgw.platform.alarms import receivers
 from smsgw.platform.alarms.model import MOST_AFTER, MOST_SECRET, Draft, Receiver
+from smsgw.platform.alarms.receivers import ALARM_RECEIVERS
 
 COLUMNS = (
     Column("name", sort=True, phone=Phone.TITLE),
@@ -68,9 +69,7 @@ async def _test_effect(_: Call, rows: Sequence[Receiver]) -> Effect:
 
 LIST = ListPage(
     "alarm_receivers", RECEIVERS, "monitoring.alarm_receivers", Permission.ALARM_VIEW, Filter((), period=None), COLUMNS,
-    rows=lambda db, actor, _, window: receivers.search(db, actor, window),
-    count=lambda db, actor, _, __: receivers.how_many(db, actor),
-    one=lambda db, actor, id_: receivers.one(db, actor, id_), detail=_detail, tabs=TABS,
+    listing=ALARM_RECEIVERS, detail=_detail, tabs=TABS,
     sort=Sort("name", descending=False), lead=words.RECEIVERS_LEAD,
     links=tuple((words.ADD[way], f"{RECEIVERS}/-/new/{way}", Permission.ALARM_EDIT) for way in Way),
     actions=(
@@ -110,10 +109,6 @@ _ADDRESS = {
 }  # fmt: skip
 
 
-async def _accounts(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:
-    return {"account": own_accounts(call)}
-
-
 def _saved(call: Call) -> web.Response:
     call.toast(call.gettext(words.RECEIVER_SAVED))
     return call.redirect(RECEIVERS)
@@ -138,14 +133,14 @@ def _new(way: Way) -> FormPage:
 
     return FormPage(
         f"{RECEIVERS}/-/new/{way}", Permission.ALARM_EDIT, words.ADD[way], people_words.SAVE,
-        Form((Inputs((_NAME, *_ADDRESS[way], *_REST)),)), save, lambda _: RECEIVERS, choices=_accounts,
+        Form((Inputs((_NAME, *_ADDRESS[way], *_REST)),)), save, lambda _: RECEIVERS, choices=account_choices,
         values=lambda _: {"language": "zh", "after_minutes": 0}, about=words.ADD_ABOUT[way],
     )  # fmt: skip
 
 
 async def _subject(call: Call) -> Receiver | None:
     id_ = read_id(call.request.match_info["id"])
-    return None if id_ is None else await receivers.one(call.db, call.actor, id_)
+    return None if id_ is None else await ALARM_RECEIVERS.get(call.db, call.actor, id_)
 
 
 async def _change(call: Call, one: Receiver, values: Mapping[str, Any]) -> web.Response:

@@ -29,8 +29,9 @@ from smsgw.core.alarm_rules import Value
 from smsgw.core.alarms import about_of
 from smsgw.core.permissions import Permission
 from smsgw.core.words import labels_of
-from smsgw.platform.alarms import receivers, rules
+from smsgw.platform.alarms import rules
 from smsgw.platform.alarms.model import MOST_RECEIVERS
+from smsgw.platform.alarms.receivers import ALARM_RECEIVERS
 from smsgw.platform.alarms.rules import Draft, Listed
 from smsgw.platform.paging import Window
 
@@ -181,7 +182,7 @@ def _values(wanted: _Wanted) -> Mapping[str, Any]:
 
 
 async def _choices(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:
-    found = await receivers.search(call.db, call.actor, Window("name", False, limit=MOST_RECEIVERS))
+    found = await ALARM_RECEIVERS.search(call.db, call.actor, None, Window("name", False, limit=MOST_RECEIVERS))
     return {"receivers": {str(one.id): one.name for one in found.rows}}
 
 

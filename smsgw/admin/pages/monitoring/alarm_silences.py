@@ -27,7 +27,7 @@ from smsgw.core.alarms import about_of
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.platform.alarms import silences
-from smsgw.platform.alarms.silences import LEAST_REASON, MOST_REASON, Silence
+from smsgw.platform.alarms.silences import ALARM_SILENCES, LEAST_REASON, MOST_REASON, Silence
 from smsgw.runtime import clock
 
 _NEW = f"{SILENCES}/-/new"
@@ -54,9 +54,7 @@ async def _end_effect(_: Call, rows: Sequence[Silence]) -> Effect:
 
 PAGE = ListPage(
     "alarm_silences", SILENCES, "monitoring.alarm_silences", Permission.ALARM_VIEW, Filter((), period=None), COLUMNS,
-    rows=lambda db, actor, _, window: silences.search(db, actor, window),
-    count=lambda db, actor, _, most: silences.how_many(db, actor, most),
-    one=lambda db, actor, id_: silences.one(db, actor, id_), detail=_detail, tabs=TABS, sort=Sort("silence_until"),
+    listing=ALARM_SILENCES, detail=_detail, tabs=TABS, sort=Sort("silence_until"),
     lead=words.SILENCES_LEAD, links=((words.SILENCE_NEW, _NEW, Permission.ALARM_HANDLE),),
     actions=(Action("end", words.END, Permission.ALARM_HANDLE,
                     lambda call, one: silences.end(call.change(), one.id), _end_effect),),

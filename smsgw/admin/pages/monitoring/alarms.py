@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from smsgw.admin import words as all_words
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Button, Detail, Section
-from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
+from smsgw.admin.kit.filters import Field, FieldKind, Filter
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
@@ -19,8 +19,8 @@ from smsgw.core.alarm_rules import LASTING
 from smsgw.core.alarms import about_of
 from smsgw.core.permissions import Permission
 from smsgw.core.words import labels_of
-from smsgw.platform.alarms import queries, service
-from smsgw.platform.alarms.queries import Alarm, Wanted
+from smsgw.platform.alarms import service
+from smsgw.platform.alarms.queries import ALARMS, Alarm, unattended
 from smsgw.platform.duty import roster
 from smsgw.platform.faults import queries as faults
 from smsgw.runtime import clock
@@ -29,8 +29,7 @@ PATH, RULES, RECEIVERS = "/alarms", "/alarms/rules", "/alarms/receivers"
 NOTES, SILENCES = "/alarms/notes", "/alarms/silences"
 TABS = ((words.TAB_ALARMS, PATH), (words.TAB_RULES, RULES), (words.TAB_RECEIVERS, RECEIVERS), (words.TAB_NOTES, NOTES),
         (words.TAB_SILENCES, SILENCES))  # fmt: skip
-MENU = Entry("monitoring.alarms", PATH, Permission.ALARM_VIEW,
-             lambda call: queries.unattended(call.db, accounts=call.accounts))  # fmt: skip
+MENU = Entry("monitoring.alarms", PATH, Permission.ALARM_VIEW, lambda call: unattended(call.db, call.actor))
 FILTER = Filter(
     (
         Field("state", FieldKind.CHOICE, "alarm_state", choices=words.STATE),
@@ -66,12 +65,6 @@ _MORE = (Column("alarm_object", Kind.CODE, value=lambda one: one.object),
          Column("acked_at", Kind.TIME))  # fmt: skip
 
 
-def _wanted(found: Found) -> Wanted:
-    since, until = found.get("since", (None, None))
-    state, severity, kind, about = (found.get(key) for key in ("state", "severity", "kind", "object"))
-    return Wanted(state, severity, kind, about, since, until)
-
-
 async def _detail(call: Call, one: Alarm) -> Detail:
     buttons = []
     if call.may(Permission.ALARM_HANDLE) and _state(one) == "open":
@@ -103,9 +96,7 @@ async def _effect(call: Call, rows: Sequence[Alarm]) -> Effect:
 
 PAGE = ListPage(
     "alarms", PATH, "monitoring.alarms", Permission.ALARM_VIEW, FILTER, COLUMNS, detail=_detail, live=5,
-    rows=lambda db, actor, found, window: queries.search(db, _wanted(found), window, accounts=actor.scope.whole),
-    count=lambda db, actor, found, most: queries.count(db, _wanted(found), most, accounts=actor.scope.whole),
-    one=lambda db, actor, id_: queries.one(db, id_, accounts=actor.scope.whole),
+    listing=ALARMS,
     actions=(Action("ack", words.ACKNOWLEDGE, Permission.ALARM_HANDLE, effect=_effect,
                     run=lambda call, one: service.acknowledge(call.change(), [one.id])),),
     lead=words.LEAD, tabs=TABS, sort=Sort("state"), empty=Empty(words.EMPTY, words.TEACHES, icon="bell"),

@@ -10,8 +10,7 @@ from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import backups as words
 from smsgw.core.permissions import Permission
-from smsgw.platform.backups import queries
-from smsgw.platform.backups.queries import Backup
+from smsgw.platform.backups.queries import BACKUPS, Backup, sums
 
 PATH = "/backups"
 MENU = Entry("monitoring.backups", PATH, Permission.NODE_VIEW)
@@ -55,7 +54,6 @@ async def _detail(call: Call, one: Backup) -> Detail:
 
 PAGE = ListPage(
     "backups", PATH, "monitoring.backups", Permission.NODE_VIEW, Filter((), period=None), COLUMNS,
-    rows=lambda db, actor, _, window: queries.backups(db, actor, window),
-    sums=lambda db, actor, _, most: queries.sums(db, actor, most), one=queries.one, detail=_detail,
+    listing=BACKUPS, sums=lambda db, actor, _, most: sums(db, actor, most), detail=_detail,
     sort=Sort("begun_at"), lead=words.LEAD, live=10, empty=Empty(words.EMPTY, words.TEACH, icon="database"),
 )  # fmt: skip

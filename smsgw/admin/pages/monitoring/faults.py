@@ -31,7 +31,7 @@ from smsgw.core import moments
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.core.words import spoken
-from smsgw.platform.alarms import queries as alarms
+from smsgw.platform.alarms.queries import ALARMS
 from smsgw.platform.duty import roster
 from smsgw.platform.faults import queries, service, timeline
 from smsgw.platform.faults.model import (
@@ -44,8 +44,9 @@ from smsgw.platform.faults.model import (
     Timer,
     title_of,
     title_said,
+    titled,
 )
-from smsgw.platform.faults.queries import Wanted
+from smsgw.platform.faults.queries import FAULTS, FaultFilter
 from smsgw.platform.settings import service as settings
 from smsgw.runtime import clock
 
@@ -104,9 +105,8 @@ _REPORT = (Column("cause", Kind.LONG, "fault_cause"), Column("done", Kind.LONG, 
            Column("closed_by", value=lambda one: one.closed_name))  # fmt: skip
 
 
-def _wanted(found: Found) -> Wanted:
-    since, until = found.get("began", (None, None))
-    return Wanted(found.get("state"), found.get("severity"), found.get("counts"), found.get("title"), since, until)
+def _wanted(found: Found) -> FaultFilter:
+    return FAULTS.filter_of(found.listed | {"title": titled(found.get("title"))})
 
 
 def _who(call: Call, label: str) -> str:
@@ -190,9 +190,9 @@ async def _respond_effect(_: Call, rows: Sequence[Fault]) -> Effect:
 
 PAGE = ListPage(
     "faults", PATH, "monitoring.faults", VIEW, FILTER, COLUMNS, detail=_detail, live=10,
-    rows=lambda db, actor, found, window: queries.search(db, actor, _wanted(found), window),
-    count=lambda db, actor, found, most: queries.count(db, actor, _wanted(found), most),
-    one=lambda db, actor, id_: queries.one(db, actor, id_), lead=words.LEAD, tabs=TABS,
+    rows=lambda db, actor, found, window: FAULTS.search(db, actor, _wanted(found), window),
+    count=lambda db, actor, found, most: FAULTS.count(db, actor, _wanted(found), most),
+    one=FAULTS.get, lead=words.LEAD, tabs=TABS,
     actions=(Action("respond", words.RESPOND, HANDLE, lambda call, one: service.respond(call.change(), one.id),
                     _respond_effect),),
     links=((words.NEW, _NEW, HANDLE), (words.SETTINGS, _SETTINGS, Permission.SETTING_EDIT)),
@@ -241,7 +241,7 @@ NEW = FormPage(
 
 async def _fault(call: Call) -> Fault | None:
     id_ = read_id(call.request.match_info["id"])
-    return None if id_ is None else await queries.one(call.db, call.actor, id_)
+    return None if id_ is None else await FAULTS.get(call.db, call.actor, id_)
 
 
 def _back(one: Fault) -> str:
@@ -328,7 +328,7 @@ COUNT = FormPage(
 
 async def _alarm(call: Call) -> Any:
     id_ = read_id(call.request.match_info["id"])
-    return None if id_ is None or not queries.whole(call.actor) else await alarms.one(call.db, id_, accounts=None)
+    return None if id_ is None or call.actor.scope.whole is not None else await ALARMS.get(call.db, call.actor, id_)
 
 
 async def _of_alarm(call: Call, alarm: Any, _: Mapping[str, Any]) -> web.Response:

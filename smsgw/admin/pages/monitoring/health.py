@@ -11,7 +11,7 @@ from aiohttp import web
 from smsgw.admin import health_mail
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
-from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
+from smsgw.admin.kit.filters import Field, FieldKind, Filter
 from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Field as Input
 from smsgw.admin.kit.forms import Form
@@ -28,7 +28,7 @@ from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.platform.health import queries, report, service
 from smsgw.platform.health.model import HOUR, Mail, Plan
-from smsgw.platform.health.queries import Wanted
+from smsgw.platform.health.queries import HEALTH_MAILS
 from smsgw.platform.mailing import MOST_RECEIVERS
 from smsgw.runtime import clock
 
@@ -129,10 +129,6 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def _wanted(found: Found) -> Wanted:
-    return Wanted(found.get("mail_state"), found.get("receiver"))
-
-
 async def _detail(_: Call, one: Mail) -> Detail:
     return Detail(one.receiver, [Section(COLUMNS, one)])
 
@@ -140,9 +136,7 @@ async def _detail(_: Call, one: Mail) -> Detail:
 SENT = ListPage(
     "health_mails", SENT_PATH, "monitoring.health_mails", VIEW,
     Filter((Field("mail_state", FieldKind.CHOICE, choices=mail_words.STATE), Field("receiver")), period=None), COLUMNS,
-    rows=lambda db, actor, found, window: queries.mails(db, actor, _wanted(found), window),
-    count=lambda db, actor, found, most: queries.how_many(db, actor, _wanted(found), most),
-    one=lambda db, actor, id_: queries.mail(db, actor, id_), detail=_detail, sort=Sort("health_day"),
+    listing=HEALTH_MAILS, detail=_detail, sort=Sort("health_day"),
     lead=words.SENT_LEAD, tabs=TABS,
     actions=(Action("again", words.AGAIN, CHANGE, lambda call, one: service.again(call.change(), one.id),
                     sent_again(words.AGAIN_EFFECT, words.AGAIN_SOME, words.AGAIN_NONE)),),

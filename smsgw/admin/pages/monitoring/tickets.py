@@ -17,7 +17,7 @@ from smsgw.admin.kit.forms import Kind as Takes
 from smsgw.admin.kit.forms import Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.kit.people import account_choices
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import faults as fault_words
 from smsgw.admin.words import tickets as words
@@ -71,10 +71,6 @@ _FACTS = (
 )  # fmt: skip
 
 
-async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
-    return {"account": own_accounts(call)}
-
-
 def _facts(call: Call, step: Step) -> list[tuple[str, str]]:
     term = TERMS[words.STEP_SAYS.get(step.kind, "ticket_more")]
     facts = [(call.gettext(term), step.said)] if step.said else []
@@ -113,7 +109,7 @@ async def _take_effect(_: Call, rows: Sequence[Ticket]) -> Effect:
 
 
 PAGE = ListPage(
-    "tickets", PATH, "monitoring.tickets", VIEW, FILTER, COLUMNS, detail=_detail, live=10, choices=_choices,
+    "tickets", PATH, "monitoring.tickets", VIEW, FILTER, COLUMNS, detail=_detail, live=10, choices=account_choices,
     listing=TICKETS, lead=words.LEAD,
     actions=(Action("take", words.TAKE, HANDLE, lambda call, one: service.take(call.change(), one.id), _take_effect),),
     links=((words.NEW, _NEW, EDIT), (words.SETTINGS, _SETTINGS, Permission.SETTING_EDIT)), sort=Sort("ticket_state"),
@@ -143,16 +139,12 @@ async def _new(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
     return await _open(call, int(values["account"]), values, _ids(values["message_ids"] or ""))
 
 
-async def _accounts(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:
-    return {"account": own_accounts(call)}
-
-
 NEW = FormPage(
     _NEW, EDIT, words.NEW, words.NEW,
     Form((Inputs((
         Input("account", Takes.CHOICE, required=True), _TITLE, _SAID,
         Input("message_ids", Takes.LINES, "ticket_messages", help=words.MESSAGES_HELP, most=500),
-    )),)), _new, lambda _: PATH, choices=_accounts, about=words.NEW_ABOUT,
+    )),)), _new, lambda _: PATH, choices=account_choices, about=words.NEW_ABOUT,
 )  # fmt: skip
 
 

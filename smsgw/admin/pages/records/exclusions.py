@@ -10,7 +10,7 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
-from smsgw.admin.kit.filters import Filter, Found, Problem
+from smsgw.admin.kit.filters import Filter, Problem
 from smsgw.admin.kit.form_pages import FormPage, Wrong
 from smsgw.admin.kit.forms import Field as Input
 from smsgw.admin.kit.forms import Form
@@ -20,15 +20,12 @@ from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import records as words
-from smsgw.core.actor import Actor
 from smsgw.core.exclusions import CLASSES, MOST_CODES, PROPOSED
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.core.report_codes import head_of
 from smsgw.platform.exclusions import queries, service
 from smsgw.platform.exclusions.model import LEAST_REASON, MOST_REASON, Draft, Version
-from smsgw.platform.handles import Database
-from smsgw.platform.paging import Slice, Window
 from smsgw.runtime import clock
 
 PATH = "/reports/exclusions"
@@ -90,14 +87,9 @@ async def _detail(_: Call, one: Version) -> Detail:
     return Detail(f"V{one.version}", sections)
 
 
-async def _rows(db: Database, _: Actor, __: Found, window: Window) -> Slice[Version]:
-    return await queries.search(db, window)
-
-
 PAGE = ListPage(
-    "exclusions", PATH, "records.exclusions", Permission.STATISTICS_VIEW, Filter((), period=None), COLUMNS, rows=_rows,
-    count=lambda db, _, __, ___: queries.how_many(db), one=lambda db, _, id_: queries.one(db, id_), detail=_detail,
-    sort=Sort("version"), lead=words.EXCLUSIONS_LEAD,
+    "exclusions", PATH, "records.exclusions", Permission.STATISTICS_VIEW, Filter((), period=None), COLUMNS,
+    listing=queries.EXCLUSIONS, detail=_detail, sort=Sort("version"), lead=words.EXCLUSIONS_LEAD,
     links=((words.EXCLUSION_NEW, _NEW, Permission.CODE_EDIT),),
     empty=Empty(words.EXCLUSIONS_EMPTY, words.EXCLUSIONS_TEACH, words.EXCLUSION_NEW, _NEW, Permission.CODE_EDIT),
 )  # fmt: skip

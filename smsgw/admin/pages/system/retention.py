@@ -9,7 +9,7 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Button, Detail, Section
-from smsgw.admin.kit.filters import Filter, Found
+from smsgw.admin.kit.filters import Filter
 from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Field as Input
 from smsgw.admin.kit.forms import Form
@@ -20,12 +20,9 @@ from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.rights import route
 from smsgw.admin.words import retention as words
-from smsgw.core.actor import Actor
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.core.retention import CLASSES, FIVE_MONTHS, MOST_DAYS, Ages
-from smsgw.platform.handles import Database
-from smsgw.platform.paging import Slice, Window
 from smsgw.platform.retention import queries, service
 from smsgw.platform.retention.model import LEAST_REASON, MOST_REASON, Rule, State
 from smsgw.runtime import clock
@@ -87,10 +84,6 @@ COLUMNS = (
 )  # fmt: skip
 
 
-async def _rows(db: Database, _: Actor, __: Found, window: Window) -> Slice[Rule]:
-    return await queries.search(db, window)
-
-
 async def _detail(call: Call, one: Rule) -> Detail:
     buttons: Sequence[Button] = ()
     if one.state == State.WAITING and call.may(EDIT):
@@ -117,8 +110,8 @@ def _action(key: str, label: str, *, passes: bool) -> Action:
 
 
 PAGE = ListPage(
-    "retention_rules", RULES, "system.retention", VIEW, Filter((), period=None), COLUMNS, rows=_rows,
-    count=lambda db, _, __, ___: queries.how_many(db), one=lambda db, _, id_: queries.one(db, id_), detail=_detail,
+    "retention_rules", RULES, "system.retention", VIEW, Filter((), period=None), COLUMNS, detail=_detail,
+    listing=queries.RETENTION_RULES,
     actions=(_action("pass", words.PASS, passes=True), _action("reject", words.REJECT, passes=False)),
     sort=Sort("asked_at"), lead=words.RULES_LEAD, tabs=TABS, links=((words.CHANGE, _NEW, EDIT),),
     empty=Empty(words.EMPTY, words.TEACHES, words.CHANGE, _NEW, EDIT),
