@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Annotated
 
 from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, ActorLabel, Scope, ScopeKind
 from smsgw.core.permissions import ALL, Duty, Permission, duties_of, with_implied
+from smsgw.platform.listing import between
 
+Span = tuple[datetime | None, datetime | None]
 MAX_DEPTH = 8
 """Levels of departments."""
 
@@ -32,22 +35,30 @@ class Role:
         return frozenset() if self.everything else duties_of(self.permissions)
 
 
+HOLDERS = "(SELECT count(*) FROM staff_role x WHERE x.role_id = r.id)"
+"""How many people have ``role r``."""
+
+
 @dataclass(frozen=True, slots=True)
-class ListedRole:
+class ListedRole(Role):
     """A role, and how many people have it."""
 
-    role: Role
-    holders: int
+    holders: Annotated[int, HOLDERS] = 0
 
     @property
-    def id(self) -> int:
-        """Of the role."""
-        return self.role.id
-
-    @property
-    def permissions(self) -> frozenset[Permission]:
+    def rights(self) -> frozenset[Permission]:
         """What it lets do."""
-        return ALL if self.role.everything else self.role.permissions
+        return ALL if self.everything else self.permissions
+
+
+@dataclass(frozen=True, slots=True)
+class RoleFilter:
+    """Which roles are looked for."""
+
+    name: Annotated[str, "(strpos(lower(r.name), lower({value})) > 0 OR strpos(r.code, lower({value})) > 0)"] = ""
+    origin: Annotated[str, {"builtin": "r.builtin", "own": "NOT r.builtin"}] = ""
+    scope: Annotated[str, "r.scope = {value}"] = ""
+    permission: Annotated[str, "(r.everything OR {value} = ANY (r.permissions))"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,32 +250,33 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
-class WantedSessions:
-    """Which sessions are looked for; empty: any."""
+class ListedSession:
+    """A live session as lists show it."""
 
-    person: str = ""
-    """Anywhere in the login or the name."""
-    address: str = ""
-    """An address or a network."""
-    agent: str = ""
-    """Anywhere in what the browser calls itself."""
-    since: datetime | None = None
-    """Opened then or later …"""
-    until: datetime | None = None
-    """… and before this."""
+    id: int
+    staff_id: int
+    login: Annotated[str, "s.login"]
+    name: Annotated[str, "s.name"]
+    department: Annotated[str, "COALESCE(d.name, '')"]
+    address: Annotated[str | None, "host(x.ip)"]
+    created_at: datetime
+    seen_at: datetime
+    agent: str
+    factors: Sequence[str]
+
+
+_PERSON = "(strpos(lower(s.login), lower({value})) > 0 OR strpos(lower(s.name), lower({value})) > 0)"
 
 
 @dataclass(frozen=True, slots=True)
-class WantedRoles:
-    """Which roles are looked for; empty: any."""
+class SessionFilter:
+    """Which sessions are looked for."""
 
-    name: str = ""
-    """Anywhere in the name or the code."""
-    source: str = ""
-    """``builtin`` or ``own``."""
-    scope: str = ""
-    permission: str = ""
-    """Roles that have it."""
+    person: Annotated[str, _PERSON] = ""
+    address: Annotated[str, "x.ip <<= {value}::text::inet"] = ""
+    """An address or a network."""
+    agent: Annotated[str, "strpos(lower(x.agent), lower({value})) > 0"] = ""
+    created_at: Annotated[Span, between("x.created_at")] = (None, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def values(hint: Any) -> Iterator[Any]:
     elif int in (kind, *get_args(kind)):
         yield 1
     elif str in (kind, *get_args(kind)):
-        yield "x"
+        yield "10.0.0.1"  # an address is a text, too
     elif datetime in (kind, *get_args(kind)):
         yield datetime.now(UTC)
     else:
