@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Annotated, Any, get_args, get_type_hints
@@ -49,7 +49,12 @@ def filters(cls: type[Any]) -> Iterator[Any]:
     hints = get_type_hints(cls, include_extras=True)
     every = {}
     for field in fields(cls):
-        if (hint := get_args(hints[field.name])[0]) and getattr(hint, "__origin__", None) is tuple:
+        hint = get_args(hints[field.name])[0]
+        if get_args(hint) == (str, Sequence[str]):
+            every[field.name] = ("x", ["y"])
+            yield cls(**{field.name: every[field.name]})
+            continue
+        if getattr(hint, "__origin__", None) is tuple:
             every[field.name] = (datetime.now(UTC), None)
             yield cls(**{field.name: (None, datetime.now(UTC))})
             continue
