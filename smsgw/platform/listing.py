@@ -120,7 +120,7 @@ class Listing(Generic[R, F]):
     row: type[R]
     """A dataclass; its fields are the columns, ``id`` among them."""
     filter: type[F]
-    """A dataclass; each field is a condition, or by its value one of several (a mapping)."""
+    """A dataclass; each field is a condition, or by its value one of several (a mapping). ``NoneType``: it has none."""
     source: str
     """Tables and joins; the first one's alias stands before columns without an annotation."""
     seen: str

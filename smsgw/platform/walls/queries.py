@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import NoneType
 from typing import Annotated
 
 from smsgw.core.actor import ScopeKind
@@ -53,14 +54,7 @@ class Screen:
     """``waiting`` for its code, ``unused`` (the code was not used in time), ``open``, ``over``."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScreenFilter:
-    """Screens are few: nothing narrows them."""
-
-
-SCREENS = Listing(
-    Screen, ScreenFilter, _FROM, seen=EVERYTHING, orders={"made_at": Order("w.made_at", "timestamptz")}
-)
+SCREENS = Listing(Screen, NoneType, _FROM, seen=EVERYTHING, orders={"made_at": Order("w.made_at", "timestamptz")})
 _HOLDING = f"FROM {_FROM} WHERE {_HOLDS}".format(now="$1")
 
 

@@ -7,7 +7,8 @@ import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
-from typing import Annotated, Any, get_args, get_type_hints
+from types import NoneType
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import pytest
 
@@ -46,6 +47,9 @@ def values(hint: Any) -> Iterator[Any]:
 
 def filters(cls: type[Any]) -> Iterator[Any]:
     """The filter with each of its fields alone, and with all of them."""
+    if cls is NoneType:
+        yield None
+        return
     hints = get_type_hints(cls, include_extras=True)
     every = {}
     for field in fields(cls):
@@ -54,7 +58,7 @@ def filters(cls: type[Any]) -> Iterator[Any]:
             every[field.name] = ("x", ["y"])
             yield cls(**{field.name: every[field.name]})
             continue
-        if getattr(hint, "__origin__", None) is tuple:
+        if get_origin(hint) is tuple:
             every[field.name] = (datetime.now(UTC), None)
             yield cls(**{field.name: (None, datetime.now(UTC))})
             continue
