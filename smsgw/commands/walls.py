@@ -8,7 +8,8 @@ import click
 
 from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async
 from smsgw.platform.paging import Window
-from smsgw.platform.walls import queries, service
+from smsgw.platform.walls import service
+from smsgw.platform.walls.queries import SCREENS
 
 
 @click.group()
@@ -23,7 +24,7 @@ def wall() -> None:
 async def wall_list(ctx: Context, as_json: bool) -> None:
     """Screens, the newest first."""
     async with ctx.database() as database:
-        found = await queries.search(database, ctx.change(database).actor, Window(limit=200))
+        found = await SCREENS.search(database, ctx.change(database).actor, None, Window(limit=200))
     lines = [asdict(one) for one in found.rows]
     columns = ["id", "name", "state", "until", "seen_at", "seen_ip", "made_by"]
     print_json(lines) if as_json else print_table(lines, columns, empty="no screens")

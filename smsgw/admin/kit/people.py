@@ -89,8 +89,8 @@ def effect(text: str) -> Callable[[Call, Sequence[Any]], Awaitable[Effect]]:
     """The effect on people: a sentence with their number (n), their open sessions and the names of the first ones."""
 
     async def tell(_: Call, rows: Sequence[Any]) -> Effect:
-        names = ", ".join(row["name"] or row["login"] for row in rows[:5])
-        values = {"n": len(rows), "sessions": sum(row["sessions"] for row in rows), "names": names}
+        names = ", ".join(row.name or row.login for row in rows[:5])
+        values = {"n": len(rows), "sessions": sum(row.sessions for row in rows), "names": names}
         return Effect(text, values)
 
     return tell

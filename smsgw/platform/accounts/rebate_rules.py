@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Annotated
 
 import structlog
 
@@ -15,7 +16,8 @@ from smsgw.core.permissions import Permission
 from smsgw.core.words import phrase
 from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.change import Change
-from smsgw.platform.paging import Order, Slice, Window, read
+from smsgw.platform.listing import Listing, of_accounts
+from smsgw.platform.paging import Order
 from smsgw.runtime import clock
 from smsgw.runtime.sparing import Sparing
 from smsgw.store.engine.database import Connection, Database, Row
@@ -47,23 +49,47 @@ class Draft:
     reason: str
 
 
+_TODAY = "({now}::timestamptz AT TIME ZONE 'Asia/Shanghai')::date"
+_STATE = f"""
+CASE WHEN EXISTS (SELECT FROM rebate_rule n WHERE n.account_id = r.account_id AND n.id > r.id
+                  AND n.from_month <= greatest(r.from_month, {_TODAY})) THEN 'replaced'
+     WHEN r.from_month > {_TODAY} THEN 'ahead' ELSE 'holds' END
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A rule as it stands."""
 
     id: int
     account_id: int
-    account: str
-    name: str
+    account: Annotated[str, "a.name"]
+    name: Annotated[str, "COALESCE(NULLIF(a.display_name, ''), a.name)"]
     from_month: date
     per_thousand: int
     from_units: int
     reason: str
     made_by: str
     made_at: datetime
-    state: str
+    state: Annotated[str, _STATE]
     """Today: ``ahead``, its first month is to come; ``replaced``, a newer one of the account holds in its place, or
     will before it does; else ``holds``."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFilter:
+    """Which rules are looked for."""
+
+    account: Annotated[int | None, "r.account_id = {value}"] = None
+
+
+RULES = Listing(
+    Rule,
+    RuleFilter,
+    "rebate_rule r JOIN account a ON a.id = r.account_id",
+    seen=of_accounts("r.account_id"),
+    orders={"made_at": Order("r.id", "bigint")},
+)
 
 
 def months(today: date) -> list[date]:
@@ -102,50 +128,8 @@ async def add(change: Change, account_id: int, draft: Draft) -> int:
     return id_
 
 
-_FOUND = """
-FROM rebate_rule r JOIN account a ON a.id = r.account_id
-WHERE ($1::bigint[] IS NULL OR r.account_id = ANY($1)) AND ($2::bigint IS NULL OR r.account_id = $2)
-"""
-_COLUMNS = """
-r.*, a.name AS account, COALESCE(NULLIF(a.display_name, ''), a.name) AS name,
-CASE WHEN EXISTS (SELECT FROM rebate_rule n WHERE n.account_id = r.account_id AND n.id > r.id
-                  AND n.from_month <= greatest(r.from_month, $3::date)) THEN 'replaced'
-     WHEN r.from_month > $3 THEN 'ahead' ELSE 'holds' END AS state
-"""
-_SEARCH = f"SELECT {_COLUMNS}, {{key}} AS _key {_FOUND} AND {{where}} ORDER BY {{order}}"
-_ONE = f"SELECT {_COLUMNS} {_FOUND} AND r.id = $4"
-_HOW_MANY = f"SELECT count(*) {_FOUND}"
-_ORDERS = {"made_at": Order("r.id", "bigint")}
-
-
-def _rule(row: Row) -> Rule:
-    return Rule(**{key: row[key] for key in Rule.__dataclass_fields__})
-
-
 def _today() -> date:
     return clock.now().astimezone(CHINA).date()
-
-
-def _scope(actor: Actor) -> list[int] | None:
-    return None if actor.scope.whole is None else list(actor.scope.whole)
-
-
-async def search(database: Database, actor: Actor, account_id: int | None, window: Window) -> Slice[Rule]:
-    """Rules in the scope, a window of them."""
-    asked = (_scope(actor), account_id, _today())
-    return await read(database, _SEARCH, asked, _ORDERS, window, _rule, id_="r.id")
-
-
-async def how_many(database: Database, actor: Actor, account_id: int | None) -> int:
-    """How many there are."""
-    number: int = await database.fetchval(_HOW_MANY, _scope(actor), account_id)
-    return number
-
-
-async def one(database: Database, actor: Actor, id_: int) -> Rule | None:
-    """One of them."""
-    row = await database.fetchrow(_ONE, _scope(actor), None, _today(), id_)
-    return None if row is None else _rule(row)
 
 
 # --- a month is settled ----------------------------------------------------------------------------------------------

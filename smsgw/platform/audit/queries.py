@@ -6,10 +6,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from smsgw.core.actor import ActorLabel, Scope
-from smsgw.platform.paging import Order, Slice, Window, read
+from smsgw.core.actor import ActorLabel
+from smsgw.platform.listing import Listing
+from smsgw.platform.paging import Order
 from smsgw.store.engine.database import Database, Row
 
 
@@ -20,87 +21,61 @@ class Entry:
     id: int
     at: datetime
     actor: ActorLabel
-    name: str
+    name: Annotated[str, "COALESCE(s.name, '')"]
     """Of the person, when the actor is one."""
-    address: str
+    address: Annotated[str, "COALESCE(host(a.ip), '')"]
     action: str
     object: str
     before: dict[str, Any] | None
     after: dict[str, Any] | None
-    sealed: bool
+    sealed: Annotated[bool, "NOT EXISTS (SELECT FROM audit_open o WHERE o.id = a.id)"]
     """It is in the chain."""
 
 
+_ACTION = """
+(a.action = {value[0]} OR starts_with(a.action, {value[0]} || '.') OR a.action = ANY({value[1]}::text[]))
+"""
+_OBJECT = """
+(starts_with(a.object, {value}) OR substr(a.object, strpos(a.object, '/') + 1) = {value}
+ OR a.object = ANY(SELECT 'account/' || id FROM account WHERE name = {value})
+ OR a.object = ANY(SELECT 'channel/' || id FROM channel WHERE name = {value}))
+"""
+
+
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is looked for; empty: anything."""
+class AuditFilter:
+    """Which entries are looked for."""
 
-    from_time: datetime
-    to_time: datetime
-    who: str = ""
+    since: Annotated[datetime | None, "a.at >= {value}"] = None
+    until: Annotated[datetime | None, "a.at < {value}"] = None
+    actor: Annotated[str, "a.actor = {value}"] = ""
     """Login, key or part of the program."""
-    action: str = ""
-    """All of it, or what it begins with up to a dot."""
-    object: str = ""
-    """All of it, what it begins with, or what pages show of it: an id, a name, an account, a channel."""
-    address: str = ""
+    action: Annotated[tuple[str, Sequence[str]], _ACTION] = ("", ())
+    """All of it, or what it begins with up to a dot; or any of these."""
+    object: Annotated[str, _OBJECT] = ""
+    """What it begins with, or what pages show of it: an id, a name, an account, a channel."""
+    address: Annotated[str, "a.ip <<= {value}::text::inet"] = ""
     """An address or a network."""
-    actions: Sequence[str] = ()
-    """Besides ``action``: any of these."""
 
 
-ORDERS = {"at": Order("a.at", "timestamptz")}
+def entry(row: Row) -> Entry:
+    values = {name: row[name] for name in Entry.__dataclass_fields__}
+    for name in ("before", "after"):
+        values[name] = None if values[name] is None else json.loads(values[name])
+    return Entry(**values)
+
 
 # Whoever sees all departments sees all of it; others what people of their departments have done.
-_SCOPE = """
-($1::bigint[] IS NULL OR a.actor IN (SELECT login FROM staff WHERE department_id = ANY($1)))
-"""
-_ENTRY = """
-a.id, a.at, a.actor, COALESCE(s.name, '') AS name, COALESCE(host(a.ip), '') AS address, a.action, a.object,
-a.before, a.after, NOT EXISTS (SELECT FROM audit_open o WHERE o.id = a.id) AS sealed
-"""
-_WHERE = f"""
-{_SCOPE} AND a.at >= $2 AND a.at < $3 AND ($4 = '' OR a.actor = $4)
-  AND ($5 = '' OR a.action = $5 OR starts_with(a.action, $5 || '.') OR a.action = ANY($8::text[]))
-  AND ($6 = '' OR starts_with(a.object, $6) OR substr(a.object, strpos(a.object, '/') + 1) = $6
-       OR a.object = ANY(SELECT 'account/' || id FROM account WHERE name = $6)
-       OR a.object = ANY(SELECT 'channel/' || id FROM channel WHERE name = $6))
-  AND ($7 = '' OR a.ip <<= $7::text::inet)
-"""  # noqa: S608 - constants
-_SEARCH = f"""
-SELECT {_ENTRY}, {{key}} AS _key FROM audit a LEFT JOIN staff s ON s.login = a.actor
-WHERE {_WHERE} AND {{where}} ORDER BY {{order}}
-"""  # noqa: S608
-_COUNT = f"SELECT count(*) FROM (SELECT FROM audit a WHERE {_WHERE} LIMIT $9) few"  # noqa: S608
-_GET = f"""
-SELECT {_ENTRY} FROM audit a LEFT JOIN staff s ON s.login = a.actor WHERE {_SCOPE} AND a.id = $2
-"""  # noqa: S608
-
-
-def _arguments(scope: Scope, wanted: Wanted) -> tuple[object, ...]:
-    departments = None if scope.departments is None else list(scope.departments)
-    return (
-        departments, wanted.from_time, wanted.to_time, wanted.who, wanted.action, wanted.object, wanted.address,
-        list(wanted.actions),
-    )  # fmt: skip
-
-
-async def search(database: Database, scope: Scope, wanted: Wanted, window: Window) -> Slice[Entry]:
-    """Entries in the scope, a window of them."""
-    return await read(database, _SEARCH, _arguments(scope, wanted), ORDERS, window, entry, id_="a.id")
-
-
-async def count(database: Database, scope: Scope, wanted: Wanted, most: int) -> int:
-    """How many entries there are; not counted beyond ``most``."""
-    number: int = await database.fetchval(_COUNT, *_arguments(scope, wanted), most)
-    return number
-
-
-async def get(database: Database, scope: Scope, id_: int) -> Entry | None:
-    """One entry in the scope."""
-    departments = None if scope.departments is None else list(scope.departments)
-    row = await database.fetchrow(_GET, departments, id_)
-    return None if row is None else entry(row)
+ENTRIES = Listing(
+    Entry,
+    AuditFilter,
+    "audit a LEFT JOIN staff s ON s.login = a.actor",
+    seen="""
+({departments}::bigint[] IS NULL OR a.actor IN (SELECT login FROM staff WHERE department_id = ANY({departments})))
+""",
+    orders={"at": Order("a.at", "timestamptz")},
+    make=entry,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +104,3 @@ async def state(database: Database) -> State:
     row = await database.fetchrow(_STATE)
     assert row is not None  # noqa: S101 - one row, whatever there is
     return State(**dict(row))
-
-
-def entry(row: Row) -> Entry:
-    values = {name: row[name] for name in Entry.__dataclass_fields__}
-    for name in ("before", "after"):
-        values[name] = None if values[name] is None else json.loads(values[name])
-    return Entry(**values)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 
 from smsgw.platform.calls.log import Cells, Refusal
-from smsgw.platform.paging import Order, Slice, Window, as_it_is, read
+from smsgw.platform.listing import Listing, of_accounts
+from smsgw.platform.paging import Order, Slice, Window
 from smsgw.store.engine.database import Database, Row
 
 KEPT = timedelta(days=3)
@@ -134,35 +136,29 @@ async def steps(
     return await database.fetch(_STEPS, *_asked(wanted, accounts), step)
 
 
-_FOUND = """
-FROM api_refused r JOIN account a ON a.id = r.account_id
-WHERE r.at >= $1 AND r.at < $2 AND ($3::bigint[] IS NULL OR r.account_id = ANY($3))
-  AND ($4::bigint IS NULL OR r.account_id = $4) AND ($5 = '' OR r.key_id = $5) AND ($6 = '' OR r.code = $6)
-"""
-_ORDERS = {"time": Order("r.id", "bigint")}
-_REFUSALS = f"SELECT r.*, a.name AS account, {{key}} AS _key {_FOUND} AND {{where}} ORDER BY {{order}}"
-_REFUSALS_COUNT = f"SELECT count(*) FROM (SELECT {_FOUND} LIMIT $7) few"  # noqa: S608 - constants
-_REFUSAL = """
-SELECT r.*, a.name AS account FROM api_refused r JOIN account a ON a.id = r.account_id
-WHERE r.id = $1 AND ($2::bigint[] IS NULL OR r.account_id = ANY($2))
-"""
+@dataclass(frozen=True, slots=True)
+class ListedRefusal(Refusal):
+    """A refused call that was written down."""
+
+    id: int
+    account: Annotated[str, "a.name"]
 
 
-async def refusals(
-    database: Database, wanted: WantedCalls, window: Window, *, accounts: Sequence[int] | None
-) -> Slice[Row]:
-    """Refused calls, a window of them."""
-    return await read(database, _REFUSALS, _asked(wanted, accounts), _ORDERS, window, as_it_is, id_="r.id")
+@dataclass(frozen=True, slots=True)
+class RefusalFilter:
+    """Which refused calls are looked for."""
+
+    since: Annotated[datetime | None, "r.at >= {value}"] = None
+    until: Annotated[datetime | None, "r.at < {value}"] = None
+    account: Annotated[int | None, "r.account_id = {value}"] = None
+    key_id: Annotated[str, "r.key_id = {value}"] = ""
+    answer_code: Annotated[str, "r.code = upper({value})"] = ""
 
 
-async def how_many(
-    database: Database, wanted: WantedCalls, most: int, *, accounts: Sequence[int] | None
-) -> int:
-    """How many of them there are, not counted beyond ``most``."""
-    n: int = await database.fetchval(_REFUSALS_COUNT, *_asked(wanted, accounts), most)
-    return n
-
-
-async def refusal(database: Database, id_: int, *, accounts: Sequence[int] | None) -> Row | None:
-    """One of them."""
-    return await database.fetchrow(_REFUSAL, id_, None if accounts is None else list(accounts))
+REFUSALS = Listing(
+    ListedRefusal,
+    RefusalFilter,
+    "api_refused r JOIN account a ON a.id = r.account_id",
+    seen=of_accounts("r.account_id"),
+    orders={"time": Order("r.id", "bigint")},
+)

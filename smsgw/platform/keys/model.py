@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Annotated
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,28 +24,26 @@ class ListedKey:
     id: int
     key_id: str
     account_id: int
-    account: str
-    mode: str
-    """``live`` or ``test``."""
-    scopes: tuple[str, ...]
-    networks: tuple[str, ...]
+    account: Annotated[str, "a.name"]
+    mode: Annotated[str, "CASE WHEN k.test THEN 'test' ELSE 'live' END"]
+    scopes: Sequence[str]
+    networks: Annotated[Sequence[str], "k.ip_allow"]
     requests_per_second: int
     status: str
     expires_at: datetime | None
     created_at: datetime
     rotated_at: datetime | None
-    rotating: bool
+    rotating: Annotated[bool, "cardinality(k.secrets_sealed) > 1"]
     """The secret from before the last rotation is still good."""
     last_used_at: datetime | None
-    last_used_ip: str | None
+    last_used_ip: Annotated[str | None, "host(k.last_used_ip)"]
 
 
 @dataclass(frozen=True, slots=True)
-class WantedKeys:
-    """Which keys are looked for; what is empty narrows nothing."""
+class KeyFilter:
+    """Which keys are looked for."""
 
-    account_id: int | None = None
-    status: str = ""
-    mode: str = ""
-    key_id: str = ""
-    """Part of it."""
+    account: Annotated[int | None, "k.account_id = {value}"] = None
+    status: Annotated[str, "k.status = {value}"] = ""
+    mode: Annotated[str, "k.test = ({value} = 'test')"] = ""
+    key_id: Annotated[str, "strpos(k.key_id, {value}) > 0"] = ""

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Annotated
 
 from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, ActorLabel, Scope, ScopeKind
 from smsgw.core.permissions import ALL, Duty, Permission, duties_of, with_implied
+from smsgw.platform.listing import between
 
+Span = tuple[datetime | None, datetime | None]
 MAX_DEPTH = 8
 """Levels of departments."""
+LIVE = """
+x.created_at > now() - (SELECT make_interval(hours => session_hours) FROM login_policy)
+AND x.seen_at > now() - (SELECT make_interval(mins => idle_minutes) FROM login_policy)
+"""
+"""Of ``portal_session x``: that it is not over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,22 +40,30 @@ class Role:
         return frozenset() if self.everything else duties_of(self.permissions)
 
 
+HOLDERS = "(SELECT count(*) FROM staff_role x WHERE x.role_id = r.id)"
+"""How many people have ``role r``."""
+
+
 @dataclass(frozen=True, slots=True)
-class ListedRole:
+class ListedRole(Role):
     """A role, and how many people have it."""
 
-    role: Role
-    holders: int
+    holders: Annotated[int, HOLDERS] = 0
 
     @property
-    def id(self) -> int:
-        """Of the role."""
-        return self.role.id
-
-    @property
-    def permissions(self) -> frozenset[Permission]:
+    def rights(self) -> frozenset[Permission]:
         """What it lets do."""
-        return ALL if self.role.everything else self.role.permissions
+        return ALL if self.everything else self.permissions
+
+
+@dataclass(frozen=True, slots=True)
+class RoleFilter:
+    """Which roles are looked for."""
+
+    name: Annotated[str, "(strpos(lower(r.name), lower({value})) > 0 OR strpos(r.code, lower({value})) > 0)"] = ""
+    origin: Annotated[str, {"builtin": "r.builtin", "own": "NOT r.builtin"}] = ""
+    scope: Annotated[str, "r.scope = {value}"] = ""
+    permission: Annotated[str, "(r.everything OR {value} = ANY (r.permissions))"] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,24 +164,52 @@ def _part(some: Sequence[int] | None, whole: Sequence[int] | None) -> bool:
     return some is not None and set(some) <= set(whole)
 
 
-@dataclass(frozen=True, slots=True)
-class WantedPeople:
-    """Who is looked for; empty: anybody. Texts are looked for anywhere in the value, in any case."""
+_SESSIONS = f"(SELECT count(*) FROM portal_session x WHERE x.staff_id = s.id AND {LIVE})"  # noqa: S608 - constant
+_ROLES = """
+ARRAY(SELECT r.name FROM staff_role x JOIN role r ON r.id = x.role_id WHERE x.staff_id = s.id ORDER BY r.id)
+"""
+_ACCOUNTS = """
+ARRAY(SELECT a.name FROM staff_account x JOIN account a ON a.id = x.account_id
+      WHERE x.staff_id = s.id ORDER BY a.name LIMIT 20)
+"""
+_HAS_ROLE = "s.id IN (SELECT x.staff_id FROM staff_role x JOIN role r ON r.id = x.role_id WHERE r.code = {value})"
+_HAS_ACCOUNT = "s.id IN (SELECT staff_id FROM staff_account WHERE account_id = {value})"
 
-    login: str = ""
-    name: str = ""
-    phone: str = ""
-    """The whole number."""
-    email: str = ""
-    department_id: int | None = None
-    status: str = ""
-    """``removed``: those who have been taken out, whom nothing else shows."""
-    role: str = ""
+
+@dataclass(frozen=True, slots=True)
+class ListedPerson:
+    """A person as lists show them."""
+
+    id: int
+    login: str
+    name: str
+    status: str
+    last_login_at: datetime | None
+    created_at: datetime
+    phone: str
+    email: str
+    department: Annotated[str, "COALESCE(d.name, '')"]
+    sessions: Annotated[int, _SESSIONS]
+    """Open ones."""
+    roles: Annotated[Sequence[str], _ROLES]
+    """Their names."""
+    accounts: Annotated[Sequence[str], _ACCOUNTS]
+
+
+@dataclass(frozen=True, slots=True)
+class PersonFilter:
+    """Who is looked for. Texts are looked for anywhere in the value, in any case; a phone number is the whole one."""
+
+    login: Annotated[str, "strpos(lower(s.login), lower({value})) > 0"] = ""
+    name: Annotated[str, "strpos(lower(s.name), lower({value})) > 0"] = ""
+    phone: Annotated[str, "s.phone = {value}"] = ""
+    email: Annotated[str, "strpos(lower(s.email), lower({value})) > 0"] = ""
+    department: Annotated[int | None, "s.department_id = {value}"] = None
+    status: Annotated[str, "s.status = {value}"] = ""
+    role: Annotated[str, _HAS_ROLE] = ""
     """Code."""
-    account_id: int | None = None
-    logged_in_from: datetime | None = None
-    """The last time."""
-    logged_in_to: datetime | None = None
+    account: Annotated[int | None, _HAS_ACCOUNT] = None
+    last_login_at: Annotated[Span, between("s.last_login_at")] = (None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,32 +283,33 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
-class WantedSessions:
-    """Which sessions are looked for; empty: any."""
+class ListedSession:
+    """A live session as lists show it."""
 
-    person: str = ""
-    """Anywhere in the login or the name."""
-    address: str = ""
-    """An address or a network."""
-    agent: str = ""
-    """Anywhere in what the browser calls itself."""
-    since: datetime | None = None
-    """Opened then or later …"""
-    until: datetime | None = None
-    """… and before this."""
+    id: int
+    staff_id: int
+    login: Annotated[str, "s.login"]
+    name: Annotated[str, "s.name"]
+    department: Annotated[str, "COALESCE(d.name, '')"]
+    address: Annotated[str | None, "host(x.ip)"]
+    created_at: datetime
+    seen_at: datetime
+    agent: str
+    factors: Sequence[str]
+
+
+_PERSON = "(strpos(lower(s.login), lower({value})) > 0 OR strpos(lower(s.name), lower({value})) > 0)"
 
 
 @dataclass(frozen=True, slots=True)
-class WantedRoles:
-    """Which roles are looked for; empty: any."""
+class SessionFilter:
+    """Which sessions are looked for."""
 
-    name: str = ""
-    """Anywhere in the name or the code."""
-    source: str = ""
-    """``builtin`` or ``own``."""
-    scope: str = ""
-    permission: str = ""
-    """Roles that have it."""
+    person: Annotated[str, _PERSON] = ""
+    address: Annotated[str, "x.ip <<= {value}::text::inet"] = ""
+    """An address or a network."""
+    agent: Annotated[str, "strpos(lower(x.agent), lower({value})) > 0"] = ""
+    created_at: Annotated[Span, between("x.created_at")] = (None, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,39 +4,39 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from smsgw.core.actor import EVERYTHING, Actor, Scope, ScopeKind
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import ALL, Permission
+from smsgw.platform.listing import Listing
 from smsgw.platform.org.model import (
+    HOLDERS,
+    LIVE,
     MAX_DEPTH,
     Access,
     Branch,
     Contact,
     Department,
+    ListedPerson,
     ListedRole,
+    ListedSession,
     OpenSession,
     Person,
+    PersonFilter,
     Place,
     Reach,
     Role,
+    RoleFilter,
     Session,
-    WantedPeople,
-    WantedRoles,
-    WantedSessions,
+    SessionFilter,
 )
-from smsgw.platform.paging import Order, Slice, Window, as_it_is, read
+from smsgw.platform.paging import Order
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import credit
 
-LIVE = """
-x.created_at > now() - (SELECT make_interval(hours => session_hours) FROM login_policy)
-AND x.seen_at > now() - (SELECT make_interval(mins => idle_minutes) FROM login_policy)
-"""
-"""Of ``portal_session x``: that it is not over."""
 _KNOWN = {permission.value: permission for permission in Permission}
 
 
@@ -242,68 +242,23 @@ async def people(database: Database, scope: Scope) -> list[Row]:
     return await database.fetch(_LIST, departments)
 
 
-# A person's last login is null until the first: such a one stands before all times.
-ORDERS = {
-    "login": Order("s.login", "text"),
-    "name": Order("s.name", "text"),
-    "department": Order("COALESCE(d.name, '')", "text"),
-    "last_login_at": Order("COALESCE(s.last_login_at, '-infinity')", "timestamptz"),
-    "created_at": Order("s.created_at", "timestamptz"),
-}
-_LISTED = f"""
-s.id, s.login, s.name, s.status, s.must_change, s.last_login_at, s.created_at, s.phone, s.email,
-COALESCE(d.name, '') AS department,
-(SELECT count(*) FROM portal_session x WHERE x.staff_id = s.id AND {LIVE}) AS sessions,
-ARRAY(SELECT r.name FROM staff_role x JOIN role r ON r.id = x.role_id WHERE x.staff_id = s.id ORDER BY r.id) AS roles,
-ARRAY(SELECT a.name FROM staff_account x JOIN account a ON a.id = x.account_id
-      WHERE x.staff_id = s.id ORDER BY a.name LIMIT 20) AS accounts
-"""  # noqa: S608 - constant text
-_FOUND = """
-(s.status <> 'removed' OR $7 = 'removed') AND ($1::bigint[] IS NULL OR s.department_id = ANY($1))
-  AND ($2 = '' OR strpos(lower(s.login), lower($2)) > 0) AND ($3 = '' OR strpos(lower(s.name), lower($3)) > 0)
-  AND ($4 = '' OR s.phone = $4) AND ($5 = '' OR strpos(lower(s.email), lower($5)) > 0)
-  AND ($6::bigint IS NULL OR s.department_id = $6) AND ($7 = '' OR s.status = $7)
-  AND ($8 = '' OR s.id IN (SELECT x.staff_id FROM staff_role x JOIN role r ON r.id = x.role_id WHERE r.code = $8))
-  AND ($9::bigint IS NULL OR s.id IN (SELECT staff_id FROM staff_account WHERE account_id = $9))
-  AND ($10::timestamptz IS NULL OR s.last_login_at >= $10) AND ($11::timestamptz IS NULL OR s.last_login_at < $11)
-"""
-_SEARCH = f"""
-SELECT {_LISTED}, {{key}} AS _key FROM staff s LEFT JOIN department d ON d.id = s.department_id
-WHERE {_FOUND} AND {{where}} ORDER BY {{order}}
-"""  # noqa: S608 - constant text
-_ONE = f"""
-SELECT {_LISTED} FROM staff s LEFT JOIN department d ON d.id = s.department_id
-WHERE ($1::bigint[] IS NULL OR s.department_id = ANY($1)) AND s.id = $2
-"""  # noqa: S608 - constant text
-_HOW_MANY = f"""
-SELECT count(*) FROM staff s WHERE {_FOUND}
-"""  # noqa: S608 - constant text
-
-
-def _found(scope: Scope, wanted: WantedPeople) -> tuple[object, ...]:
-    departments = None if scope.departments is None else list(scope.departments)
-    w = wanted
-    return (
-        departments, w.login, w.name, w.phone, w.email, w.department_id, w.status, w.role,
-        w.account_id, w.logged_in_from, w.logged_in_to,
-    )  # fmt: skip
-
-
-async def search(database: Database, scope: Scope, wanted: WantedPeople, window: Window) -> Slice[Row]:
-    """People in the scope, a window of them: as ``people`` gives them, with id and names of roles."""
-    return await read(database, _SEARCH, _found(scope, wanted), ORDERS, window, as_it_is, id_="s.id")
-
-
-async def how_many(database: Database, scope: Scope, wanted: WantedPeople) -> int:
-    """How many people there are."""
-    number: int = await database.fetchval(_HOW_MANY, *_found(scope, wanted))
-    return number
-
-
-async def listed(database: Database, scope: Scope, id_: int) -> Row | None:
-    """One person in the scope, as ``search`` gives them; removed ones too."""
-    departments = None if scope.departments is None else list(scope.departments)
-    return await database.fetchrow(_ONE, departments, id_)
+_IN_SCOPE = "({departments}::bigint[] IS NULL OR s.department_id = ANY({departments}))"
+# Who has been removed is shown where that is asked for. A last login is null until the first: such a one stands before
+# all times.
+EVERYBODY = Listing(
+    ListedPerson,
+    PersonFilter,
+    "staff s LEFT JOIN department d ON d.id = s.department_id",
+    seen=_IN_SCOPE,
+    orders={
+        "login": Order("s.login", "text"),
+        "name": Order("s.name", "text"),
+        "department": Order("COALESCE(d.name, '')", "text"),
+        "last_login_at": Order("COALESCE(s.last_login_at, '-infinity')", "timestamptz"),
+        "created_at": Order("s.created_at", "timestamptz"),
+    },
+)
+PEOPLE = replace(EVERYBODY, seen=f"s.status <> 'removed' AND {_IN_SCOPE}")
 
 
 _CONTACT = f"""
@@ -392,49 +347,24 @@ async def role(database: Database | Connection, code: str) -> Role | None:
     return None if row is None else _role(row)
 
 
-ROLE_ORDERS = {
-    "name": Order("r.name", "text"),
-    "code": Order("r.code", "text"),
-    "holders": Order("(SELECT count(*) FROM staff_role x WHERE x.role_id = r.id)", "bigint"),
-}
-_FOUND_ROLES = """
-($1 = '' OR strpos(lower(r.name), lower($1)) > 0 OR strpos(r.code, lower($1)) > 0)
-  AND ($2 = '' OR r.builtin = ($2 = 'builtin')) AND ($3 = '' OR r.scope = $3)
-  AND ($4 = '' OR r.everything OR $4 = ANY (r.permissions))
-"""
-_LISTED_ROLES = """
-r.id, r.code, r.name, r.permissions, r.scope, r.builtin, r.everything,
-(SELECT count(*) FROM staff_role x WHERE x.role_id = r.id) AS holders
-"""
-_SEARCH_ROLES = f"""
-SELECT {_LISTED_ROLES}, {{key}} AS _key FROM role r WHERE {_FOUND_ROLES} AND {{where}} ORDER BY {{order}}
-"""  # noqa: S608 - constant text
-_HOW_MANY_ROLES = f"SELECT count(*) FROM role r WHERE {_FOUND_ROLES}"  # noqa: S608 - constant text
-_ONE_ROLE = f"SELECT {_LISTED_ROLES} FROM role r WHERE r.id = $1"  # noqa: S608 - constant text
-
-
 def _listed_role(row: Row) -> ListedRole:
-    return ListedRole(_role(row), row["holders"])
+    role = _role(row)
+    return ListedRole(**{key: getattr(role, key) for key in Role.__dataclass_fields__}, holders=row["holders"])
 
 
-async def search_roles(database: Database, wanted: WantedRoles, window: Window) -> Slice[ListedRole]:
-    """Roles with how many have each, a window of them; who may see roles sees all."""
-    asked = (wanted.name, wanted.source, wanted.scope, wanted.permission)
-    return await read(database, _SEARCH_ROLES, asked, ROLE_ORDERS, window, _listed_role, id_="r.id")
-
-
-async def how_many_roles(database: Database, wanted: WantedRoles) -> int:
-    """How many roles there are."""
-    w = wanted
-    number: int = await database.fetchval(_HOW_MANY_ROLES, w.name, w.source, w.scope, w.permission)
-    return number
-
-
-async def listed_role(database: Database, id_: int) -> ListedRole | None:
-    """One role with how many have it."""
-    row = await database.fetchrow(_ONE_ROLE, id_)
-    return None if row is None else _listed_role(row)
-
+# Who may see roles sees all.
+ROLES = Listing(
+    ListedRole,
+    RoleFilter,
+    "role r",
+    seen="true",
+    orders={
+        "name": Order("r.name", "text"),
+        "code": Order("r.code", "text"),
+        "holders": Order(HOLDERS, "bigint"),
+    },
+    make=_listed_role,
+)
 
 _HOLDERS = """
 SELECT s.name, s.login FROM staff s JOIN staff_role x ON x.staff_id = s.id
@@ -582,58 +512,17 @@ async def session(database: Database, token_sha256: bytes, address: str | None =
     )  # fmt: skip
 
 
-SESSION_ORDERS = {
-    "seen_at": Order("x.seen_at", "timestamptz"),
-    "created_at": Order("x.created_at", "timestamptz"),
-    "person": Order("s.login", "text"),
-}
-_LISTED_SESSIONS = """
-x.id, s.id AS staff_id, s.login, s.name, COALESCE(d.name, '') AS department, host(x.ip) AS address, x.created_at,
-x.seen_at, x.agent, x.factors
-"""
-_OF_SESSIONS = """
-FROM portal_session x JOIN staff s ON s.id = x.staff_id LEFT JOIN department d ON d.id = s.department_id
-"""
-_FOUND_SESSIONS = f"""
-{LIVE} AND ($1::bigint[] IS NULL OR s.department_id = ANY($1))
-  AND ($2 = '' OR strpos(lower(s.login), lower($2)) > 0 OR strpos(lower(s.name), lower($2)) > 0)
-  AND ($3 = '' OR x.ip <<= NULLIF($3, '')::inet) AND ($4 = '' OR strpos(lower(x.agent), lower($4)) > 0)
-  AND ($5::timestamptz IS NULL OR x.created_at >= $5) AND ($6::timestamptz IS NULL OR x.created_at < $6)
-"""
-_SEARCH_SESSIONS = f"""
-SELECT {_LISTED_SESSIONS}, {{key}} AS _key {_OF_SESSIONS} WHERE {_FOUND_SESSIONS} AND {{where}} ORDER BY {{order}}
-"""
-_HOW_MANY_SESSIONS = f"SELECT count(*) {_OF_SESSIONS} WHERE {_FOUND_SESSIONS}"
-_ONE_SESSION = f"""
-SELECT {_LISTED_SESSIONS} {_OF_SESSIONS}
-WHERE {LIVE} AND ($1::bigint[] IS NULL OR s.department_id = ANY($1)) AND x.id = $2
-"""
-
-
-def _found_sessions(scope: Scope, w: WantedSessions) -> tuple[object, ...]:
-    departments = None if scope.departments is None else list(scope.departments)
-    return (departments, w.person, w.address, w.agent, w.since, w.until)
-
-
-async def search_sessions(
-    database: Database, scope: Scope, wanted: WantedSessions, window: Window
-) -> Slice[Row]:
-    """Live sessions of people in the scope, a window of them: id, staff_id, login, name, department, address,
-    created_at, seen_at, agent, factors."""
-    asked = _found_sessions(scope, wanted)
-    return await read(database, _SEARCH_SESSIONS, asked, SESSION_ORDERS, window, as_it_is, id_="x.id")
-
-
-async def how_many_sessions(database: Database, scope: Scope, wanted: WantedSessions) -> int:
-    """How many live sessions there are."""
-    number: int = await database.fetchval(_HOW_MANY_SESSIONS, *_found_sessions(scope, wanted))
-    return number
-
-
-async def listed_session(database: Database, scope: Scope, id_: int) -> Row | None:
-    """One live session of somebody in the scope, as ``search_sessions`` gives them."""
-    departments = None if scope.departments is None else list(scope.departments)
-    return await database.fetchrow(_ONE_SESSION, departments, id_)
+SESSIONS = Listing(
+    ListedSession,
+    SessionFilter,
+    "portal_session x JOIN staff s ON s.id = x.staff_id LEFT JOIN department d ON d.id = s.department_id",
+    seen=f"{LIVE} AND {_IN_SCOPE}",
+    orders={
+        "seen_at": Order("x.seen_at", "timestamptz"),
+        "created_at": Order("x.created_at", "timestamptz"),
+        "person": Order("s.login", "text"),
+    },
+)
 
 
 async def sessions(database: Database, login: str) -> list[Session]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from smsgw.core.actor import Author
-from smsgw.platform.org.model import Person
-from smsgw.platform.org.queries import LIVE
+from smsgw.platform.org.model import LIVE, Person
 from smsgw.store.engine.database import Database
 from smsgw.store.records import audit
 

@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Annotated
+
+from smsgw.store.config.partners import BIND_TTL
 
 STATES = ("bound", "idle", "stopped")
 """Of a login: it has binds, it has none, it may not have any."""
@@ -37,18 +40,32 @@ class BindView:
     """Its node has been asked to end it."""
 
 
+LIVE = f"b.partner_id = p.id AND b.seen_at > clock_timestamp() - interval '{BIND_TTL} seconds'"
+"""Of ``partner_bind b``: that it is one of the login ``p`` and still there."""
+BINDS = f"""
+COALESCE((SELECT json_agg(json_build_object(
+    'node', b.node, 'mode', b.mode, 'ip', b.ip, 'bound_at', b.bound_at, 'version', b.version, 'submits', b.submits,
+    'refused', b.refused, 'slowed', b.slowed, 'delivered', b.delivered, 'unanswered', b.unanswered,
+    'deliveries', b.deliveries, 'rate', b.rate, 'last_at', b.last_at, 'codes', b.codes, 'kick', b.kick)
+    ORDER BY b.bound_at)
+ FROM partner_bind b WHERE {LIVE}), '[]')
+"""  # noqa: S608 - constant text
+MARK = "left(encode(sha256(convert_to(p::text, 'UTF8')), 'hex'), 16)"
+"""Of a login as people set it: another one when somebody has changed it."""
+
+
 @dataclass(frozen=True, slots=True)
 class PartnerView:
     """A login with the binds of all nodes; without its password."""
 
     id: int
     account_id: int
-    account: str
+    account: Annotated[str, "a.name"]
     protocol: str
     username: str
     status: str
     max_binds: int
-    window: int
+    window: Annotated[int, "p.send_window"]
     rate: int
     ip_allow: tuple[str, ...]
     type: str
@@ -59,9 +76,8 @@ class PartnerView:
     message_ids: str
     long_mo: str
     created_at: datetime
-    mark: str = ""
-    """Of what people have set: another one when somebody has changed it."""
-    binds: tuple[BindView, ...] = ()
+    mark: Annotated[str, MARK]
+    binds: Annotated[tuple[BindView, ...], BINDS]
 
     @property
     def state(self) -> str:
@@ -97,13 +113,18 @@ class PartnerView:
         return sum(int(getattr(bind, name)) for bind in self.binds)
 
 
-@dataclass(frozen=True, slots=True)
-class WantedPartners:
-    """What is None or empty narrows nothing."""
+_STATE = f"""
+CASE WHEN p.status <> 'active' THEN p.status
+     WHEN EXISTS (SELECT FROM partner_bind b WHERE {LIVE}) THEN 'bound' ELSE 'idle' END
+"""
 
-    account_id: int | None = None
-    protocol: str = ""
-    state: str = ""
+
+@dataclass(frozen=True, slots=True)
+class PartnerFilter:
+    """Which logins are looked for."""
+
+    account: Annotated[int | None, "p.account_id = {value}"] = None
+    protocol: Annotated[str, "p.protocol = {value}"] = ""
+    partner_state: Annotated[str, f"{_STATE} = {{value}}"] = ""
     """Of ``STATES``."""
-    name: str = ""
-    """A part of it."""
+    user: Annotated[str, "strpos(p.username, {value}) > 0"] = ""

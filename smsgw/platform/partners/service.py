@@ -12,7 +12,7 @@ from smsgw.core.partners import MAX_USERNAME, PROTOCOLS
 from smsgw.core.permissions import Permission
 from smsgw.core.words import phrase
 from smsgw.platform.change import Change, Unit
-from smsgw.platform.partners.queries import MARK
+from smsgw.platform.partners.model import MARK
 from smsgw.store.config.partners import BIND_TTL, secret_context
 from smsgw.store.engine.database import Connection, Row
 from smsgw.store.engine.secrets import Sealer

@@ -17,7 +17,7 @@ from smsgw.core.words import phrase
 from smsgw.platform.change import EVERYBODY, Change
 from smsgw.platform.handles import Database
 from smsgw.platform.walls import queries
-from smsgw.platform.walls.queries import CODE_FOR, LONGEST, MOST, Shown
+from smsgw.platform.walls.queries import CODE_FOR, LONGEST, MOST, SCREENS, Shown
 from smsgw.runtime import clock
 
 MOST_NAME = 60
@@ -95,7 +95,7 @@ async def seen(database: Database, screen: Shown, address: str | None) -> None:
 async def end(change: Change, id_: int) -> None:
     """It shows nothing any more, from its next look on. ``NOT_FOUND``; ``STATE_CONFLICT`` when it was over before."""
     async with change.unit(Permission.WALL_EDIT, EVERYBODY) as unit:
-        found = await queries.one(unit.connection, unit.actor, id_)
+        found = await SCREENS.get(unit.connection, unit.actor, id_)
         if found is None:
             raise Refused("NOT_FOUND")
         if found.state == "over":

@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -24,6 +25,7 @@ from structlog.testing import capture_logs
 from yarl import URL
 
 from smsgw.api.routes import PUBLIC, ROUTES
+from smsgw.core.actor import NOTHING, Actor
 from smsgw.core.errors import messages_of
 from smsgw.platform.calls import log, masking, queries
 from smsgw.platform.calls.log import CallLog, Refusal
@@ -369,13 +371,15 @@ async def test_ends_are_counted_and_refused_calls_keep_their_shape(api: Api) -> 
     assert all(row["last_request"] for _, row in groups.rows)
     steps = await queries.steps(api.ctx.db, span(), timedelta(minutes=15), accounts=None)
     assert sum(row["n"] for row in steps) == 4
-    got = await queries.refusals(api.ctx.db, span(), Window("time"), accounts=None)
-    (row,) = got.rows
-    assert (row["code"], row["request_id"], row["proven"]) == (wrong.code, wrong.body["request_id"], True)
-    body = json.loads(row["body"])
+    of_all = Actor.system("test")
+    of_none = replace(of_all, scope=NOTHING)
+    last_hour = queries.RefusalFilter(since=span().first, until=span().until)
+    (row,) = (await queries.REFUSALS.search(api.ctx.db, of_all, last_hour, Window("time"))).rows
+    assert (row.code, row.request_id, row.proven) == (wrong.code, wrong.body["request_id"], True)
+    body = json.loads(row.body)
     assert body == {"to": ["138****8000"], "content": "<11>", "type": "no such", "client_ref": "<7>"}
     assert not (await queries.groups(api.ctx.db, span(), Window("calls"), accounts=[])).rows
-    assert not (await queries.refusals(api.ctx.db, span(), Window("time"), accounts=[])).rows
+    assert not (await queries.REFUSALS.search(api.ctx.db, of_none, last_hour, Window("time"))).rows
 
 
 async def test_groups_are_paged_in_both_orders_and_all_are_in_the_sum(api: Api) -> None:

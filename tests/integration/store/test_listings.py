@@ -40,7 +40,7 @@ def values(hint: Any) -> Iterator[Any]:
     elif int in (kind, *get_args(kind)):
         yield 1
     elif str in (kind, *get_args(kind)):
-        yield "x"
+        yield "10.0.0.1"  # an address is a text, too
     elif datetime in (kind, *get_args(kind)):
         yield datetime.now(UTC)
     else:
@@ -55,7 +55,12 @@ def filters(cls: type[Any]) -> Iterator[Any]:
     hints = get_type_hints(cls, include_extras=True)
     every = {}
     for field in fields(cls):
-        if (hint := get_args(hints[field.name])[0]) and getattr(hint, "__origin__", None) is tuple:
+        hint = get_args(hints[field.name])[0]
+        if get_args(hint) == (str, Sequence[str]):
+            every[field.name] = ("x", ["y"])
+            yield cls(**{field.name: every[field.name]})
+            continue
+        if get_origin(hint) is tuple:
             every[field.name] = (datetime.now(UTC), None)
             yield cls(**{field.name: (None, datetime.now(UTC))})
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -15,7 +16,7 @@ from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.lists import Empty, ListPage, Report
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.people import not_by_person, own_accounts
+from smsgw.admin.kit.people import account_choices, not_by_person
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import calls as words
 from smsgw.admin.words.trying import REPLAY
@@ -24,7 +25,7 @@ from smsgw.core.errors import Recorded
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.platform.calls import queries
-from smsgw.platform.calls.queries import WantedCalls
+from smsgw.platform.calls.queries import ListedRefusal, WantedCalls
 from smsgw.platform.handles import Database
 from smsgw.platform.paging import Slice, Window
 
@@ -40,10 +41,6 @@ MOST_SERIES = len(_REFUSED)
 def _wanted(found: Found) -> WantedCalls:
     account = int(found.get("account")) if found.get("account") else None
     return WantedCalls(*found.times, account, found.get("key_id"), found.get("answer_code").upper())
-
-
-async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
-    return {"account": own_accounts(call)}
 
 
 def _address(found: Found, row: Mapping[str, Any]) -> str:
@@ -110,35 +107,32 @@ PAGE = ListPage(
         Column("last_call_at", Kind.TIME, value=lambda row: row["last_at"], phone=Phone.AWAY),
         Column("last_request", Kind.CODE, phone=Phone.AWAY),
     ),
-    rows=_groups, count=_count, choices=_choices, sort=Sort("calls"), lead=words.LEAD, tabs=TABS, wide=True,
-    notice=not_by_person, report=Report(_sums, _chart), empty=Empty(words.EMPTY, words.TEACHES),
+    rows=_groups, count=_count, choices=account_choices, sort=Sort("calls"), lead=words.LEAD, tabs=TABS,
+    notice=not_by_person, wide=True, report=Report(_sums, _chart), empty=Empty(words.EMPTY, words.TEACHES),
 )  # fmt: skip
 
 _COLUMNS = (
-    Column("time", Kind.TIME, value=lambda row: row["at"], sort=True, phone=Phone.SECOND),
-    Column("key_id", Kind.CODE, phone=Phone.TITLE), Column("account", phone=Phone.AWAY), _call, _code,
-    Column("answer_detail", Kind.LONG,
-           value=lambda row: Recorded(row["code"], row["detail"], row["detail_en"])),
+    Column("time", Kind.TIME, value=lambda row: row.at, sort=True, phone=Phone.SECOND),
+    Column("key_id", Kind.CODE, phone=Phone.TITLE), Column("account", phone=Phone.AWAY),
+    replace(_call, value=lambda row: row.call), replace(_code, value=lambda row: row.code),
+    Column("answer_detail", Kind.LONG, value=lambda row: Recorded(row.code, row.detail, row.detail_en)),
     Column("request_id", Kind.CODE, phone=Phone.AWAY),
-    Column("http_status", Kind.NUMBER, value=lambda r: r["status"], phone=Phone.AWAY, shown=False),
+    Column("http_status", Kind.NUMBER, value=lambda r: r.status, phone=Phone.AWAY, shown=False),
     Column("address", phone=Phone.AWAY),
 )  # fmt: skip
 _MORE = (
-    Column("call_ms", Kind.SPAN, value=lambda row: timedelta(milliseconds=row["ms"])), Column("proven", Kind.BOOL),
-    Column("sent_body", Kind.CODE, value=lambda row: row["body"]),
+    Column("call_ms", Kind.SPAN, value=lambda row: timedelta(milliseconds=row.ms)), Column("proven", Kind.BOOL),
+    Column("sent_body", Kind.CODE, value=lambda row: row.body),
 )  # fmt: skip
 
 
-async def _detail(call: Call, row: Any) -> Detail:
-    links = [(REPLAY, f"/debug?refused={row['id']}")] if call.may(Permission.KEY_EDIT) else []
-    return Detail(row["request_id"], [Section((*_COLUMNS, *_MORE), row)], links=links)
+async def _detail(call: Call, row: ListedRefusal) -> Detail:
+    links = [(REPLAY, f"/debug?refused={row.id}")] if call.may(Permission.KEY_EDIT) else []
+    return Detail(row.request_id, [Section((*_COLUMNS, *_MORE), row)], links=links)
 
 
 REFUSALS = ListPage(
     "refused_calls", REFUSED, "connect.calls", Permission.KEY_VIEW, Filter(FIELDS, Period("today", 4)), _COLUMNS,
-    rows=lambda db, actor, found, window: queries.refusals(db, _wanted(found), window, accounts=actor.scope.whole),
-    count=lambda db, actor, found, most: queries.how_many(db, _wanted(found), most, accounts=actor.scope.whole),
-    one=lambda db, actor, id_: queries.refusal(db, id_, accounts=actor.scope.whole), detail=_detail,
-    choices=_choices, sort=Sort("time"), lead=words.REFUSED_LEAD, notice=not_by_person, tabs=TABS, wide=True,
-    empty=Empty(words.REFUSED_EMPTY, words.TEACHES),
+    listing=queries.REFUSALS, detail=_detail, choices=account_choices, sort=Sort("time"), lead=words.REFUSED_LEAD,
+    notice=not_by_person, tabs=TABS, wide=True, empty=Empty(words.REFUSED_EMPTY, words.TEACHES),
 )  # fmt: skip

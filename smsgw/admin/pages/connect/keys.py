@@ -11,21 +11,22 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Button, Detail, Section
-from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, read_id
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, read_id
 from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Field as Input
 from smsgw.admin.kit.forms import Form, Kind
 from smsgw.admin.kit.forms import Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.kit.people import account_choices
 from smsgw.admin.kit.tables import Column, Phone, Sort
 from smsgw.admin.kit.tables import Kind as Cell
 from smsgw.admin.words import connect as words
 from smsgw.core.keys import MAX_REQUESTS_PER_SECOND, REQUESTS_PER_SECOND
 from smsgw.core.permissions import Permission
 from smsgw.platform.keys import queries, service
-from smsgw.platform.keys.model import ListedKey, NewKey, WantedKeys
+from smsgw.platform.keys.model import ListedKey, NewKey
+from smsgw.platform.keys.queries import KEYS
 from smsgw.runtime import clock
 
 PATH = "/keys"
@@ -55,15 +56,6 @@ _MORE = (
 )  # fmt: skip
 
 
-def _wanted(found: Found) -> WantedKeys:
-    account = int(found.get("account")) if found.get("account") else None
-    return WantedKeys(account, found.get("status"), found.get("mode"), found.get("key_id"))
-
-
-async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
-    return {"account": own_accounts(call)}
-
-
 async def _detail(call: Call, one: ListedKey) -> Detail:
     if not call.may(Permission.KEY_EDIT):
         return Detail(one.key_id, [Section((*COLUMNS, *_MORE), one)])
@@ -88,13 +80,10 @@ def _turn(key: str, label: str, status: str, text: str, *, danger: bool) -> Acti
 
 
 PAGE = ListPage(
-    "keys", PATH, "connect.keys", Permission.KEY_VIEW, FILTER, COLUMNS, choices=_choices, detail=_detail,
-    rows=lambda db, actor, found, window: queries.search(db, _wanted(found), window, accounts=actor.scope.whole),
-    count=lambda db, actor, found, most: queries.how_many(db, _wanted(found), most, accounts=actor.scope.whole),
-    one=lambda db, actor, id_: queries.one(db, id_, accounts=actor.scope.whole),
+    "keys", PATH, "connect.keys", Permission.KEY_VIEW, FILTER, COLUMNS, choices=account_choices, detail=_detail,
+    listing=KEYS, sort=Sort("created_at"), lead=words.LEAD, links=((words.ADD, f"{PATH}/-/new", Permission.KEY_EDIT),),
     actions=(_turn("stop", words.STOP, "stopped", words.STOP_EFFECT, danger=True),
              _turn("start", words.START, "active", words.START_EFFECT, danger=False)),
-    links=((words.ADD, f"{PATH}/-/new", Permission.KEY_EDIT),), lead=words.LEAD, sort=Sort("created_at"),
     empty=Empty(words.EMPTY, words.TEACHES, words.ADD, f"{PATH}/-/new", Permission.KEY_EDIT, icon="key"),
 )  # fmt: skip
 
@@ -127,13 +116,9 @@ async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
     return _once(call, new, await queries.id_of(call.db, new.key_id))
 
 
-async def _form_choices(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:
-    return await _choices(call)
-
-
 async def _key(call: Call) -> ListedKey | None:
     id_ = read_id(call.request.match_info["id"])
-    return None if id_ is None else await queries.one(call.db, id_, accounts=call.actor.scope.whole)
+    return None if id_ is None else await KEYS.get(call.db, call.actor, id_)
 
 
 async def _edit(call: Call, one: ListedKey, values: Mapping[str, Any]) -> web.Response:
@@ -164,7 +149,7 @@ async def _retire_effect(_: Call, one: ListedKey, __: Mapping[str, Any]) -> Effe
 
 ADD = FormPage(
     f"{PATH}/-/new", Permission.KEY_EDIT, words.ADD_TITLE, words.ADD, _ADD, _add, lambda _: PATH,
-    values=lambda _: {"requests_per_second": REQUESTS_PER_SECOND}, choices=_form_choices,
+    values=lambda _: {"requests_per_second": REQUESTS_PER_SECOND}, choices=account_choices,
 )  # fmt: skip
 EDIT = FormPage(
     f"{ONE}/edit", Permission.KEY_EDIT, words.EDIT_TITLE, words.SAVE, Form((Inputs(_LIMITS),)), _edit,

@@ -15,7 +15,7 @@ from smsgw.admin import words as all_words
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.details import Button, Detail, Section
-from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, read_id
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, read_id
 from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Field as Input
 from smsgw.admin.kit.forms import Form
@@ -23,14 +23,15 @@ from smsgw.admin.kit.forms import Kind as Takes
 from smsgw.admin.kit.forms import Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, reason_of
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.kit.people import account_choices
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import partners as words
 from smsgw.core.errors import CODES, message_of
 from smsgw.core.partners import MAX_WINDOW, admits
 from smsgw.core.permissions import Permission
-from smsgw.platform.partners import queries, service
-from smsgw.platform.partners.model import PartnerView, WantedPartners
+from smsgw.platform.partners import service
+from smsgw.platform.partners.model import PartnerView
+from smsgw.platform.partners.queries import PARTNERS
 
 PATH = "/partners"
 MENU = Entry("connect.partners", PATH, Permission.PARTNER_VIEW)
@@ -90,17 +91,6 @@ _HABITS = (
     Column("alphabet", Kind.WORD, words=words.ALPHABET), Column("message_ids", Kind.WORD, words=words.IDS),
     Column("long_mo", Kind.WORD, words=words.LONG_MO),
 )  # fmt: skip
-
-
-def _wanted(found: Found) -> WantedPartners:
-    account = int(found.get("account")) if found.get("account") else None
-    return WantedPartners(account, found.get("protocol"), found.get("partner_state"), found.get("user"))
-
-
-async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
-    return {"account": own_accounts(call)}
-
-
 _NOTHING = re.compile(r" ?\(\)|（）")
 """Where a message says which: of many refusals there is no one."""
 
@@ -183,16 +173,13 @@ async def _remove_effect(_: Call, rows: Sequence[PartnerView]) -> Effect:
 
 
 PAGE = ListPage(
-    "partners", PATH, "connect.partners", Permission.PARTNER_VIEW, FILTER, COLUMNS, choices=_choices, detail=_detail,
-    rows=lambda db, actor, found, window: queries.search(db, _wanted(found), window, accounts=actor.scope.whole),
-    count=lambda db, actor, found, most: queries.how_many(db, _wanted(found), most, accounts=actor.scope.whole),
-    one=lambda db, actor, id_: queries.one(db, id_, accounts=actor.scope.whole),
+    "partners", PATH, "connect.partners", Permission.PARTNER_VIEW, FILTER, COLUMNS, choices=account_choices,
+    detail=_detail, listing=PARTNERS, sort=Sort("account", descending=False), lead=words.LEAD, wide=True,
     actions=(Action("kick", words.KICK, Permission.PARTNER_KICK, _kick, _kick_effect, danger=True, reason=True),
              _turn("stop", words.STOP, words.STOP_EFFECT, "stopped"),
              _turn("start", words.START, words.START_EFFECT, "active"),
              Action("remove", words.REMOVE, Permission.PARTNER_EDIT, _remove, _remove_effect, danger=True)),
-    links=((words.ADD, f"{PATH}/-/new", Permission.PARTNER_EDIT),), lead=words.LEAD,
-    sort=Sort("account", descending=False), wide=True,
+    links=((words.ADD, f"{PATH}/-/new", Permission.PARTNER_EDIT),),
     empty=Empty(words.EMPTY, words.TEACHES, words.ADD, f"{PATH}/-/new", Permission.PARTNER_EDIT, icon="plug"),
 )  # fmt: skip
 
@@ -234,10 +221,6 @@ def _once(call: Call, id_: int, username: str, protocol: str, password: str) -> 
                        password=password, back=f"{PATH}/{id_}")  # fmt: skip
 
 
-async def _form_choices(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:
-    return await _choices(call)
-
-
 async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
     password = values["password"] or _made()
     id_ = await service.add(
@@ -254,13 +237,13 @@ ADD = FormPage(
         Input("protocol", Takes.CHOICE, required=True, choices=words.PROTOCOL),
         Input("user", label="partner_user", help=words.USER_HELP, required=True, most=15), _PASSWORD,
     ), words.SECTION_LOGIN), _LIMITED, _HABITUAL)),
-    _add, lambda _: PATH, values=lambda _: _DEFAULTS, choices=_form_choices,
+    _add, lambda _: PATH, values=lambda _: _DEFAULTS, choices=account_choices,
 )  # fmt: skip
 
 
 async def _subject(call: Call) -> PartnerView | None:
     id_ = read_id(call.request.match_info["id"])
-    return None if id_ is None else await queries.one(call.db, id_, accounts=call.actor.scope.whole)
+    return None if id_ is None else await PARTNERS.get(call.db, call.actor, id_)
 
 
 def _at(one: PartnerView) -> str:

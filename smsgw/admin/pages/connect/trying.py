@@ -7,9 +7,8 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote
 
 from aiohttp import web
@@ -26,7 +25,7 @@ from smsgw.core.errors import Recorded, Refused
 from smsgw.core.permissions import Permission
 from smsgw.core.signing import canonical_query, sign, string_to_sign
 from smsgw.core.trying import Operation, refilled
-from smsgw.platform.calls import queries
+from smsgw.platform.calls.queries import REFUSALS
 from smsgw.platform.calls.trying import LENT, PREFIX, Signing, Tried
 from smsgw.runtime import clock
 from smsgw.web import own_calls
@@ -57,23 +56,17 @@ async def _operations(call: Call) -> Sequence[Operation]:
     return await asyncio.to_thread(call.portal.context.trying.operations)
 
 
-async def _refused(call: Call, id_: int) -> Mapping[str, Any] | None:
-    """A refused call that the person may see."""
-    row = await queries.refusal(call.db, id_, accounts=call.actor.scope.whole) if id_ else None
-    return None if row is None else dict(row)
-
-
 async def _page(
     call: Call, asked: _Asked, *, tried: Tried | None = None, error: str = "", notice: str = "", status: int = 200
 ) -> web.Response:
     operations = await _operations(call)
     chosen = next((one for one in operations if one.name == asked.operation), None)
-    before = await _refused(call, asked.refused)
+    before = await REFUSALS.get(call.db, call.actor, asked.refused)
     return call.render(
         "connect/trying.html", status=status, names=words, asked=asked, operations=operations, chosen=chosen,
         labels={o.name: o.summary_en if call.language != DEFAULT else full_width(o.summary) for o in operations},
         accounts=whole_accounts(call), base=API_BASE, tried=tried, error=error, notice=notice, before=before,
-        why=Recorded(before["code"], before["detail"], before["detail_en"]) if before else "",
+        why=Recorded(before.code, before.detail, before.detail_en) if before else "",
         last=await call.portal.context.trying.tried(call.actor), path=PATH,
         example=EXAMPLE_SECRET if tried and tried.key_id == EXAMPLE_KEY else "",
         may=call.may(Permission.KEY_EDIT), longest=MOST_BODY, line=MOST_LINE,
@@ -98,13 +91,13 @@ async def show(call: Call) -> web.StreamResponse:
         asked = _Asked(str(tried.account_id), tried.operation, tried.path, tried.query, tried.body, tried.refused)
         return await _page(call, asked, tried=tried)
     if "refused" in query:
-        row = await _refused(call, read_id(query["refused"]) or 0)
+        row = await REFUSALS.get(call.db, call.actor, read_id(query["refused"]) or 0)
         if row is None:
             raise web.HTTPNotFound
-        asked = _blank(operations.get(row["call"]), str(row["account_id"]))
-        body = refilled(row["body"]) if row["body"] else ""
-        said = words.FILLED if body or not row["body"] else words.NOTHING_KEPT
-        asked = _Asked(asked.account, asked.operation, asked.path, "", body, row["id"])
+        asked = _blank(operations.get(row.call), str(row.account_id))
+        body = refilled(row.body) if row.body else ""
+        said = words.FILLED if body or not row.body else words.NOTHING_KEPT
+        asked = _Asked(asked.account, asked.operation, asked.path, "", body, row.id)
         return await _page(call, asked, notice=call.gettext(said))
     wanted = operations.get(query.get("call", FIRST)) or operations.get(FIRST)
     accounts = whole_accounts(call)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -14,7 +14,7 @@ from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.kit.people import account_choices
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import pushes as push_words
 from smsgw.admin.words import webhooks as words
@@ -83,10 +83,6 @@ COLUMNS = (
 def _wanted(found: Found) -> WantedEndpoints:
     account = int(found.get("account")) if found.get("account") else None
     return WantedEndpoints(account, found.get("name"), found.get("endpoint_state"))
-
-
-async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
-    return {"account": own_accounts(call)}
 
 
 # --- one of them -----------------------------------------------------------------------------------------------------
@@ -226,12 +222,12 @@ async def _remove_effect(call: Call, rows: Sequence[ListedEndpoint]) -> Effect:
 
 
 PAGE = ListPage(
-    "webhooks", PATH, "connect.webhooks", Permission.WEBHOOK_VIEW, FILTER, COLUMNS, choices=_choices, detail=_detail,
+    "webhooks", PATH, "connect.webhooks", Permission.WEBHOOK_VIEW, FILTER, COLUMNS, choices=account_choices,
     rows=lambda db, actor, found, window: queries.search_endpoints(
         db, _wanted(found), window, accounts=actor.scope.whole),
     count=lambda db, actor, found, most: queries.how_many_endpoints(
         db, _wanted(found), most, accounts=actor.scope.whole),
-    one=lambda db, actor, id_: queries.endpoint(db, id_, accounts=actor.scope.whole),
+    one=lambda db, actor, id_: queries.endpoint(db, id_, accounts=actor.scope.whole), detail=_detail,
     actions=(_turn("stop", words.STOP, words.STOP_EFFECT, active=False),
              _turn("start", words.START, words.START_EFFECT, active=True),
              Action("remove", words.REMOVE, Permission.WEBHOOK_EDIT, _remove, _remove_effect, danger=True)),

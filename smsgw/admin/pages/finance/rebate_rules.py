@@ -10,7 +10,7 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
-from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
+from smsgw.admin.kit.filters import Field, FieldKind, Filter
 from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Field as Input
 from smsgw.admin.kit.forms import Form
@@ -42,10 +42,6 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def _account(found: Found) -> int | None:
-    return int(found.get("account")) if found.get("account", "") else None
-
-
 async def _choices(call: Call, _: Any = None) -> Mapping[str, Mapping[str, str]]:
     known = (f"{month:%Y-%m}" for month in rebate_rules.months(clock.now().astimezone(CHINA).date()))
     return {"account": own_accounts(call), "from_month": {month: month for month in known}}
@@ -58,9 +54,7 @@ async def _detail(_: Call, one: Rule) -> Detail:
 PAGE = ListPage(
     "rebate_rules", PATH, "finance.rebates", Permission.BALANCE_VIEW,
     Filter((Field("account", FieldKind.CHOICE),), period=None), COLUMNS, choices=_choices, detail=_detail,
-    rows=lambda db, actor, found, window: rebate_rules.search(db, actor, _account(found), window),
-    count=lambda db, actor, found, _: rebate_rules.how_many(db, actor, _account(found)),
-    one=lambda db, actor, id_: rebate_rules.one(db, actor, id_), sort=Sort("made_at"), lead=words.LEAD,
+    listing=rebate_rules.RULES, sort=Sort("made_at"), lead=words.LEAD,
     links=((words.NEW, _NEW, Permission.BALANCE_EDIT),),
     empty=Empty(words.EMPTY, words.TEACHES, words.NEW, _NEW, Permission.BALANCE_EDIT),
 )  # fmt: skip

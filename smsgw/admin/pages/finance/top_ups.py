@@ -15,7 +15,7 @@ from smsgw.admin.kit.forms import Form, Section
 from smsgw.admin.kit.forms import Kind as Of
 from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.kit.people import account_choices
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.connect.account_forms import MOST
 from smsgw.admin.words import accounts as account_words
@@ -47,12 +47,8 @@ def _wanted(found: Found) -> WantedTopUps:
     return WantedTopUps(*found.times, account, found.get("note_why"), found.get("handler"))
 
 
-async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
-    return {"account": own_accounts(call)}
-
-
 PAGE = ListPage(
-    "top_ups", PATH, "finance.top_ups", Permission.BALANCE_VIEW, FILTER, COLUMNS, choices=_choices,
+    "top_ups", PATH, "finance.top_ups", Permission.BALANCE_VIEW, FILTER, COLUMNS, choices=account_choices,
     rows=lambda db, actor, found, window: top_ups.search(db, _wanted(found), window, accounts=actor.scope.whole),
     sums=lambda db, actor, found, most: top_ups.sums(db, _wanted(found), most, accounts=actor.scope.whole),
     most=MOST_SUMMED, sort=Sort("time"), lead=words.LEAD, export=Permission.STATISTICS_EXPORT,
@@ -93,11 +89,7 @@ async def _save(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
     return call.redirect(PATH)
 
 
-async def _accounts(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:
-    return await _choices(call)
-
-
 NEW = FormPage(
-    f"{PATH}/-/new", Permission.BALANCE_EDIT, words.ADD, words.ADD, _FORM, _save, lambda _: PATH, choices=_accounts,
-    effect=_effect,
+    f"{PATH}/-/new", Permission.BALANCE_EDIT, words.ADD, words.ADD, _FORM, _save, lambda _: PATH,
+    choices=account_choices, effect=_effect,
 )  # fmt: skip

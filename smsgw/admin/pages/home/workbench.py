@@ -189,8 +189,8 @@ async def _audit(call: Call) -> dict[str, Any]:
     start = midnight(clock.now())
     counted = {}
     for name, action in (("all", ""), ("refused", "login.failed"), ("exports", "export")):
-        wanted = audit.Wanted(start, start + timedelta(days=1), action=action)
-        counted[name] = await audit.count(call.db, call.actor.scope, wanted, MOST_COUNTED)
+        wanted = audit.AuditFilter(start, start + timedelta(days=1), action=(action, ()))
+        counted[name] = min(await audit.ENTRIES.count(call.db, call.actor, wanted, MOST_COUNTED), MOST_COUNTED)
     state = await audit.state(call.db)
     seen = state.job is not None and await jobs.own(call.db, call.actor, state.job) is not None
     return {"counted": counted, "state": state, "seen": seen}

@@ -48,9 +48,7 @@ async def _effect(_: Call, rows: Sequence[Screen]) -> Effect:
 
 PAGE = ListPage(
     "screens", SCREENS, "monitoring.dashboard", Permission.WALL_EDIT, Filter((), period=None), COLUMNS, tabs=TABS,
-    rows=lambda db, actor, _, window: queries.search(db, actor, window),
-    count=lambda db, actor, _, most: queries.how_many(db, actor, most),
-    one=lambda db, actor, id_: queries.one(db, actor, id_), detail=_detail, sort=Sort("made_at"),
+    listing=queries.SCREENS, detail=_detail, sort=Sort("made_at"),
     lead=words.SCREENS_LEAD, links=((words.SCREEN_NEW, _NEW, Permission.WALL_EDIT),),
     actions=(Action("end", words.END, Permission.WALL_EDIT, lambda call, one: service.end(call.change(), one.id),
                     _effect, danger=True),),

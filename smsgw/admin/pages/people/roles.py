@@ -11,7 +11,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit import people
 from smsgw.admin.kit.details import Detail
 from smsgw.admin.kit.details import Section as Facts
-from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, read_id
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, read_id
 from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Field as FormField
 from smsgw.admin.kit.forms import Form, Kind, Section
@@ -28,7 +28,8 @@ from smsgw.core.actor import EVERYTHING, Actor, ScopeKind
 from smsgw.core.permissions import ALL, NOT_OF_PEOPLE, Permission
 from smsgw.platform.handles import Database
 from smsgw.platform.org import queries, service
-from smsgw.platform.org.model import ListedRole, WantedRoles
+from smsgw.platform.org.model import ListedRole
+from smsgw.platform.org.queries import ROLES
 
 PATH = "/roles"
 _ONE = PATH + "/{id:[0-9]{1,19}}"
@@ -43,20 +44,15 @@ FILTER = Filter(
     period=None,
 )  # fmt: skip
 COLUMNS = (
-    Column("name", Cell.WORD, "role_name", sort=True, words=NAMES, value=lambda r: r.role.name, phone=Phone.TITLE),
-    Column("code", Cell.CODE, "role_code", sort=True, value=lambda r: r.role.code, phone=Phone.SECOND),
+    Column("name", Cell.WORD, "role_name", sort=True, words=NAMES, value=lambda r: r.name, phone=Phone.TITLE),
+    Column("code", Cell.CODE, "role_code", sort=True, value=lambda r: r.code, phone=Phone.SECOND),
     Column("origin", Cell.STATE, words=words.SOURCE, tones=words.SOURCE_TONE, phone=Phone.BESIDE,
-           value=lambda r: "builtin" if r.role.builtin else "own"),
-    Column("scope", Cell.WORD, words=words.SCOPES, value=lambda r: r.role.scope.value, phone=Phone.SECOND),
-    Column("duties", Cell.TAGS, words=words.DUTIES, value=lambda r: sorted(r.role.duties), phone=Phone.AWAY),
-    Column("rights", Cell.NUMBER, value=lambda r: len(r.permissions), phone=Phone.AWAY),
+           value=lambda r: "builtin" if r.builtin else "own"),
+    Column("scope", Cell.WORD, words=words.SCOPES, value=lambda r: r.scope.value, phone=Phone.SECOND),
+    Column("duties", Cell.TAGS, words=words.DUTIES, value=lambda r: sorted(r.duties), phone=Phone.AWAY),
+    Column("rights", Cell.NUMBER, value=lambda r: len(r.rights), phone=Phone.AWAY),
     Column("holders", Cell.NUMBER, sort=True),
 )  # fmt: skip
-
-
-def _wanted(found: Found) -> WantedRoles:
-    get = found.get
-    return WantedRoles(get("name"), get("origin"), get("scope"), get("permission"))
 
 
 async def _labels(call: Call) -> Mapping[str, Mapping[str, str]]:
@@ -65,7 +61,7 @@ async def _labels(call: Call) -> Mapping[str, Mapping[str, str]]:
 
 async def _detail(call: Call, one: ListedRole) -> Detail:
     facts = {
-        "permission": [people.label(call, p) for p in Permission if p in one.permissions],
+        "permission": [people.label(call, p) for p in Permission if p in one.rights],
         "people": await queries.names_of_holders(call.db, call.actor.scope, one.id),
     }
     below = [Column("permission", Cell.TAGS)]
@@ -74,13 +70,13 @@ async def _detail(call: Call, one: ListedRole) -> Detail:
     links = []
     if call.may(Permission.ROLE_EDIT):
         links = [(words.COPY, f"{PATH}/{one.id}/copy")]
-        if not one.role.builtin:
+        if not one.builtin:
             links.insert(0, (words.EDIT, f"{PATH}/{one.id}/edit"))
     return Detail(_name(call, one), [Facts(COLUMNS, one), Facts(below, facts)], links=links)
 
 
 def _name(call: Call, one: ListedRole) -> str:
-    return call.gettext(one.role.name) if one.role.builtin else one.role.name
+    return call.gettext(one.name) if one.builtin else one.name
 
 
 async def _remove_effect(call: Call, rows: Sequence[ListedRole]) -> Effect:
@@ -90,16 +86,13 @@ async def _remove_effect(call: Call, rows: Sequence[ListedRole]) -> Effect:
 
 PAGE = ListPage(
     "roles", PATH, "people.roles", Permission.ROLE_VIEW, FILTER, COLUMNS, choices=_labels, detail=_detail,
-    rows=lambda db, _, found, window: queries.search_roles(db, _wanted(found), window),
-    count=lambda db, _, found, most: queries.how_many_roles(db, _wanted(found)),
-    one=lambda db, _, id_: queries.listed_role(db, id_),
+    listing=ROLES, lead=words.ROLES_TEACH, sort=Sort("holders"), empty=Empty(words.ROLES_EMPTY, words.ROLES_TEACH),
     actions=(
         Action("remove", words.REMOVE, Permission.ROLE_EDIT, effect=_remove_effect, danger=True,
-               run=lambda call, one: service.remove_role(call.change(), one.role.code)),
+               run=lambda call, one: service.remove_role(call.change(), one.code)),
     ),
     links=((words.ROLE_NEW, PATH + "/-/new", Permission.ROLE_EDIT),
            (words.MATRIX, PATH + "/-/matrix", Permission.ROLE_VIEW)),
-    lead=words.ROLES_TEACH, sort=Sort("holders"), empty=Empty(words.ROLES_EMPTY, words.ROLES_TEACH),
 )  # fmt: skip
 
 
@@ -128,12 +121,12 @@ _RIGHTS = (
 
 async def _role(call: Call) -> ListedRole | None:
     id_ = read_id(call.request.match_info["id"])
-    return None if id_ is None else await queries.listed_role(call.db, id_)
+    return None if id_ is None else await ROLES.get(call.db, call.actor, id_)
 
 
 async def _own_role(call: Call) -> ListedRole | None:
     one = await _role(call)
-    return None if one is None or one.role.builtin else one
+    return None if one is None or one.builtin else one
 
 
 async def _choices(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:
@@ -164,17 +157,17 @@ async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
 
 async def _set(call: Call, one: ListedRole, values: Mapping[str, Any]) -> web.Response:
     permissions, scope = _chosen(values)
-    await service.set_role(call.change(), one.role.code, name=values["name"], permissions=permissions, scope=scope)
+    await service.set_role(call.change(), one.code, name=values["name"], permissions=permissions, scope=scope)
     return _saved(call, one.id)
 
 
 async def _set_effect(_: Call, one: ListedRole, values: Mapping[str, Any]) -> Effect:
-    changed = len(_chosen(values)[0] ^ one.permissions)
-    return Effect(words.ROLE_SET_EFFECT, {"name": one.role.name, "n": changed, "holders": one.holders})
+    changed = len(_chosen(values)[0] ^ one.rights)
+    return Effect(words.ROLE_SET_EFFECT, {"name": one.name, "n": changed, "holders": one.holders})
 
 
 async def _copy(call: Call, one: ListedRole, values: Mapping[str, Any]) -> web.Response:
-    return _saved(call, await service.copy_role(call.change(), one.role.code, values["code"], values["name"]))
+    return _saved(call, await service.copy_role(call.change(), one.code, values["code"], values["name"]))
 
 
 NEW = FormPage(
@@ -183,11 +176,11 @@ NEW = FormPage(
 )  # fmt: skip
 EDIT = FormPage(
     _ONE + "/edit", Permission.ROLE_EDIT, words.ROLE_EDIT, words.SAVE, Form((Section((_TITLE, *_RIGHTS)),)),
-    _set, _back, _own_role, choices=_choices, effect=_set_effect, lead=lambda one: one.role.name,
-    values=lambda one: {"name": one.role.name, "scope": one.role.scope.value,
-                        "permission": sorted(p.value for p in one.permissions)},
+    _set, _back, _own_role, choices=_choices, effect=_set_effect, lead=lambda one: one.name,
+    values=lambda one: {"name": one.name, "scope": one.scope.value,
+                        "permission": sorted(p.value for p in one.rights)},
 )  # fmt: skip
 COPY = FormPage(
     _ONE + "/copy", Permission.ROLE_EDIT, words.ROLE_COPY, words.COPY, Form((Section((_CODE, _TITLE)),)),
-    _copy, _back, _role, lead=lambda one: one.role.name,
+    _copy, _back, _role, lead=lambda one: one.name,
 )  # fmt: skip

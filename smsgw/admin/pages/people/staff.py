@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
@@ -16,8 +14,9 @@ from smsgw.admin.words import lists as words
 from smsgw.admin.words.people import ENTRANCE, IMPORT, PERSON_NEW, PROFILE, REMOVED_STAYS
 from smsgw.admin.words.roles import NAMES
 from smsgw.core.permissions import Permission
-from smsgw.platform.org import queries
-from smsgw.platform.org.model import WantedPeople
+from smsgw.platform.listing import Listing
+from smsgw.platform.org.model import ListedPerson, PersonFilter
+from smsgw.platform.org.queries import EVERYBODY, PEOPLE
 
 MENU = Entry("people.staff", "/staff", Permission.PERSON_VIEW)
 FILTER = Filter(
@@ -31,7 +30,7 @@ FILTER = Filter(
     period=None,
 )  # fmt: skip
 COLUMNS = (
-    Column("name", Kind.USER, "person", sort=True, value=lambda p: (p["name"], p["login"]), phone=Phone.TITLE),
+    Column("name", Kind.USER, "person", sort=True, value=lambda p: (p.name, p.login), phone=Phone.TITLE),
     Column("phone", Kind.PHONE, "number"),
     Column("department", sort=True, phone=Phone.SECOND),
     Column("roles", Kind.TAGS, "role", words=NAMES, phone=Phone.SECOND),
@@ -44,27 +43,24 @@ COLUMNS = (
 )
 
 
-def _wanted(found: Found) -> WantedPeople:
-    get, (first, last) = found.get, found.get("last_login_at", (None, None))
-    department, account = (int(get(key)) if get(key) else None for key in ("department", "account"))
-    texts = {key: get(key) for key in ("login", "name", "phone", "email", "status", "role")}
-    return WantedPeople(**texts, department_id=department, account_id=account, logged_in_from=first, logged_in_to=last)
+def _among(found: Found) -> Listing[ListedPerson, PersonFilter]:
+    return EVERYBODY if found.get("status") == "removed" else PEOPLE
 
 
-async def _detail(call: Call, person: Any) -> Detail:
-    here, title = f"/staff/{person['id']}", person["name"] or person["login"]
+async def _detail(call: Call, person: ListedPerson) -> Detail:
+    here, title = f"/staff/{person.id}", person.name or person.login
     facts = [Section(COLUMNS, person)]
-    if person["status"] == "removed":
+    if person.status == "removed":
         return Detail(title, facts, notice=call.gettext(REMOVED_STAYS), good=False)
     tabs = ((PROFILE, here), (ENTRANCE, here + "/security"))
-    return Detail(title, facts, links=links(call, person["id"]), tabs=tabs)
+    return Detail(title, facts, links=links(call, person.id), tabs=tabs)
 
 
 PAGE = ListPage(
     "staff", "/staff", "people.staff", Permission.PERSON_VIEW, FILTER, COLUMNS, choices=choices, detail=_detail,
-    rows=lambda db, actor, found, window: queries.search(db, actor.scope, _wanted(found), window),
-    count=lambda db, actor, found, most: queries.how_many(db, actor.scope, _wanted(found)),
-    one=lambda db, actor, id_: queries.listed(db, actor.scope, id_),
+    rows=lambda db, actor, found, w: _among(found).search(db, actor, PEOPLE.filter_of(found.listed), w),
+    count=lambda db, actor, found, most: _among(found).count(db, actor, PEOPLE.filter_of(found.listed), most),
+    one=EVERYBODY.get,
     actions=ACTIONS, links=((PERSON_NEW, "/staff/-/new", Permission.PERSON_EDIT),
                             (IMPORT, "/staff/-/import", Permission.PERSON_EDIT)),
     sort=Sort("name", descending=False), empty=Empty(words.STAFF_EMPTY, words.STAFF_TEACHES),

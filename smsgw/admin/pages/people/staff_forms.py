@@ -23,7 +23,7 @@ from smsgw.admin.words import people as words
 from smsgw.core.permissions import Permission
 from smsgw.platform.login import service as entrance
 from smsgw.platform.org import queries, service
-from smsgw.platform.org.model import Contact
+from smsgw.platform.org.model import Contact, ListedPerson
 
 PATH = "/staff"
 _ONE = PATH + "/{id:[0-9]{1,19}}"
@@ -159,19 +159,19 @@ def links(call: Call, id_: int) -> list[tuple[str, str]]:
     return [(text, f"{PATH}/{id_}/{below}") for text, below, right in LINKS if call.may(right)]
 
 
-async def _unlock(call: Call, person: Any) -> None:
-    await entrance.unlock(call.change(), person["login"])
-    call.portal.auth.forgive(person["login"])
+async def _unlock(call: Call, person: ListedPerson) -> None:
+    await entrance.unlock(call.change(), person.login)
+    call.portal.auth.forgive(person.login)
 
 
 _may = partial(Action, permission=Permission.PERSON_STOP)
 ACTIONS = (
-    _may("stop", lists.STOP, run=lambda c, p: service.stop_person(c.change(), p["login"]),
+    _may("stop", lists.STOP, run=lambda c, p: service.stop_person(c.change(), p.login),
          effect=people.effect(lists.STOP_EFFECT), danger=True),
-    _may("start", lists.START, run=lambda c, p: service.start_person(c.change(), p["login"]),
+    _may("start", lists.START, run=lambda c, p: service.start_person(c.change(), p.login),
          effect=people.effect(lists.START_EFFECT)),
     _may("unlock", lists.UNLOCK, run=_unlock, effect=people.effect(lists.UNLOCK_EFFECT)),
-    _may("remove", words.REMOVE, run=lambda c, p: service.remove_person(c.change(), p["login"]),
+    _may("remove", words.REMOVE, run=lambda c, p: service.remove_person(c.change(), p.login),
          effect=people.effect(words.REMOVE_EFFECT), danger=True),
 )  # fmt: skip
 """What the list of staff does to people."""

@@ -11,7 +11,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit import people
 from smsgw.admin.kit.details import Detail
 from smsgw.admin.kit.details import Section as Facts
-from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
+from smsgw.admin.kit.filters import Field, FieldKind, Filter
 from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Field as FormField
 from smsgw.admin.kit.forms import Form, Kind, Section
@@ -24,7 +24,7 @@ from smsgw.admin.words import people as words
 from smsgw.admin.words.roles import NAMES
 from smsgw.core.permissions import ALL, Permission
 from smsgw.platform.org import queries, service
-from smsgw.platform.org.model import Person, WantedPeople
+from smsgw.platform.org.model import ListedPerson, Person
 
 PATH = "/users"
 MENU = Entry("people.users", PATH, Permission.PERSON_VIEW)
@@ -37,7 +37,7 @@ FILTER = Filter(
     period=None,
 )  # fmt: skip
 COLUMNS = (
-    Column("name", Cell.USER, "person", sort=True, value=lambda p: (p["name"], p["login"]), phone=Phone.TITLE),
+    Column("name", Cell.USER, "person", sort=True, value=lambda p: (p.name, p.login), phone=Phone.TITLE),
     Column("department", sort=True, phone=Phone.SECOND),
     Column("roles", Cell.TAGS, "role", words=NAMES, phone=Phone.SECOND),
     Column("accounts", Cell.TAGS, "account", phone=Phone.AWAY),
@@ -47,31 +47,22 @@ COLUMNS = (
 _SINGLE = (Column("allowed", Cell.TAGS), Column("withheld", Cell.TAGS))
 
 
-def _wanted(found: Found) -> WantedPeople:
-    department = found.get("department")
-    texts = {key: found.get(key) for key in ("login", "name", "phone", "status", "role")}
-    return WantedPeople(**texts, department_id=int(department) if department else None)
-
-
-async def _detail(call: Call, row: Any) -> Detail:
-    person = await queries.person(call.db, row["login"], status=service.PRESENT)
+async def _detail(call: Call, row: ListedPerson) -> Detail:
+    person = await queries.person(call.db, row.login, status=service.PRESENT)
     if person is None:
         raise web.HTTPNotFound
     single = {
         "allowed": [people.label(call, p) for p in sorted(person.allowed)],
         "withheld": [people.label(call, p) for p in sorted(person.withheld)],
     }
-    links = [(words.RIGHTS_SET, f"{PATH}/{row['id']}/rights")] if call.may(Permission.PERSON_GRANT) else []
-    return Detail(row["name"] or row["login"], [Facts(COLUMNS, row), Facts(_SINGLE, single)], links=links)
+    links = [(words.RIGHTS_SET, f"{PATH}/{row.id}/rights")] if call.may(Permission.PERSON_GRANT) else []
+    return Detail(row.name or row.login, [Facts(COLUMNS, row), Facts(_SINGLE, single)], links=links)
 
 
 PAGE = ListPage(
     "users", PATH, "people.users", Permission.PERSON_VIEW, FILTER, COLUMNS, choices=people.choices, detail=_detail,
-    rows=lambda db, actor, found, window: queries.search(db, actor.scope, _wanted(found), window),
-    count=lambda db, actor, found, most: queries.how_many(db, actor.scope, _wanted(found)),
-    one=lambda db, actor, id_: queries.listed(db, actor.scope, id_),
-    links=((words.PERSON_NEW, "/staff/-/new", Permission.PERSON_EDIT),), lead=words.USERS_TEACH,
-    sort=Sort("name", descending=False), empty=Empty(words.USERS_EMPTY, words.USERS_TEACH),
+    listing=queries.PEOPLE, links=((words.PERSON_NEW, "/staff/-/new", Permission.PERSON_EDIT),),
+    lead=words.USERS_TEACH, sort=Sort("name", descending=False), empty=Empty(words.USERS_EMPTY, words.USERS_TEACH),
 )  # fmt: skip
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from aiohttp import web
 
@@ -22,8 +21,8 @@ from smsgw.core import numbers
 from smsgw.core.permissions import Permission
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.messages import queries as messages
-from smsgw.platform.org import queries as org
-from smsgw.platform.org.model import WantedPeople
+from smsgw.platform.org.model import ListedPerson, PersonFilter
+from smsgw.platform.org.queries import PEOPLE
 from smsgw.platform.paging import Window
 
 MOST_QUERY = 40
@@ -145,9 +144,9 @@ def _accounts(call: Call, query: str) -> list[Hit]:
 async def _people(call: Call, query: str) -> list[Hit]:
     if not call.may(Permission.PERSON_VIEW):
         return []
-    found: dict[int, Any] = {}
-    for wanted in (WantedPeople(login=query), WantedPeople(name=query)):
-        few = await org.search(call.db, call.actor.scope, wanted, Window(limit=MOST_OF_A_KIND))
-        found |= {row["id"]: row for row in few.rows}
+    found: dict[int, ListedPerson] = {}
+    for wanted in (PersonFilter(login=query), PersonFilter(name=query)):
+        few = await PEOPLE.search(call.db, call.actor, wanted, Window(limit=MOST_OF_A_KIND))
+        found |= {one.id: one for one in few.rows}
     rows = list(found.values())[:MOST_OF_A_KIND]
-    return [Hit(row["name"] or row["login"], f"/staff/{row['id']}", row["login"], "user") for row in rows]
+    return [Hit(one.name or one.login, f"/staff/{one.id}", one.login, "user") for one in rows]

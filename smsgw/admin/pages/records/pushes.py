@@ -12,7 +12,7 @@ from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, picked
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.people import not_by_person, own_accounts
+from smsgw.admin.kit.people import account_choices, not_by_person
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort, allowed
 from smsgw.admin.words import pushes as words
 from smsgw.core.carried import Heard
@@ -57,10 +57,6 @@ def _wanted(found: Found) -> WantedDeliveries:
         *found.times, found.get("push_state") or None, kind_of(event) if event else None,
         int(account) if account else None, found.get("message", None),
     )  # fmt: skip
-
-
-async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
-    return {"account": own_accounts(call)}
 
 
 async def _detail(call: Call, one: Delivery) -> Detail:
@@ -108,7 +104,7 @@ async def _again(call: Call, rows: Sequence[Delivery]) -> str:
 
 AGAIN = Action("again", words.AGAIN, Permission.EVENT_REPEAT, _again, _effect, goes=True, picks=_ways, pick="push_way")
 PAGE = ListPage(
-    "pushes", PATH, "records.pushes", Permission.EVENT_VIEW, FILTER, COLUMNS, choices=_choices, detail=_detail,
+    "pushes", PATH, "records.pushes", Permission.EVENT_VIEW, FILTER, COLUMNS, choices=account_choices, detail=_detail,
     rows=lambda db, actor, found, window: queries.search(db, _wanted(found), window, accounts=actor.scope.whole),
     count=lambda db, actor, found, most: queries.how_many(db, _wanted(found), most, accounts=actor.scope.whole),
     one=lambda db, actor, id_: queries.one(db, id_, accounts=actor.scope.whole), most=MOST_COUNTED,

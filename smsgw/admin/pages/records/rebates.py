@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.lists import Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.kit.people import account_choices
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.finance.rebate_rules import PATH as RULES
 from smsgw.admin.words import rebates as rule_words
@@ -43,12 +40,8 @@ def _wanted(found: Found) -> WantedRebates:
     return WantedRebates(*found.times, account, found.get("message", None), found.get("rebate_kind"))
 
 
-async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
-    return {"account": own_accounts(call)}
-
-
 PAGE = ListPage(
-    "rebates", PATH, "records.rebates", Permission.BALANCE_VIEW, FILTER, COLUMNS, choices=_choices,
+    "rebates", PATH, "records.rebates", Permission.BALANCE_VIEW, FILTER, COLUMNS, choices=account_choices,
     rows=lambda db, actor, found, window: rebates.search(db, _wanted(found), window, accounts=actor.scope.whole),
     sums=lambda db, actor, found, most: rebates.sums(db, _wanted(found), most, accounts=actor.scope.whole),
     most=MOST_SUMMED, sort=Sort("time"), lead=words.REBATES_LEAD, export=Permission.STATISTICS_EXPORT,

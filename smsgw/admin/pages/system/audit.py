@@ -15,7 +15,7 @@ from smsgw.admin.words import lists as words
 from smsgw.admin.words.audit import action_words, actions_called, object_words
 from smsgw.core.permissions import Permission
 from smsgw.platform.audit import queries, verification
-from smsgw.platform.audit.queries import Wanted
+from smsgw.platform.audit.queries import ENTRIES, AuditFilter
 
 MENU = Entry("system.audit", "/audit", Permission.AUDIT_VIEW)
 FILTER = Filter(
@@ -35,9 +35,10 @@ COLUMNS = (
 )
 
 
-def _wanted(found: Found) -> Wanted:
-    who, action, about, address = (found.get(key) for key in ("actor", "action", "object", "address"))
-    return Wanted(*found.times, who, action, about, address, actions_called(action))
+def _filter(found: Found) -> AuditFilter:
+    """What is typed for an action can be its name as well."""
+    action = found.get("action")
+    return AuditFilter(**found.listed | {"action": (action, actions_called(action))})
 
 
 async def _detail(_: Call, entry: queries.Entry) -> Detail:
@@ -54,10 +55,9 @@ async def verify(call: Call) -> web.StreamResponse:
 
 PAGE = ListPage(
     "audit", "/audit", "system.audit", Permission.AUDIT_VIEW, FILTER, COLUMNS,
-    rows=lambda db, actor, found, window: queries.search(db, actor.scope, _wanted(found), window),
-    count=lambda db, actor, found, most: queries.count(db, actor.scope, _wanted(found), most),
-    one=lambda db, actor, id_: queries.get(db, actor.scope, id_),
-    detail=_detail, sort=Sort("at"), export=Permission.AUDIT_EXPORT,
+    rows=lambda db, actor, found, window: ENTRIES.search(db, actor, _filter(found), window),
+    count=lambda db, actor, found, most: ENTRIES.count(db, actor, _filter(found), most),
+    one=ENTRIES.get, detail=_detail, sort=Sort("at"), export=Permission.AUDIT_EXPORT,
     buttons=((words.VERIFY, "verify", Permission.AUDIT_VIEW),),
     empty=Empty(words.AUDIT_EMPTY, words.AUDIT_TEACHES),
 )  # fmt: skip

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
-from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
+from smsgw.admin.kit.filters import Field, FieldKind, Filter
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import login as words
 from smsgw.core.permissions import Permission
-from smsgw.platform.org import queries, service
-from smsgw.platform.org.model import WantedSessions
+from smsgw.platform.org import service
+from smsgw.platform.org.model import ListedSession
+from smsgw.platform.org.queries import SESSIONS
 
 MENU = Entry("system.sessions", "/sessions", Permission.SECURITY_VIEW)
 FILTER = Filter(
@@ -25,9 +25,9 @@ FILTER = Filter(
     period=None,
 )  # fmt: skip
 COLUMNS = (
-    Column("person", Kind.USER, sort=True, value=lambda s: (s["name"], s["login"]), phone=Phone.TITLE),
+    Column("person", Kind.USER, sort=True, value=lambda s: (s.name, s.login), phone=Phone.TITLE),
     Column("department", phone=Phone.SECOND),
-    Column("device", Kind.DEVICE, value=lambda s: s["agent"], phone=Phone.THIRD),
+    Column("device", Kind.DEVICE, value=lambda s: s.agent, phone=Phone.THIRD),
     Column("address", phone=Phone.BESIDE),
     Column("factors", Kind.TAGS, words=words.FACTORS, phone=Phone.AWAY),
     Column("created_at", Kind.TIME, "logged_in_at", sort=True, phone=Phone.AWAY),
@@ -36,31 +36,23 @@ COLUMNS = (
 _AGENT = Column("agent", Kind.CODE)
 
 
-def _wanted(found: Found) -> WantedSessions:
-    texts = {key: found.get(key) for key in ("person", "address", "agent")}
-    since, until = found.get("created_at", (None, None))
-    return WantedSessions(**texts, since=since, until=until)
-
-
-async def _detail(call: Call, row: Any) -> Detail:
+async def _detail(call: Call, row: ListedSession) -> Detail:
     links = []
     if call.may(Permission.PERSON_VIEW):
-        links = [(words.OF_PERSON, f"/staff/{row['staff_id']}/security")]
-    return Detail(row["name"] or row["login"], [Section((*COLUMNS, _AGENT), row)], links=links)
+        links = [(words.OF_PERSON, f"/staff/{row.staff_id}/security")]
+    return Detail(row.name or row.login, [Section((*COLUMNS, _AGENT), row)], links=links)
 
 
-async def _effect(call: Call, rows: Sequence[Any]) -> Effect:
-    own = any(call.session is not None and row["id"] == call.session.id for row in rows)
-    values = {"n": len(rows), "people": len({row["staff_id"] for row in rows})}
+async def _effect(call: Call, rows: Sequence[ListedSession]) -> Effect:
+    own = any(call.session is not None and row.id == call.session.id for row in rows)
+    values = {"n": len(rows), "people": len({row.staff_id for row in rows})}
     return Effect(words.END_OWN_EFFECT if own else words.END_EFFECT, values)
 
 
 PAGE = ListPage(
     "sessions", "/sessions", "system.sessions", Permission.SECURITY_VIEW, FILTER, COLUMNS, detail=_detail,
-    rows=lambda db, actor, found, window: queries.search_sessions(db, actor.scope, _wanted(found), window),
-    count=lambda db, actor, found, most: queries.how_many_sessions(db, actor.scope, _wanted(found)),
-    one=lambda db, actor, id_: queries.listed_session(db, actor.scope, id_),
+    listing=SESSIONS, lead=words.SESSIONS_LEAD, sort=Sort("seen_at"),
     actions=(Action("end", words.END, Permission.SECURITY_EDIT, effect=_effect, danger=True,
-                    run=lambda call, row: service.end_session(call.change(), row["id"])),),
-    lead=words.SESSIONS_LEAD, sort=Sort("seen_at"), empty=Empty(words.SESSIONS_EMPTY, words.SESSIONS_LEAD),
+                    run=lambda call, row: service.end_session(call.change(), row.id)),),
+    empty=Empty(words.SESSIONS_EMPTY, words.SESSIONS_LEAD),
 )  # fmt: skip
