@@ -120,7 +120,7 @@ class Listing(Generic[R, F]):
     row: type[R]
     """A dataclass; its fields are the columns, ``id`` among them."""
     filter: type[F]
-    """A dataclass; each field is a condition, or by its value one of several (a mapping)."""
+    """A dataclass; each field is a condition, or by its value one of several (a mapping). ``NoneType``: it has none."""
     source: str
     """Tables and joins; the first one's alias stands before columns without an annotation."""
     seen: str
@@ -195,6 +195,6 @@ class Listing(Generic[R, F]):
         """A row by its id; None: there is none that the actor sees."""
         statement = _Statement(_actor(actor))
         where, select = self._where(statement, None), statement.write(self._select)
-        own = statement.write(f"{self._id} = {{value}}", id_)
+        own = statement.write(f"{self._id} = {{value}}::bigint", id_)
         row = await database.fetchrow(f"SELECT NULL AS _key, {select} WHERE {where} AND {own}", *statement.arguments)
         return None if row is None else self._made(row)

@@ -7,6 +7,7 @@ import pkgutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
+from types import NoneType
 from typing import Annotated, Any, get_args, get_type_hints
 
 import pytest
@@ -46,6 +47,9 @@ def values(hint: Any) -> Iterator[Any]:
 
 def filters(cls: type[Any]) -> Iterator[Any]:
     """The filter with each of its fields alone, and with all of them."""
+    if cls is NoneType:
+        yield None
+        return
     hints = get_type_hints(cls, include_extras=True)
     every = {}
     for field in fields(cls):
