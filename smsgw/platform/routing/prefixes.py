@@ -55,7 +55,12 @@ class OverrideFilter:
 
 # Of what is known of numbers, everybody with the right sees all.
 OVERRIDES = Listing(
-    Override, OverrideFilter, "number_override o", seen="true", orders={"at": Order("o.at", "timestamptz")}
+    Override,
+    OverrideFilter,
+    "number_override o",
+    seen="true",
+    orders={"at": Order("o.at", "timestamptz")},
+    timeout=PATIENCE,
 )
 _OF = "SELECT * FROM number_override WHERE prefix = $1"
 
