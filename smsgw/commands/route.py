@@ -374,7 +374,7 @@ async def route_reject(ctx: Context, id_: int, reason: str) -> str:
 async def route_versions(ctx: Context, as_json: bool) -> None:
     """What was published, newest first."""
     async with ctx.database() as database:
-        found = await queries.versions(database)
+        found = (await queries.VERSIONS.search(database, actor(), None, Window("version", limit=100))).rows
     lines = [
         {"version": v.version, "published_at": v.published_at, "actor": v.actor, "note": v.note,
          "rules": len(v.document.get("rule", [])), "pools": len(v.document.get("pool", []))}
