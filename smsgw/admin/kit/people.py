@@ -39,6 +39,11 @@ def own_accounts(call: Call) -> dict[str, str]:
     return {str(one.id): one.name for one in accounts if own is None or one.id in own}
 
 
+async def account_choices(call: Call, _: Any = None) -> Mapping[str, Mapping[str, str]]:
+    """The accounts in the person's scope, for a filter or a form."""
+    return {"account": own_accounts(call)}
+
+
 def whole_accounts(call: Call) -> dict[str, str]:
     """Those of them of which the person sees everything, for what is not narrowed to a submitter."""
     return {id_: name for id_, name in own_accounts(call).items() if call.actor.scope.covers(int(id_))}
