@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 
 from smsgw.core import states
 from smsgw.core.actor import Actor
@@ -14,8 +14,8 @@ from smsgw.core.ids import CHINA, day_range
 from smsgw.platform.campaigns import queries as campaigns
 from smsgw.platform.messages import queries as messages
 from smsgw.platform.paging import Window
-from smsgw.platform.statistics import checks, delays, failures, reports
-from smsgw.platform.statistics.checks import WantedChecks
+from smsgw.platform.statistics import delays, failures, reports
+from smsgw.platform.statistics.checks import CHECKS, CheckFilter
 from smsgw.platform.statistics.delays import WantedDelays
 from smsgw.platform.statistics.failures import WantedFailures
 from smsgw.platform.statistics.reports import Figures, Wanted
@@ -261,12 +261,14 @@ async def _tasks(database: Database) -> list[Figure]:
 
 async def _accounts(database: Database, first: date, last: date) -> list[Figure]:
     """The account of each day that was checked."""
-    got = await checks.search(database, WHO, WantedChecks(first, last, "day"), Window("day", limit=100))
+    since, until = (datetime.combine(day, time(), CHINA) for day in (first, last + timedelta(days=1)))
+    got = await CHECKS.search(database, WHO, CheckFilter(since, until, "day"), Window("day", limit=100))
     return [
         Figure(
             f"account {check.day} {stage}", getattr(check, stage),
             await database.fetchval(_STAGE.format(having=having), *day_range(check.day), timeout=600),
         )
         for check in got.rows
+        if check.day >= first
         for stage, having in _STAGES.items()
     ]  # fmt: skip

@@ -10,6 +10,7 @@ import click
 from smsgw.commands.base import (
     Context,
     Failed,
+    actor,
     json_option,
     known,
     pass_context,
@@ -19,6 +20,7 @@ from smsgw.commands.base import (
 )
 from smsgw.commands.number_status import number_status
 from smsgw.core.numbers import MAX_OVERRIDES
+from smsgw.platform.paging import Window
 from smsgw.platform.routing import prefix_imports, queries, service
 
 
@@ -56,7 +58,7 @@ async def number_import(ctx: Context, file: Path, dry_run: bool, as_json: bool) 
         told = asdict(await prefix_imports.difference(database, found.entries))
         if not dry_run:
             id_ = await prefix_imports.bring_in(ctx.change(database), file.name, found.entries)
-            done = await prefix_imports.one(database, id_)
+            done = await prefix_imports.IMPORTS.get(database, actor(), id_)
             assert done is not None  # noqa: S101 - it was written above
             told |= {"id": id_, "added": done.added, "changed": done.changed, "same": done.same}
     if not dry_run:
@@ -81,7 +83,8 @@ async def number_import(ctx: Context, file: Path, dry_run: bool, as_json: bool) 
 async def number_imports(ctx: Context, as_json: bool) -> None:
     """Files that were brought in, the newest first."""
     async with ctx.database() as database:
-        found = [asdict(one) for one in await prefix_imports.latest(database)]
+        newest = await prefix_imports.IMPORTS.search(database, actor(), None, Window("id", limit=prefix_imports.KEPT))
+        found = [asdict(one) for one in newest.rows]
     if as_json:
         print_json(found)
     else:

@@ -18,6 +18,7 @@ import click
 from smsgw.commands.base import (
     Context,
     Failed,
+    actor,
     json_option,
     known,
     pass_context,
@@ -314,7 +315,7 @@ def _difference(before: Mapping[str, Any], after: Mapping[str, Any], old: str, n
 async def route_submitted(ctx: Context, as_json: bool) -> None:
     """Tables that wait, or waited, for a second person (setting route_approval), newest first."""
     async with ctx.database() as database:
-        found = await approvals.search(database, Window("made_at", limit=100))
+        found = await approvals.SUBMISSIONS.search(database, actor(), None, Window("made_at", limit=100))
     lines = [
         {"id": s.id, "state": s.state, "base": s.base, "made_by": s.made_by, "made_at": s.made_at, "note": s.note,
          "decided_by": s.decided_by, "answer": s.answer, "version": s.version}
@@ -334,7 +335,7 @@ async def route_submitted(ctx: Context, as_json: bool) -> None:
 async def route_submission(ctx: Context, id_: int) -> None:
     """What one of them would change."""
     async with ctx.database() as database:
-        found = await approvals.one(database, id_)
+        found = await approvals.SUBMISSIONS.get(database, actor(), id_)
         if found is None:
             raise Failed(f"nothing was submitted as {id_}; see: smsgwctl route submitted")
         before = await drafts.document_of(database, found.base)
@@ -373,7 +374,7 @@ async def route_reject(ctx: Context, id_: int, reason: str) -> str:
 async def route_versions(ctx: Context, as_json: bool) -> None:
     """What was published, newest first."""
     async with ctx.database() as database:
-        found = await queries.versions(database)
+        found = (await queries.VERSIONS.search(database, actor(), None, Window("version", limit=100))).rows
     lines = [
         {"version": v.version, "published_at": v.published_at, "actor": v.actor, "note": v.note,
          "rules": len(v.document.get("rule", [])), "pools": len(v.document.get("pool", []))}

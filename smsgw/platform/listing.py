@@ -129,6 +129,8 @@ class Listing(Generic[R, F]):
     """The first one is the usual one."""
     make: Callable[[Row], R] | None = None
     """Makes a row of what was read; None: the values are as the row has them."""
+    timeout: float = STATEMENT_TIMEOUT
+    """Seconds for searching, and for counting."""
 
     @cached_property
     def _alias(self) -> str:
@@ -170,15 +172,14 @@ class Listing(Generic[R, F]):
         return self.row(*tuple(row)[1:]) if self.make is None else self.make(row)
 
     async def search(
-        self, database: Database | Connection, actor: Actor, wanted: F | None, window: Window, *,
-        timeout: float = STATEMENT_TIMEOUT,  # noqa: ASYNC109 - the statement's own
-    ) -> Slice[R]:  # fmt: skip
+        self, database: Database | Connection, actor: Actor, wanted: F | None, window: Window
+    ) -> Slice[R]:
         """A window of the rows that the actor sees and the filter lets through."""
         statement = _Statement(_actor(actor))
         where, select = self._where(statement, wanted), statement.write(self._select)
         c = clauses(self.orders, window, id_=self._id, first=len(statement.arguments) + 1)
         sql = f"SELECT {c.key} AS _key, {select} WHERE {where} AND {c.where} ORDER BY {c.order}"
-        rows = await database.fetch(sql, *statement.arguments, *c.arguments, timeout=timeout)
+        rows = await database.fetch(sql, *statement.arguments, *c.arguments, timeout=self.timeout)
         found = slice_of(rows, window, c.limit)
         return Slice([self._made(row) for row in found.rows], found.keys, found.more)
 
@@ -188,7 +189,7 @@ class Listing(Generic[R, F]):
         where = self._where(statement, wanted)
         source = statement.write(self.source)
         sql = f"SELECT count(*) FROM (SELECT FROM {source} WHERE {where} LIMIT {most + 1}) n"  # noqa: S608
-        number: int = await database.fetchval(sql, *statement.arguments)
+        number: int = await database.fetchval(sql, *statement.arguments, timeout=self.timeout)
         return number
 
     async def get(self, database: Database | Connection, actor: Actor, id_: int) -> R | None:

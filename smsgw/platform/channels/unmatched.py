@@ -8,8 +8,9 @@ result by then, too.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from typing import Annotated
 
 from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, Refused
@@ -23,13 +24,15 @@ from smsgw.platform.channels.service import set_spelling
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.jobs.model import NewJob
 from smsgw.platform.jobs.runner import AT_ONCE, JobContext, JobKind
-from smsgw.platform.paging import Order, Slice, Window, read
+from smsgw.platform.listing import EVERYTHING, Listing
+from smsgw.platform.paging import Order, Slice, Window
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Database, Row
 from smsgw.store.messages import report_ids
 from smsgw.store.messages.report_ids import Home
 
 NAME = "report.rematch"
+_SYSTEM = Actor.system(NAME)
 LOOK_BACK = timedelta(days=13)
 """Messages that a report may be about."""
 BATCH = 200
@@ -42,18 +45,24 @@ STEP_PATIENCE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Unmatched:
-    """A report, and why it is here."""
+class Report:
+    """One that has found no message."""
 
     id: int
     channel_id: int
-    channel: str
-    protocol: str
+    channel: Annotated[str, "COALESCE(c.name, o.channel_id::text)"]
+    protocol: Annotated[str, "COALESCE(c.protocol, '')"]
     carrier_id: str
     number: str
     code: str
     received_at: datetime
     pdu: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Unmatched(Report):
+    """The same, and why it is here."""
+
     verdict: Verdict
 
     @property
@@ -68,55 +77,38 @@ class Unmatched:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which are looked for; what is empty narrows nothing."""
+class ReportFilter:
+    """Which reports are looked for."""
 
-    channel: str = ""
-    number: str = ""
-    carrier_id: str = ""
-    code: str = ""
-    since: datetime | None = None
-    until: datetime | None = None
-
-
-_FROM = """
-FROM receipt_orphan o LEFT JOIN channel c ON c.id = o.channel_id
-WHERE $1 AND ($2 = '' OR c.name = $2) AND ($3 = '' OR o.number = $3) AND ($4 = '' OR o.carrier_id = $4)
-AND ($5 = '' OR o.code = $5) AND ($6::timestamptz IS NULL OR o.received_at >= $6)
-AND ($7::timestamptz IS NULL OR o.received_at < $7)
-"""
-_COLUMNS = """o.id, o.channel_id, COALESCE(c.name, o.channel_id::text) AS channel, COALESCE(c.protocol, '') AS protocol,
-       o.carrier_id, o.number, o.code, o.received_at, o.pdu"""
-_ALL = f"SELECT {_COLUMNS}, {{key}} AS _key {_FROM} AND {{where}} ORDER BY {{order}}"
-_COUNT = f"SELECT count(*) FROM (SELECT {_FROM} LIMIT $8) n"  # noqa: S608 - constants
-_ONE = f"SELECT {_COLUMNS} {_FROM} AND o.id = $8"
-_ORDERS = {"received_at": Order("o.received_at", "timestamptz")}
+    channel: Annotated[str, "c.name = {value}"] = ""
+    channel_id: Annotated[int | None, "o.channel_id = {value}"] = None
+    phone: Annotated[str, "o.number = {value}"] = ""
+    carrier_id: Annotated[str, "o.carrier_id = lower({value})"] = ""
+    code: Annotated[str, "o.code = {value}"] = ""
+    since: Annotated[datetime | None, "o.received_at >= {value}"] = None
+    until: Annotated[datetime | None, "o.received_at < {value}"] = None
 
 
-def _asked(actor: Actor, wanted: Wanted) -> tuple[object, ...]:
-    """What is nobody's is seen by who sees everybody's."""
-    return (actor.scope.whole is None, wanted.channel, wanted.number, wanted.carrier_id, wanted.code, wanted.since,
-            wanted.until)  # fmt: skip
+REPORTS = Listing(
+    Report,
+    ReportFilter,
+    "receipt_orphan o LEFT JOIN channel c ON c.id = o.channel_id",
+    seen=EVERYTHING,
+    orders={"received_at": Order("o.received_at", "timestamptz"), "id": Order("o.id", "bigint")},
+    timeout=STEP_PATIENCE,
+)
 
 
-async def search(database: Database, actor: Actor, wanted: Wanted, window: Window) -> Slice[Unmatched]:
+async def search(database: Database, actor: Actor, wanted: ReportFilter, window: Window) -> Slice[Unmatched]:
     """A window of them, each with why it is here."""
-    found = await read(
-        database, _ALL, _asked(actor, wanted), _ORDERS, window, lambda row: row, id_="o.id", timeout=STEP_PATIENCE
-    )
+    found = await REPORTS.search(database, actor, wanted, window)
     return Slice(await _judged(database, found.rows), found.keys, found.more)
 
 
-async def how_many(database: Database, actor: Actor, wanted: Wanted, most: int) -> int:
-    """How many there are, counted up to ``most`` and one more."""
-    number: int = await database.fetchval(_COUNT, *_asked(actor, wanted), most + 1, timeout=STEP_PATIENCE)
-    return number
-
-
-async def one(database: Database, actor: Actor, id_: int) -> Unmatched | None:
+async def get(database: Database, actor: Actor, id_: int) -> Unmatched | None:
     """One of them; None: it is here no more, or the actor does not see it."""
-    row = await database.fetchrow(_ONE, *_asked(actor, Wanted()), id_)
-    return (await _judged(database, [row]))[0] if row else None
+    found = await REPORTS.get(database, actor, id_)
+    return None if found is None else (await _judged(database, [found]))[0]
 
 
 _CARRIERS = "SELECT id, host, carriers FROM channel WHERE id > 0"
@@ -138,32 +130,27 @@ async def _related(database: Database) -> dict[int, frozenset[int]]:
     }
 
 
-async def _judged(database: Database, rows: Sequence[Row]) -> list[Unmatched]:
-    numbers = sorted({row["number"] for row in rows if row["number"]})
+async def _judged(database: Database, reports: Sequence[Report]) -> list[Unmatched]:
+    numbers = sorted({one.number for one in reports if one.number})
     oldest = max(first_id(clock.now() - LOOK_BACK), 0)
     known = await report_ids.about(database, numbers, oldest=oldest, timeout=STEP_PATIENCE)
     by_number = {number: known.get(n, []) for n, number in enumerate(numbers)}
-    related = await _related(database) if rows else {}
-    return [
-        Unmatched(
-            row["id"], row["channel_id"], row["channel"], row["protocol"], row["carrier_id"], row["number"],
-            row["code"], row["received_at"], row["pdu"],
-            judge(row["channel_id"], row["carrier_id"], row["number"], by_number.get(row["number"], ()),
-                  related.get(row["channel_id"], frozenset())),
-        )
-        for row in rows
-    ]  # fmt: skip
+    related = await _related(database) if reports else {}
+
+    def judged(one: Report) -> Unmatched:
+        others = related.get(one.channel_id, frozenset())
+        verdict = judge(one.channel_id, one.carrier_id, one.number, by_number.get(one.number, ()), others)
+        return Unmatched(**{each.name: getattr(one, each.name) for each in fields(one)}, verdict=verdict)
+
+    return [judged(one) for one in reports]
 
 
 # --- putting them to their messages ----------------------------------------------------------------------------------
 
-_BATCH = f"SELECT {_COLUMNS} {_FROM} AND o.channel_id = $8 AND o.id > $9 ORDER BY o.id LIMIT $10"
 
-
-async def _batch(database: Database, channel_id: int, after: int) -> list[Unmatched]:
-    asked = (True, "", "", "", "", None, None)
-    rows = await database.fetch(_BATCH, *asked, channel_id, after, BATCH, timeout=STEP_PATIENCE)
-    return await _judged(database, rows)
+async def _batch(database: Database, actor: Actor, channel_id: int, after: int) -> Sequence[Unmatched]:
+    window = Window("id", descending=False, after=(str(after), after), limit=BATCH)
+    return (await search(database, actor, ReportFilter(channel_id=channel_id), window)).rows
 
 
 @dataclass(slots=True)
@@ -180,10 +167,8 @@ class Survey:
 async def survey(database: Database, actor: Actor, channel_id: int) -> Survey:
     """Look at a channel's reports without changing anything."""
     found, after = Survey(), 0
-    if actor.scope.whole is not None:
-        return found
     while found.looked < MOST_SURVEYED:
-        batch = await _batch(database, channel_id, after)
+        batch = await _batch(database, actor, channel_id, after)
         for report in batch:
             verdict = report.verdict
             found.by_why[verdict.why] = found.by_why.get(verdict.why, 0) + 1
@@ -193,7 +178,7 @@ async def survey(database: Database, actor: Actor, channel_id: int) -> Survey:
         if len(batch) < BATCH:
             return found
         after = batch[-1].id
-    found.more = bool(await _batch(database, channel_id, after))
+    found.more = bool(await _batch(database, actor, channel_id, after))
     return found
 
 
@@ -231,7 +216,7 @@ def kind(database: Database, outcomes: Outcomes) -> JobKind:
         channel_id, rule = int(str(params["channel_id"])), Rule(str(params["rule"]))
         said = {"after": 0, "looked": 0, "matched": 0, "ambiguous": 0} | dict(context.job.checkpoint)
         while said["looked"] < MOST_MATCHED:
-            batch = await _batch(database, channel_id, said["after"])
+            batch = await _batch(database, _SYSTEM, channel_id, said["after"])
             homes = [
                 Home(report.id, rule.value, report.verdict.home)
                 for report in batch

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -30,7 +30,8 @@ from smsgw.platform.jobs.runner import JobContext, JobKind
 from smsgw.platform.links import queries, service
 from smsgw.platform.links.code_writer import CodeFile, Piece, Written
 from smsgw.platform.links.model import FILES, MOST_CODES, LinkKind, NewLink, ShortLink
-from smsgw.platform.paging import Order, Slice, Window, read
+from smsgw.platform.listing import Listing, of_accounts
+from smsgw.platform.paging import Order
 from smsgw.platform.sheets import queries as sheet_queries
 from smsgw.platform.sheets.model import Sheet
 from smsgw.platform.sheets.service import Sheets
@@ -61,18 +62,18 @@ class CodeTask:
 
     id: int
     """Of its job."""
-    link_id: int
-    name: str
-    account: str
-    codes: int
-    numbered: bool
+    link_id: Annotated[int, "l.id"]
+    name: Annotated[str, "l.name"]
+    account: Annotated[str, "a.name"]
+    codes: Annotated[int, "l.codes - COALESCE((j.params->>'first')::int, 0)"]
+    numbered: Annotated[bool, "j.params ? 'sheet'"]
     submitter: ActorLabel
     state: str
     done: int
     total: int
     created_at: datetime
     ended_at: datetime | None
-    told: Mapping[str, Any]
+    told: Annotated[Mapping[str, Any], "j.checkpoint"]
     """Of its end: ``file``, ``size``, ``until``, ``rows``, ``invalid``, ``repeated``."""
 
     @property
@@ -81,62 +82,31 @@ class CodeTask:
         return int(self.told.get("file", 0)) if self.state == "done" else 0
 
 
-_FROM = """
-FROM job j JOIN short_link l ON l.id = (j.params->>'link')::bigint JOIN account a ON a.id = l.account_id
-WHERE j.kind = 'link.codes' AND ($1::bigint[] IS NULL OR l.account_id = ANY($1)) AND ($2::bigint IS NULL OR j.id = $2)
-  AND ($3::bigint IS NULL OR l.account_id = $3) AND ($4 = '' OR strpos(lower(l.name), lower($4)) > 0)
-  AND ($5 = '' OR j.state = $5) AND ($6::bigint IS NULL OR l.id = $6)
-"""
-_SEARCH = f"""
-SELECT {{key}} AS _key, j.id, l.id AS link_id, l.name, a.name AS account,
-    l.codes - COALESCE((j.params->>'first')::int, 0) AS codes, j.params ? 'sheet' AS numbered,
-    j.submitter, j.state, j.done, j.total, j.created_at, j.ended_at, j.checkpoint
-{_FROM} AND {{where}} ORDER BY {{order}}
-"""
-_HOW_MANY = f"SELECT count(*) FROM (SELECT {_FROM} LIMIT $7) t"  # noqa: S608 - constants
-_ORDERS = {"created_at": Order("j.id", "bigint")}
-
-
 @dataclass(frozen=True, slots=True)
-class WantedTasks:
-    """What is empty narrows nothing."""
+class CodeTaskFilter:
+    """Which files are looked for."""
 
-    id: int | None = None
-    account_id: int | None = None
-    name: str = ""
+    name: Annotated[str, "strpos(lower(l.name), lower({value})) > 0"] = ""
     """A part of the link's."""
-    state: str = ""
+    account: Annotated[int | None, "l.account_id = {value}"] = None
+    state: Annotated[str, "j.state = {value}"] = ""
     """Of the job."""
-    link_id: int | None = None
-
-
-def _asked(wanted: WantedTasks, accounts: Sequence[int] | None) -> tuple[object, ...]:
-    seen = None if accounts is None else list(accounts)
-    return seen, wanted.id, wanted.account_id, wanted.name, wanted.state, wanted.link_id
+    link: Annotated[int | None, "l.id = {value}"] = None
 
 
 def _task(row: Row) -> CodeTask:
-    told = {"told": json.loads(row["checkpoint"])}
-    return CodeTask(**{name: row[name] for name in CodeTask.__slots__ if name != "told"}, **told)
+    values = {key: value for key, value in row.items() if key != "_key"}
+    return CodeTask(**values | {"told": json.loads(row["told"])})
 
 
-async def search(
-    database: Database, wanted: WantedTasks, window: Window, *, accounts: Sequence[int] | None
-) -> Slice[CodeTask]:
-    """Files that were asked for, of links of these accounts (None: all)."""
-    return await read(database, _SEARCH, _asked(wanted, accounts), _ORDERS, window, _task, id_="j.id")
-
-
-async def how_many(database: Database, wanted: WantedTasks, most: int, *, accounts: Sequence[int] | None) -> int:
-    """How many ``search`` finds, counted up to one more than ``most``."""
-    number: int = await database.fetchval(_HOW_MANY, *_asked(wanted, accounts), most + 1)
-    return number
-
-
-async def one(database: Database, id_: int, *, accounts: Sequence[int] | None) -> CodeTask | None:
-    """One of them."""
-    found = await search(database, WantedTasks(id_), Window(limit=1), accounts=accounts)
-    return found.rows[0] if found.rows else None
+CODE_TASKS = Listing(
+    CodeTask,
+    CodeTaskFilter,
+    "job j JOIN short_link l ON l.id = (j.params->>'link')::bigint JOIN account a ON a.id = l.account_id",
+    seen=f"j.kind = '{NAME}' AND {of_accounts('l.account_id')}",
+    orders={"created_at": Order("j.id", "bigint")},
+    make=_task,
+)
 
 
 # What is in a file is somebody's: no message is given one of these codes any more, and none that one has is in a file.

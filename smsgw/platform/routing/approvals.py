@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import NoneType
 from typing import Any
 
 from smsgw.core.actor import ActorLabel
@@ -19,10 +20,11 @@ from smsgw.core.words import phrase
 from smsgw.platform.change import EVERYBODY, Change, Unit
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.jobs.model import NewJob
-from smsgw.platform.paging import Order, Slice, Window, read
+from smsgw.platform.listing import EVERYTHING, Listing
+from smsgw.platform.paging import Order
 from smsgw.platform.routing import following, queries
 from smsgw.platform.routing.publication import LOCK, Made, put_in_force
-from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.database import Database, Row
 
 MOST_ANSWER = 200
 
@@ -60,27 +62,15 @@ def _submission(row: Row) -> Submission:
     return Submission(**values | {"document": json.loads(row["document"]), "state": State(row["state"])})
 
 
-_SEARCH = "SELECT s.*, {key} AS _key FROM route_submission s WHERE {where} ORDER BY {order}"
-_ORDERS = {"made_at": Order("s.made_at", "timestamptz")}
-_ONE = "SELECT * FROM route_submission WHERE id = $1"
+SUBMISSIONS = Listing(
+    Submission,
+    NoneType,
+    "route_submission s",
+    seen=EVERYTHING,
+    orders={"made_at": Order("s.made_at", "timestamptz")},
+    make=_submission,
+)
 _WAITS = "SELECT id FROM route_submission WHERE state = 'waiting'"
-
-
-async def search(database: Database, window: Window) -> Slice[Submission]:
-    """A window of them."""
-    return await read(database, _SEARCH, (), _ORDERS, window, _submission, id_="s.id")
-
-
-async def how_many(database: Database) -> int:
-    """How many there are."""
-    n: int = await database.fetchval("SELECT count(*) FROM route_submission")
-    return n
-
-
-async def one(source: Database | Connection, id_: int) -> Submission | None:
-    """One by its id."""
-    row = await source.fetchrow(_ONE, id_)
-    return None if row is None else _submission(row)
 
 
 async def waits(database: Database) -> int:
@@ -97,7 +87,7 @@ async def waiting(database: Database) -> Submission | None:
     return None if row is None else _submission(row)
 
 
-_LOCKED = f"{_ONE} FOR UPDATE"
+_LOCKED = "SELECT * FROM route_submission WHERE id = $1 FOR UPDATE"
 _DECIDE = """
 UPDATE route_submission SET state = $2, decided_by = $3, decided_at = now(), answer = $4, version = $5 WHERE id = $1
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from smsgw.core.actor import ActorLabel
 from smsgw.core.numbers import CBN, CMCC, CTCC, CUCC
@@ -19,15 +19,16 @@ CARRIERS = (CMCC, CUCC, CTCC, CBN)
 class RouteVersion:
     """A published route table."""
 
-    version: int
+    id: Annotated[int, "r.version"]
+    """Its number."""
     document: dict[str, Any]
     note: str
     actor: ActorLabel
     published_at: datetime
-    newest: bool = True
+    newest: Annotated[bool, "r.version = (SELECT max(version) FROM route_version)"]
     """It is in force."""
 
     @property
-    def id(self) -> int:
-        """Of the row, in pages of a list."""
-        return self.version
+    def version(self) -> int:
+        """Its number."""
+        return self.id

@@ -13,19 +13,21 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import NoneType
+from typing import Annotated
 
-from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.ids import first_id
 from smsgw.core.numbers import MAX_OVERRIDES, masked_as_written
 from smsgw.core.permissions import Permission
 from smsgw.core.words import heard, phrase
 from smsgw.platform.change import Change
-from smsgw.platform.paging import Order, Slice, Window, read
+from smsgw.platform.listing import Listing
+from smsgw.platform.paging import Order
 from smsgw.platform.routing.prefixes import MOST_LOOKED_AT, PATIENCE, WHOLE
 from smsgw.runtime import clock
 from smsgw.store.config import numbers
-from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.database import Database, Row
 
 NAMED = {name: id_ for id_, names in heard.CARRIERS.items() for name in (id_, *names)}
 """What a carrier may be called -> its id."""
@@ -257,6 +259,11 @@ def _count(done: str) -> int:
     return int(done.split()[-1])
 
 
+_OPEN = f"""
+(i.undone_at IS NULL AND i.added + i.changed > 0 AND i.id > COALESCE(({_CHANGING} OFFSET {KEPT} LIMIT 1), 0))
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Import:
     """A file that was brought in."""
@@ -272,46 +279,18 @@ class Import:
     undone_at: datetime | None
     undone: int
     kept: int
-    open: bool
+    open: Annotated[bool, _OPEN]
     """It can be taken back."""
 
 
-_OPEN = f"""
-i.undone_at IS NULL AND i.added + i.changed > 0 AND i.id > COALESCE(({_CHANGING} OFFSET {KEPT} LIMIT 1), 0) AS open
-"""
-_FROM = f"SELECT i.*, {_OPEN} FROM number_import i"  # noqa: S608 - constants
-_ONE = f"{_FROM} WHERE i.id = $1"
-_LIST = f"{_FROM} ORDER BY i.id DESC LIMIT $1"
-_ALL = f"""
-SELECT * FROM (SELECT i.*, {_OPEN}, {{key}} AS _key FROM number_import i) i WHERE {{where}} ORDER BY {{order}}
-"""  # noqa: S608 - constants
-_ORDERS = {"at": Order("made_at", "timestamptz")}
-
-
-def _import(row: Row) -> Import:
-    return Import(**{key: row[key] for key in Import.__dataclass_fields__})
-
-
-async def latest(database: Database, most: int = KEPT) -> list[Import]:
-    """The newest."""
-    return [_import(row) for row in await database.fetch(_LIST, most)]
-
-
-async def search(database: Database, _: Actor, window: Window) -> Slice[Import]:
-    """A window of them: everybody with the right sees all."""
-    return await read(database, _ALL, (), _ORDERS, window, _import, id_="i.id")
-
-
-async def how_many(database: Database, _: Actor, most: int) -> int:
-    """How many there are, counted up to ``most`` and one more."""
-    n: int = await database.fetchval("SELECT count(*) FROM (SELECT FROM number_import LIMIT $1) n", most + 1)
-    return n
-
-
-async def one(source: Database | Connection, id_: int) -> Import | None:
-    """One of them."""
-    row = await source.fetchrow(_ONE, id_)
-    return None if row is None else _import(row)
+# Everybody with the right sees all.
+IMPORTS = Listing(
+    Import,
+    NoneType,
+    "number_import i",
+    seen="true",
+    orders={"at": Order("i.made_at", "timestamptz"), "id": Order("i.id", "bigint")},
+)
 
 
 _WOULD = """

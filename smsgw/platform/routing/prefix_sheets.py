@@ -101,7 +101,7 @@ class PrefixImporter:
         change = Change(self._database, person.actor())
         async with change.unit(Permission.NUMBER_EDIT, timeout=prefix_imports.LONG) as unit:
             id_ = await prefix_imports.bring_in(change, sheet.name, entries)
-            found = await prefix_imports.one(unit.connection, id_)
+            found = await prefix_imports.IMPORTS.get(unit.connection, unit.actor, id_)
             assert found is not None  # noqa: S101 - it was written above
             told = {"import": id_, "added": found.added, "changed": found.changed, "same": found.same}
             await context.progress(sheet.rows, sheet.rows, checkpoint=told, connection=unit.connection)

@@ -6,15 +6,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Annotated
 
-from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.ids import first_id
 from smsgw.core.numbers import UNKNOWN, Segments, is_mainland, national
 from smsgw.core.permissions import Permission
 from smsgw.core.words import phrase
 from smsgw.platform.change import Change
-from smsgw.platform.paging import Order, Slice, Window, read
+from smsgw.platform.listing import Listing
+from smsgw.platform.paging import Order
 from smsgw.platform.routing.model import CARRIERS
 from smsgw.runtime import clock
 from smsgw.store.config import numbers
@@ -41,56 +42,31 @@ class Override:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which are looked for; what is empty narrows nothing."""
+class OverrideFilter:
+    """Which entries are looked for."""
 
-    beginning: str = ""
+    beginning: Annotated[str, "starts_with(o.prefix, {value}) AND (length(o.prefix) < 11 OR length({value}) <= 3)"] = ""
     """Of stretches; of single numbers the digits that everybody sees of them: else their others could be tried out."""
-    carrier: str = ""
-    source: str = ""
-    single: str = ""
+    carrier: Annotated[str, "o.carrier = {value}"] = ""
+    source: Annotated[str, "o.source = {value}"] = ""
+    single: Annotated[str, {"number": "length(o.prefix) = 11", "prefix": "length(o.prefix) <> 11"}] = ""
     """``number``: only single numbers; ``prefix``: only longer stretches."""
 
 
-_FROM = """
-FROM number_override o
-WHERE ($1 = '' OR starts_with(o.prefix, $1) AND (length(o.prefix) < 11 OR length($1) <= 3))
-AND ($2 = '' OR o.carrier = $2) AND ($3 = '' OR o.source = $3)
-AND ($4 = '' OR (length(o.prefix) = 11) = ($4 = 'number'))
-"""
-_COLUMNS = "o.id, o.prefix, o.carrier, o.province, o.source, o.learned_code, o.at"
-_ALL = f"SELECT {_COLUMNS}, {{key}} AS _key {_FROM} AND {{where}} ORDER BY {{order}}"
-_COUNT = f"SELECT count(*) FROM (SELECT {_FROM} LIMIT $5) n"  # noqa: S608 - constants
-_ONE = f"SELECT {_COLUMNS} FROM number_override o WHERE o.id = $1"  # noqa: S608 - constants
-_OF = f"SELECT {_COLUMNS} FROM number_override o WHERE o.prefix = $1"  # noqa: S608 - constants
-_ORDERS = {"at": Order("o.at", "timestamptz")}
+# Of what is known of numbers, everybody with the right sees all.
+OVERRIDES = Listing(
+    Override,
+    OverrideFilter,
+    "number_override o",
+    seen="true",
+    orders={"at": Order("o.at", "timestamptz")},
+    timeout=PATIENCE,
+)
+_OF = "SELECT * FROM number_override WHERE prefix = $1"
 
 
 def _override(row: Row) -> Override:
     return Override(**{key: row[key] for key in Override.__dataclass_fields__})
-
-
-def _asked(wanted: Wanted) -> tuple[str, ...]:
-    return wanted.beginning, wanted.carrier, wanted.source, wanted.single
-
-
-async def search(database: Database, _: Actor, wanted: Wanted, window: Window) -> Slice[Override]:
-    """A window of them: of what is known of numbers, everybody with the right sees all."""
-    return await read(
-        database, _ALL, _asked(wanted), _ORDERS, window, _override, id_="o.id", timeout=PATIENCE
-    )
-
-
-async def how_many(database: Database, _: Actor, wanted: Wanted, most: int) -> int:
-    """How many there are, counted up to ``most`` and one more."""
-    number: int = await database.fetchval(_COUNT, *_asked(wanted), most + 1, timeout=PATIENCE)
-    return number
-
-
-async def one(database: Database, _: Actor, id_: int) -> Override | None:
-    """One of them."""
-    row = await database.fetchrow(_ONE, id_)
-    return None if row is None else _override(row)
 
 
 async def of(database: Database, prefix: str) -> Override | None:
@@ -164,9 +140,7 @@ class Known:
     """The carrier that the segments alone would say, where an entry says otherwise."""
 
 
-_COVERING = f"""
-SELECT {_COLUMNS} FROM number_override o WHERE o.prefix = ANY($1) ORDER BY length(o.prefix) DESC LIMIT 1
-"""  # noqa: S608 - constants
+_COVERING = "SELECT * FROM number_override WHERE prefix = ANY($1) ORDER BY length(prefix) DESC LIMIT 1"
 
 
 async def look_up(database: Database, segments: Segments, number: str) -> Known:

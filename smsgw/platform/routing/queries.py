@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any
 
 from smsgw.core.errors import Invalid
@@ -14,7 +15,8 @@ from smsgw.core.retry import Fault, Rule
 from smsgw.core.routes import RouteTable, Subject
 from smsgw.pipeline.outcomes.writer import MAX_AGE
 from smsgw.platform.channels.queries import channels
-from smsgw.platform.paging import Order, Slice, Window, read
+from smsgw.platform.listing import EVERYTHING, Listing
+from smsgw.platform.paging import Order
 from smsgw.platform.routing.model import RouteVersion
 from smsgw.runtime import clock
 from smsgw.store.config import retry_rules
@@ -22,48 +24,34 @@ from smsgw.store.config.routes import load
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.states import by_name
 
-NEWEST = "SELECT * FROM route_version ORDER BY version DESC LIMIT 1"
-_ONE = "SELECT * FROM route_version WHERE version = $1"
-_LIST = "SELECT * FROM route_version ORDER BY version DESC LIMIT $1"
 _BEFORE = "SELECT max(version) FROM route_version WHERE version < $1"
 _CHANNELS = "SELECT name FROM channel WHERE removed_at IS NULL AND id > 0"
-
-
 _VERSIONS = """
 SELECT r.*, r.version AS id, r.version = (SELECT max(version) FROM route_version) AS newest FROM route_version r
 """
-_FIND = f"{_VERSIONS} WHERE r.version = $1"
-_SEARCH = _VERSIONS.replace("SELECT r.*", "SELECT r.*, {key} AS _key") + " WHERE {where} ORDER BY {order}"
-_ORDERS = {"version": Order("r.version", "int")}
+_NEWEST = f"{_VERSIONS} ORDER BY r.version DESC LIMIT 1"
+_ONE = f"{_VERSIONS} WHERE r.version = $1"
 
 
 def _version(row: Row) -> RouteVersion:
     return RouteVersion(
-        row["version"], json.loads(row["document"]), row["note"], row["actor"], row["published_at"],
-        row.get("newest", True),
-    )  # fmt: skip
+        row["id"], json.loads(row["document"]), row["note"], row["actor"], row["published_at"], row["newest"]
+    )
 
 
-async def search(database: Database, window: Window) -> Slice[RouteVersion]:
-    """All versions, a window of them."""
-    return await read(database, _SEARCH, (), _ORDERS, window, _version, id_="r.version")
-
-
-async def how_many(database: Database) -> int:
-    """How many there are."""
-    number: int = await database.fetchval("SELECT count(*) FROM route_version")
-    return number
-
-
-async def find(database: Database, number: int) -> RouteVersion | None:
-    """One version; None: there is none."""
-    row = await database.fetchrow(_FIND, number) if 0 < number < 2**31 else None
-    return None if row is None else _version(row)
+VERSIONS = Listing(
+    RouteVersion,
+    NoneType,
+    "route_version r",
+    seen=EVERYTHING,
+    orders={"version": Order("r.version", "int")},
+    make=_version,
+)
 
 
 async def newest(source: Connection | Database) -> RouteVersion | None:
     """The version in force; None while nothing was published."""
-    row = await source.fetchrow(NEWEST)
+    row = await source.fetchrow(_NEWEST)
     return None if row is None else _version(row)
 
 
@@ -86,11 +74,6 @@ _SIGNS = "SELECT DISTINCT sign FROM sign WHERE account_id = ANY($1)"
 async def signs_of(database: Database, account_ids: Sequence[int]) -> frozenset[str]:
     """The signatures of accounts."""
     return frozenset(row["sign"] for row in await database.fetch(_SIGNS, list(account_ids)))
-
-
-async def versions(database: Database, *, limit: int = 100) -> list[RouteVersion]:
-    """Newest first."""
-    return [_version(row) for row in await database.fetch(_LIST, limit)]
 
 
 async def channel_names(database: Database | Connection) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Annotated
 
 from smsgw.core.permissions import Permission
 from smsgw.platform.exclusions.model import Version
@@ -119,15 +120,20 @@ class Bill:
         return self.units - self.refunded
 
 
+_NAME = "COALESCE(NULLIF(a.display_name, ''), a.name)"
+WANTED = "EXISTS (SELECT FROM statement_receiver r WHERE r.account_id = m.account_id AND m.receiver = ANY(r.emails))"
+"""Of a mail ``m``: its receiver is still one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Receivers:
     """Who gets an account's statements."""
 
-    id: int
+    id: Annotated[int, "a.id"]
     """Of the account."""
-    account: str
-    name: str
-    emails: tuple[str, ...]
+    account: Annotated[str, "a.name"]
+    name: Annotated[str, _NAME]
+    emails: Sequence[str]
     language: str
     changed_by: str
     changed_at: datetime
@@ -139,7 +145,8 @@ class Mail(OutMail):
 
     removed = "statement.removed"
 
+    wanted: Annotated[bool, WANTED]
     account_id: int
-    account: str
-    name: str
+    account: Annotated[str, "a.name"]
+    name: Annotated[str, _NAME]
     month: date

@@ -1,9 +1,11 @@
-"""The statements that read what a month comes to, and its mails."""
+"""What a month comes to, and its mails."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from types import NoneType
+from typing import Annotated
 
 from smsgw.core.actor import Actor
 from smsgw.core.permissions import Permission
@@ -11,6 +13,7 @@ from smsgw.platform.accounts import queries as accounts
 from smsgw.platform.accounts.prices import PRICED
 from smsgw.platform.evidence import queries as evidence
 from smsgw.platform.exclusions import queries as exclusions
+from smsgw.platform.listing import Listing, of_accounts
 from smsgw.platform.paging import MOST, Order, Slice, Window, read
 from smsgw.platform.statements.model import (
     Bill,
@@ -25,7 +28,7 @@ from smsgw.platform.statements.model import (
 from smsgw.platform.statistics import reports, success
 from smsgw.platform.statistics.reports import Wanted
 from smsgw.platform.statistics.success import WantedSuccess
-from smsgw.store.engine.database import Connection, Database, Row
+from smsgw.store.engine.database import Database, Row
 
 _ACCOUNT = "SELECT id, name, display_name FROM account WHERE id = $1"
 
@@ -121,97 +124,29 @@ async def bills_together(database: Database, actor: Actor, month: date, account_
     return Bill(0, "", "", row["parts"], row["units"], row["refunded"], (), row["amount"])
 
 
-_RECEIVERS = """
-FROM statement_receiver r JOIN account a ON a.id = r.account_id
-WHERE ($1::bigint[] IS NULL OR r.account_id = ANY($1))
-"""
-_ALL = f"""
-SELECT a.id, a.name AS account, COALESCE(NULLIF(a.display_name, ''), a.name) AS name, r.emails, r.language,
-       r.changed_by, r.changed_at, {{key}} AS _key
-{_RECEIVERS} AND {{where}} ORDER BY {{order}}
-"""
-_ONE = f"""
-SELECT a.id, a.name AS account, COALESCE(NULLIF(a.display_name, ''), a.name) AS name, r.emails, r.language,
-       r.changed_by, r.changed_at {_RECEIVERS} AND r.account_id = $2
-"""
-_RECEIVER_ORDERS = {"account": Order("a.name", "text")}
-
-
-def _receivers(row: Row) -> Receivers:
-    values = {key: row[key] for key in Receivers.__dataclass_fields__ if key != "emails"}
-    return Receivers(**values, emails=tuple(row["emails"]))
-
-
-def _scope(actor: Actor) -> list[int] | None:
-    return None if actor.scope.whole is None else list(actor.scope.whole)
-
-
-async def receivers(database: Database, actor: Actor, window: Window) -> Slice[Receivers]:
-    """Who gets which account's statements, in the scope."""
-    return await read(database, _ALL, (_scope(actor),), _RECEIVER_ORDERS, window, _receivers, id_="a.id")
-
-
-async def how_many_receivers(database: Database, actor: Actor) -> int:
-    """How many accounts have any."""
-    number: int = await database.fetchval(f"SELECT count(*) {_RECEIVERS}", _scope(actor))
-    return number
-
-
-async def receivers_of(database: Database | Connection, actor: Actor, account_id: int) -> Receivers | None:
-    """Those of one account."""
-    row = await database.fetchrow(_ONE, _scope(actor), account_id)
-    return None if row is None else _receivers(row)
+RECEIVERS = Listing(
+    Receivers,
+    NoneType,
+    "statement_receiver r JOIN account a ON a.id = r.account_id",
+    seen=of_accounts("r.account_id"),
+    orders={"account": Order("a.name", "text")},
+)
 
 
 @dataclass(frozen=True, slots=True)
-class WantedMails:
-    """Which are looked for; what is empty narrows nothing."""
+class MailFilter:
+    """Which mails are looked for."""
 
-    account: int | None = None
-    state: str = ""
-    month: date | None = None
-    receiver: str = ""
-
-
-_MAILS = """
-FROM statement_mail m JOIN account a ON a.id = m.account_id
-WHERE ($1::bigint[] IS NULL OR m.account_id = ANY($1)) AND ($2::bigint IS NULL OR m.account_id = $2)
-AND ($3 = '' OR m.state = $3) AND ($4::date IS NULL OR m.month = $4) AND ($5 = '' OR strpos(m.receiver, $5) > 0)
-"""
-WANTED = """
-EXISTS (SELECT FROM statement_receiver r WHERE r.account_id = m.account_id AND m.receiver = ANY(r.emails))
-""".strip()
-"""Of a mail ``m``: its receiver is still one."""
-_COLUMNS = f"m.*, a.name AS account, COALESCE(NULLIF(a.display_name, ''), a.name) AS name, {WANTED} AS wanted"
-_SEARCH = f"SELECT {_COLUMNS}, {{key}} AS _key {_MAILS} AND {{where}} ORDER BY {{order}}"
-_HOW_MANY = f"SELECT count(*) FROM (SELECT FROM (SELECT m.* {_MAILS}) f LIMIT $6) n"  # noqa: S608 - constants
-_MAIL = f"""
-SELECT {_COLUMNS} FROM statement_mail m JOIN account a ON a.id = m.account_id
-WHERE ($1::bigint[] IS NULL OR m.account_id = ANY($1)) AND m.id = $2
-"""  # noqa: S608 - constants
-_ORDERS = {"month": Order("to_char(m.month, 'YYYYMMDD')", "text")}
+    account: Annotated[int | None, "m.account_id = {value}"] = None
+    mail_state: Annotated[str, "m.state = {value}"] = ""
+    month: Annotated[str, "to_char(m.month, 'YYYY-MM') = {value}"] = ""
+    receiver: Annotated[str, "strpos(m.receiver, {value}) > 0"] = ""
 
 
-def _mail(row: Row) -> Mail:
-    return Mail(**{field.name: row[field.name] for field in fields(Mail)})
-
-
-def _asked(actor: Actor, wanted: WantedMails) -> tuple[object, ...]:
-    return _scope(actor), wanted.account, wanted.state, wanted.month, wanted.receiver
-
-
-async def mails(database: Database, actor: Actor, wanted: WantedMails, window: Window) -> Slice[Mail]:
-    """Mails in the scope, a window of them."""
-    return await read(database, _SEARCH, _asked(actor, wanted), _ORDERS, window, _mail, id_="m.id")
-
-
-async def how_many_mails(database: Database, actor: Actor, wanted: WantedMails, most: int) -> int:
-    """How many there are, counted up to one more than ``most``."""
-    number: int = await database.fetchval(_HOW_MANY, *_asked(actor, wanted), most + 1)
-    return number
-
-
-async def mail(database: Database | Connection, actor: Actor, id_: int) -> Mail | None:
-    """One of them."""
-    row = await database.fetchrow(_MAIL, _scope(actor), id_)
-    return None if row is None else _mail(row)
+MAILS = Listing(
+    Mail,
+    MailFilter,
+    "statement_mail m JOIN account a ON a.id = m.account_id",
+    seen=of_accounts("m.account_id"),
+    orders={"month": Order("to_char(m.month, 'YYYYMMDD')", "text")},
+)

@@ -19,11 +19,11 @@ from smsgw.platform.statements.model import (
     MOST_REASON,
     NAMES_RECEIVERS,
     SETTLED,
+    WANTED,
     Mail,
     Statement,
     last_of,
 )
-from smsgw.platform.statements.queries import WANTED
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Database
 
@@ -50,7 +50,7 @@ async def set_receivers(change: Change, account_id: int, emails: Sequence[str], 
     for permission in NAMES_RECEIVERS:
         change.actor.require(permission, account_id)
     async with change.unit(Permission.ACCOUNT_EDIT, account_id) as unit:
-        before = await queries.receivers_of(unit.connection, unit.actor, account_id)
+        before = await queries.RECEIVERS.get(unit.connection, unit.actor, account_id)
         had = list(before.emails) if before else []
         if wanted:
             await unit.connection.execute(_SET, account_id, wanted, language, clock.now(), unit.actor.label)
@@ -88,7 +88,7 @@ async def again(change: Change, id_: int) -> None:
     """Send a mail once more that has failed, or may not have arrived, to who is still named. ``NOT_FOUND``;
     ``STATE_CONFLICT`` for others."""
     async with change.unit(Permission.ACCOUNT_EDIT) as unit:
-        before = await queries.mail(unit.connection, unit.actor, id_)
+        before = await queries.MAILS.get(unit.connection, unit.actor, id_)
         if before is None or not unit.actor.scope.covers(before.account_id):
             raise Refused("NOT_FOUND")
         if not before.wanted:
@@ -121,4 +121,4 @@ async def next_(database: Database, now: datetime, *, takes: bool) -> Mail | Non
         await TABLE.lose(connection, now)
         await TABLE.drop(connection, now)
         id_ = await TABLE.claim(connection, now) if takes else None
-        return None if id_ is None else await queries.mail(connection, _SYSTEM, id_)
+        return None if id_ is None else await queries.MAILS.get(connection, _SYSTEM, id_)

@@ -6,24 +6,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from smsgw.core.actor import Actor
-from smsgw.platform.paging import Order, Slice, Window, read
-from smsgw.store.engine.database import Database, Row
+from smsgw.platform.listing import EVERYTHING, Listing
+from smsgw.platform.paging import Order
+from smsgw.store.engine.database import Row
 
-_ORDERS = {"day": Order("(c.day - date '2000-01-01') * 2 + (c.span = 'day')::int", "bigint")}
+_HERE = "AT TIME ZONE 'Asia/Shanghai'"
 _STATE = """
 CASE WHEN c.different > 0 OR c.accepted <> c.submitted + c.refused + c.held THEN 'wrong'
      WHEN c.compared = 0 THEN 'open' ELSE 'right' END
 """
-_MATCHES = f"c.day >= $1 AND c.day <= $2 AND ($3 = '' OR c.span = $3) AND ($4 = '' OR {_STATE} = $4)"
-_SEARCH = f"""
-SELECT c.*, c.differences::text AS told, {_STATE} AS state, {{key}} AS _key FROM figure_check c
-WHERE {_MATCHES} AND {{where}} ORDER BY {{order}}
-"""  # noqa: S608 - constants
-_HOW_MANY = f"SELECT count(*) FROM (SELECT FROM figure_check c WHERE {_MATCHES} LIMIT $5) n"  # noqa: S608
-_ONE = f"SELECT c.*, c.differences::text AS told, {_STATE} AS state FROM figure_check c WHERE c.id = $1"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +44,11 @@ class Check:
     span: str
     day: date
     checked_at: datetime
-    state: str
+    state: Annotated[str, _STATE]
     """``right``, ``wrong``, or ``open``: its reports still come, and its account alone was looked at."""
     compared: int
     different: int
-    differences: Sequence[Difference]
+    differences: Annotated[Sequence[Difference], "c.differences::text"]
     """The first of them."""
     accepted: int
     submitted: int
@@ -80,39 +73,25 @@ class Check:
 
 
 def _check(row: Row) -> Check:
-    values: dict[str, Any] = {key: row[key] for key in Check.__dataclass_fields__ if key != "differences"}
-    told = [Difference(**one) for one in json.loads(str(row["told"]))]
-    return Check(**values, differences=told)
+    values: dict[str, Any] = {key: value for key, value in row.items() if key != "_key"}
+    return Check(**values | {"differences": [Difference(**one) for one in json.loads(row["differences"])]})
 
 
 @dataclass(frozen=True, slots=True)
-class WantedChecks:
-    """Which are looked for; what is empty narrows nothing."""
+class CheckFilter:
+    """Which checks are looked for: of days, and of months that have any of the time."""
 
-    first: date
-    last: date
-    span: str = ""
-    state: str = ""
-
-
-async def search(database: Database, actor: Actor, wanted: WantedChecks, window: Window) -> Slice[Check]:
-    """The last look at each day and month in that time, for who sees all accounts: they are of all together."""
-    if actor.scope.whole is not None:
-        return Slice([], [], more=False)
-    asked = (wanted.first, wanted.last, wanted.span, wanted.state)
-    return await read(database, _SEARCH, asked, _ORDERS, window, _check, id_="c.id")
+    since: Annotated[datetime | None, f"c.day >= date_trunc('month', {{value}}::timestamptz {_HERE})::date"] = None
+    until: Annotated[datetime | None, f"c.day < ({{value}}::timestamptz {_HERE})::date"] = None
+    span: Annotated[str, "c.span = {value}"] = ""
+    check_state: Annotated[str, f"{_STATE} = {{value}}"] = ""
 
 
-async def how_many(database: Database, actor: Actor, wanted: WantedChecks, most: int) -> int:
-    """How many there are, counted up to one more than ``most``."""
-    if actor.scope.whole is not None:
-        return 0
-    asked = (wanted.first, wanted.last, wanted.span, wanted.state)
-    number: int = await database.fetchval(_HOW_MANY, *asked, most + 1)
-    return number
-
-
-async def one(database: Database, actor: Actor, id_: int) -> Check | None:
-    """One of them."""
-    row = await database.fetchrow(_ONE, id_) if actor.scope.whole is None else None
-    return None if row is None else _check(row)
+CHECKS = Listing(
+    Check,
+    CheckFilter,
+    "figure_check c",
+    seen=EVERYTHING,
+    orders={"day": Order("(c.day - date '2000-01-01') * 2 + (c.span = 'day')::int", "bigint")},
+    make=_check,
+)

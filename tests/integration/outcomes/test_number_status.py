@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,10 @@ from smsgw.core.number_state import NumberState
 from smsgw.core.permissions import SCOPES, Permission
 from smsgw.core.states import PartState
 from smsgw.platform.numbers import service as number_service
+from smsgw.platform.paging import Window
 from smsgw.platform.policies import service as policies
 from smsgw.platform.routing import prefix_imports, prefixes
-from smsgw.platform.routing.prefix_imports import Difference, Undone
+from smsgw.platform.routing.prefix_imports import Difference, Import, Undone
 from smsgw.platform.settings import service as settings_service
 from smsgw.store.config import number_status as store
 from smsgw.store.config import numbers
@@ -175,6 +176,10 @@ async def brought(database: Database, name: str, entries: prefix_imports.Entries
     return await prefix_imports.bring_in(by_test(database), name, entries)
 
 
+async def latest(database: Database) -> Sequence[Import]:
+    return (await prefix_imports.IMPORTS.search(database, by_test(database).actor, None, Window("id"))).rows
+
+
 async def taken_back(database: Database, id_: int) -> Undone:
     return await prefix_imports.take_back(by_test(database), id_)
 
@@ -210,7 +215,7 @@ async def test_the_difference_is_told_before_and_taken_back_afterwards(database:
     after = await there(database)
     assert after["1380013"] == ("CUCC", "北京", "import")
     assert after["13900139000"] == ("CTCC", "", "import")
-    found = await prefix_imports.one(database, id_)
+    found = await prefix_imports.IMPORTS.get(database, by_test(database).actor, id_)
     assert (found.added, found.changed, found.same, found.open) == (1, 2, 1, True)
     assert await prefix_imports.would_take_back(database, [found]) == Undone(3, 0)
     assert await taken_back(database, id_) == Undone(3, 0)
@@ -251,7 +256,7 @@ async def test_files_that_overlap_are_taken_back_in_any_order(database: Database
         {"1710000": ("CTCC", "")},
     )  # fmt: skip
     ids = [await brought(database, "f.csv", entries) for entries in files]
-    newest = await prefix_imports.latest(database)
+    newest = await latest(database)
     assert await prefix_imports.would_take_back(database, newest) == Undone(2, 0), "each entry once"
     assert await prefix_imports.would_take_back(database, newest[1:2]) == Undone(1, 1)
     for id_, done in zip(ids, (Undone(0, 2), Undone(1, 1), Undone(1, 0)), strict=True):
@@ -263,7 +268,7 @@ async def test_a_file_that_changes_nothing_takes_no_place(database: Database, mo
     monkeypatch.setattr(prefix_imports, "KEPT", 1)
     id_ = await brought(database, "a.csv", {"1380013": ("CUCC", "")})
     same = await brought(database, "a.csv", {"1380013": ("CUCC", "")})
-    assert [(one.id, one.open) for one in await prefix_imports.latest(database)][1:] == [(id_, True)]
+    assert [(one.id, one.open) for one in await latest(database)][1:] == [(id_, True)]
     with pytest.raises(Refused):
         await taken_back(database, same)
     assert await taken_back(database, id_) == Undone(1, 0)

@@ -414,7 +414,9 @@ async def test_ways_around_it_wait_as_well(site: Site, approved: None) -> None:
         assert (made.version, made.job, made.waits > 0) == (0, 0, True)
         await fails(Refused, approvals.approve(by(site, "a"), made.waits), "不能批准自己提交的")
         await approvals.reject(by(site, "a"), made.waits, "")
-        assert (await approvals.one(site.db, made.waits)).state is approvals.State.WITHDRAWN
+        found = await approvals.SUBMISSIONS.get(site.db, by(site, "a").actor, made.waits)
+        assert found is not None
+        assert found.state is approvals.State.WITHDRAWN
     assert await in_force(site) == 0
     assert await site.db.fetchval("SELECT count(*) FROM job") == 0
     assert not await site.db.fetchval("SELECT count(*) FROM channel WHERE desired = 'draining'")

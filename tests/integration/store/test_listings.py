@@ -112,7 +112,7 @@ class Heard:
         self.sql, self.arguments = sql, arguments
         return []
 
-    async def fetchval(self, sql: str, *arguments: object) -> int:
+    async def fetchval(self, sql: str, *arguments: object, **_: float) -> int:
         self.sql, self.arguments = sql, arguments
         return 0
 

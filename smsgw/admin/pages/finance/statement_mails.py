@@ -13,7 +13,7 @@ from aiohttp import web
 from smsgw.admin import statement_pdf
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
-from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, read_id
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, read_id
 from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Field as Input
 from smsgw.admin.kit.forms import Form
@@ -40,7 +40,6 @@ from smsgw.platform.statements.model import (
     Mail,
     Receivers,
 )
-from smsgw.platform.statements.queries import WantedMails
 from smsgw.runtime import clock
 
 _RECEIVERS_NEW, _ONE = f"{RECEIVERS}/-/new", "{id:[0-9]{1,19}}"
@@ -107,9 +106,7 @@ async def _receiver_detail(call: Call, one: Receivers) -> Detail:
 LIST = ListPage(
     "statement_receivers", RECEIVERS, "finance.statement_receivers", Permission.STATISTICS_VIEW,
     Filter((), period=None), RECEIVER_COLUMNS,
-    rows=lambda db, actor, _, window: queries.receivers(db, actor, window),
-    count=lambda db, actor, _, __: queries.how_many_receivers(db, actor),
-    one=lambda db, actor, id_: queries.receivers_of(db, actor, id_), detail=_receiver_detail,
+    listing=queries.RECEIVERS, detail=_receiver_detail,
     sort=Sort("account", descending=False), lead=words.RECEIVERS_LEAD, tabs=TABS,
     notice=not_by_person,
     links=((words.RECEIVERS_NEW, _RECEIVERS_NEW, Permission.ACCOUNT_EDIT),),
@@ -147,7 +144,7 @@ async def _set(call: Call, account_id: int, values: Mapping[str, Any]) -> web.Re
 async def _subject(call: Call) -> Receivers | None:
     _demand(call)
     id_ = read_id(call.request.match_info["id"])
-    return None if id_ is None else await queries.receivers_of(call.db, call.actor, id_)
+    return None if id_ is None else await queries.RECEIVERS.get(call.db, call.actor, id_)
 
 
 NEW = FormPage(
@@ -181,14 +178,6 @@ MAIL_COLUMNS = (
 )  # fmt: skip
 
 
-def _wanted(found: Found) -> WantedMails:
-    account, month = found.get("account", ""), found.get("month", "")
-    return WantedMails(
-        int(account) if account else None, found.get("mail_state"),
-        date.fromisoformat(f"{month}-01") if month else None, found.get("receiver"),
-    )  # fmt: skip
-
-
 async def _mail_choices(call: Call) -> Mapping[str, Mapping[str, str]]:
     return {"month": months(), "account": own_accounts(call)}
 
@@ -199,9 +188,7 @@ async def _mail_detail(_: Call, one: Mail) -> Detail:
 
 SENT = ListPage(
     "statement_mails", MAILS, "finance.statement_mails", Permission.STATISTICS_VIEW, MAIL_FILTER, MAIL_COLUMNS,
-    rows=lambda db, actor, found, window: queries.mails(db, actor, _wanted(found), window),
-    count=lambda db, actor, found, most: queries.how_many_mails(db, actor, _wanted(found), most),
-    one=lambda db, actor, id_: queries.mail(db, actor, id_), detail=_mail_detail, choices=_mail_choices,
+    listing=queries.MAILS, detail=_mail_detail, choices=_mail_choices,
     sort=Sort("month"), lead=words.MAILS_LEAD, tabs=TABS, wide=True, export=Permission.STATISTICS_EXPORT,
     notice=not_by_person,
     actions=(Action("again", words.AGAIN, Permission.ACCOUNT_EDIT,

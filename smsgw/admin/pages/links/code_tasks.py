@@ -10,7 +10,7 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Button, Detail, Section
-from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, read_id
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, read_id
 from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Field as Input
 from smsgw.admin.kit.forms import Form, Kind
@@ -29,7 +29,7 @@ from smsgw.admin.words import short_links as words
 from smsgw.core.permissions import Permission
 from smsgw.core.words import columns as names
 from smsgw.platform.links import code_files, service
-from smsgw.platform.links.code_files import CodeTask, WantedTasks
+from smsgw.platform.links.code_files import CODE_TASKS, CodeTask
 from smsgw.platform.links.model import MOST_CODES, LinkKind, NewLink, Origin
 from smsgw.platform.sheets.model import Sheet
 from smsgw.runtime import clock
@@ -80,11 +80,6 @@ _MORE = (
 )  # fmt: skip
 
 
-def _wanted(found: Found) -> WantedTasks:
-    account = int(found.get("account")) if found.get("account") else None
-    return WantedTasks(None, account, found.get("name"), found.get("state"), found.get("link", None))
-
-
 async def _choices(call: Call, _: Any = None) -> Mapping[str, Mapping[str, str]]:
     return {"account": own_accounts(call), "domain": {one: one for one in call.portal.context.link_domains}}
 
@@ -107,10 +102,7 @@ async def _detail(call: Call, one: CodeTask) -> Detail:
 
 PAGE = ListPage(
     "link_tasks", PATH, "links.tasks", Permission.LINK_VIEW, FILTER, COLUMNS, choices=_choices, detail=_detail,
-    rows=lambda db, actor, found, window: code_files.search(db, _wanted(found), window, accounts=actor.scope.whole),
-    count=lambda db, actor, found, most: code_files.how_many(db, _wanted(found), most, accounts=actor.scope.whole),
-    one=lambda db, actor, id_: code_files.one(db, id_, accounts=actor.scope.whole), sort=Sort("created_at"), live=3,
-    lead=words.TASKS_LEAD,
+    listing=CODE_TASKS, sort=Sort("created_at"), live=3, lead=words.TASKS_LEAD,
     links=((words.TASK_NEW, _NEW, Permission.LINK_EDIT), (words.TASK_IMPORT, _IMPORT, Permission.LINK_EDIT)),
     empty=Empty(words.TASKS_EMPTY, words.TASKS_TEACH, words.TASK_NEW, _NEW, Permission.LINK_EDIT, icon="link"),
 )  # fmt: skip
@@ -188,7 +180,7 @@ IMPORT = ImportPage(
 async def download(call: Call) -> web.StreamResponse:
     """The file of codes; whoever has it can open every recipient's link, so its fetching is audited."""
     id_ = read_id(call.request.match_info["id"])
-    one = None if id_ is None else await code_files.one(call.db, id_, accounts=call.accounts)
+    one = None if id_ is None else await CODE_TASKS.get(call.db, call.actor, id_)
     if one is None or not one.file_id:
         raise web.HTTPNotFound
     path = await call.portal.context.files.path(one.file_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from urllib.parse import urlencode
@@ -13,7 +13,7 @@ from smsgw.admin.kit.charts import Kind as Look
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.lists import Empty, ListPage, Report
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.kit.people import account_choices
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.links import lines
 from smsgw.admin.words import short_links as words
@@ -128,13 +128,9 @@ def _label(day: date) -> str:
     return f"{day:%m-%d}"
 
 
-async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
-    return {"account": own_accounts(call)}
-
-
 PAGE = ListPage(
     "link_report", PATH, "records.links", Permission.STATISTICS_VIEW, FILTER, COLUMNS, rows=_rows, count=_many,
-    choices=_choices, sort=Sort("day"), lead=words.REPORT_LEAD, wide=True, export=Permission.STATISTICS_EXPORT,
+    choices=account_choices, sort=Sort("day"), lead=words.REPORT_LEAD, wide=True, export=Permission.STATISTICS_EXPORT,
     report=Report(_totals, _chart, tuple(SHOWN), SHOWN), links_need=(Permission.LINK_VIEW,),
     empty=Empty(words.REPORT_EMPTY, words.REPORT_TEACHES, words.NEW, f"{lines.PATH}/-/new", Permission.LINK_EDIT,
                 icon="link"),

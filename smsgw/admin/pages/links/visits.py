@@ -17,7 +17,7 @@ from smsgw.admin.kit.forms import Kind as Takes
 from smsgw.admin.kit.forms import Section as Inputs
 from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.kit.people import account_choices
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.links import lines
 from smsgw.admin.words import agents, provinces
@@ -88,12 +88,8 @@ def _wanted(found: Found) -> WantedVisits:
     )  # fmt: skip
 
 
-async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
-    return {"account": own_accounts(call)}
-
-
 PAGE = ListPage(
-    "link_clicks", PATH, "links.visits", Permission.LINK_VIEW, FILTER, COLUMNS, choices=_choices,
+    "link_clicks", PATH, "links.visits", Permission.LINK_VIEW, FILTER, COLUMNS, choices=account_choices,
     rows=lambda db, actor, found, window: queries.visits_of(db, _wanted(found), window, accounts=actor.scope.whole),
     count=lambda db, actor, found, most: queries.how_many_visits(db, _wanted(found), most, accounts=actor.scope.whole),
     sort=Sort("clicked_at"), lead=words.VISITS_LEAD, wide=True, export=Permission.LINK_EXPORT,

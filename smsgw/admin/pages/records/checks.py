@@ -10,18 +10,13 @@ from urllib.parse import urlencode
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
-from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Period
 from smsgw.admin.kit.lists import Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.words import records as words
-from smsgw.core.actor import Actor
-from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
-from smsgw.platform.handles import Database
-from smsgw.platform.paging import Slice, Window
-from smsgw.platform.statistics import checks
-from smsgw.platform.statistics.checks import Check, Difference, WantedChecks
+from smsgw.platform.statistics.checks import CHECKS, Check, Difference
 
 MENU = Entry("records.checks", "/reports/checks", Permission.STATISTICS_EDIT)
 FILTER = Filter(
@@ -71,25 +66,6 @@ _DIFFERENCE = (
 )  # fmt: skip
 
 
-def _wanted(found: Found) -> WantedChecks:
-    first, until = (at.astimezone(CHINA).date() for at in found.times)
-    return WantedChecks(
-        first.replace(day=1), until - timedelta(days=1), found.get("span"), found.get("check_state")
-    )
-
-
-async def _rows(db: Database, actor: Actor, found: Found, window: Window) -> Slice[Check]:
-    return await checks.search(db, actor, _wanted(found), window)
-
-
-async def _count(db: Database, actor: Actor, found: Found, most: int) -> int:
-    return await checks.how_many(db, actor, _wanted(found), most)
-
-
-async def _one(db: Database, actor: Actor, id_: int) -> Check | None:
-    return await checks.one(db, actor, id_)
-
-
 async def _detail(call: Call, check: Check) -> Detail:
     names = {one.id: one.name for one in call.portal.context.snapshots.current.accounts()}
     account = Column("account", value=lambda one: names.get(one.account_id, str(one.account_id)))
@@ -107,7 +83,7 @@ async def _detail(call: Call, check: Check) -> Detail:
 
 
 PAGE = ListPage(
-    "checks", "/reports/checks", "records.checks", Permission.STATISTICS_EDIT, FILTER, _COLUMNS, rows=_rows,
-    count=_count, one=_one, detail=_detail, sort=Sort("day"), lead=words.CHECKS_LEAD, wide=True,
+    "checks", "/reports/checks", "records.checks", Permission.STATISTICS_EDIT, FILTER, _COLUMNS,
+    listing=CHECKS, detail=_detail, sort=Sort("day"), lead=words.CHECKS_LEAD, wide=True,
     empty=Empty(words.CHECKS_EMPTY, words.CHECKS_TEACHES),
 )  # fmt: skip

@@ -92,10 +92,7 @@ async def _back(call: Call, one: Import) -> None:
 
 PAGE = ListPage(
     "prefix_imports", IMPORTS_PATH, "routing.prefix_imports", Permission.NUMBER_VIEW, Filter((), period=None), COLUMNS,
-    rows=lambda db, actor, found, window: prefix_imports.search(db, actor, window),
-    count=lambda db, actor, found, most: prefix_imports.how_many(db, actor, most),
-    one=lambda db, actor, id_: prefix_imports.one(db, id_), detail=_detail, sort=Sort("at"), tabs=TABS,
-    lead=words.IMPORTS_LEAD,
+    listing=prefix_imports.IMPORTS, detail=_detail, sort=Sort("at"), tabs=TABS, lead=words.IMPORTS_LEAD,
     actions=(Action("back", words.TAKE_BACK, Permission.NUMBER_EDIT, _back, _back_effect, danger=True),),
     links=((words.IMPORT, f"{PATH}/-/import", Permission.NUMBER_EDIT),), links_whole=True,
     empty=Empty(words.IMPORTS_EMPTY, words.IMPORTS_TEACH, words.IMPORT, f"{PATH}/-/import", Permission.NUMBER_EDIT,

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
-from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
+from smsgw.admin.kit.filters import Field, FieldKind, Filter
 from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Field as Input
 from smsgw.admin.kit.forms import Filled, Form
@@ -28,7 +28,7 @@ from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
 from smsgw.platform.routing import prefixes, service
 from smsgw.platform.routing.model import CARRIERS
-from smsgw.platform.routing.prefixes import WHOLE, Known, Override, Wanted
+from smsgw.platform.routing.prefixes import OVERRIDES, WHOLE, Known, Override
 
 PATH = "/prefixes"
 IMPORTS_PATH = PATH + "/imports"
@@ -58,10 +58,6 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def _wanted(found: Found) -> Wanted:
-    return Wanted(found.get("beginning"), found.get("carrier"), found.get("source"), found.get("single"))
-
-
 async def _detail(_: Call, one: Override) -> Detail:
     return Detail(shown(one), [Section(COLUMNS, one)])
 
@@ -77,9 +73,7 @@ async def _remove(call: Call, one: Override) -> None:
 
 PAGE = ListPage(
     "prefixes", PATH, "routing.prefixes", Permission.NUMBER_VIEW, FILTER, COLUMNS,
-    rows=lambda db, actor, found, window: prefixes.search(db, actor, _wanted(found), window),
-    count=lambda db, actor, found, most: prefixes.how_many(db, actor, _wanted(found), most),
-    one=lambda db, actor, id_: prefixes.one(db, actor, id_), detail=_detail, sort=Sort("at"), lead=words.LEAD,
+    listing=OVERRIDES, detail=_detail, sort=Sort("at"), lead=words.LEAD,
     actions=(Action("remove", words.REMOVE, Permission.NUMBER_EDIT, _remove, _remove_effect, danger=True),),
     links=((words.LOOK_UP, f"{PATH}/-/look-up", Permission.NUMBER_VIEW),
            (words.IMPORT, f"{PATH}/-/import", Permission.NUMBER_EDIT),

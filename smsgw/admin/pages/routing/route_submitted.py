@@ -9,7 +9,7 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
-from smsgw.admin.kit.filters import Filter, Found, read_id
+from smsgw.admin.kit.filters import Filter, read_id
 from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Field, Form
 from smsgw.admin.kit.forms import Section as Inputs
@@ -26,12 +26,9 @@ from smsgw.admin.pages.routing.route_table import (
 )
 from smsgw.admin.words import route_table as words
 from smsgw.core import route_edit
-from smsgw.core.actor import Actor
 from smsgw.core.permissions import Permission
-from smsgw.platform.handles import Database
-from smsgw.platform.paging import Slice, Window
 from smsgw.platform.routing import approvals, drafts, queries
-from smsgw.platform.routing.approvals import MOST_ANSWER, State, Submission
+from smsgw.platform.routing.approvals import MOST_ANSWER, SUBMISSIONS, State, Submission
 
 ONE = SUBMITTED_PATH + "/{id:[0-9]{1,19}}"
 COLUMNS = (
@@ -46,18 +43,6 @@ COLUMNS = (
     Column("answer", Kind.LONG, "approval_answer", phone=Phone.AWAY),
     Column("version", value=lambda one: f"V{one.version}" if one.version else None, phone=Phone.AWAY),
 )  # fmt: skip
-
-
-async def _rows(db: Database, actor: Actor, _: Found, window: Window) -> Slice[Submission]:
-    return await approvals.search(db, window) if actor.scope.whole is None else Slice((), (), False)
-
-
-async def _count(db: Database, actor: Actor, _: Found, __: int) -> int:
-    return await approvals.how_many(db) if actor.scope.whole is None else 0
-
-
-async def _one(db: Database, actor: Actor, id_: int) -> Submission | None:
-    return await approvals.one(db, id_) if actor.scope.whole is None else None
 
 
 async def _detail(call: Call, one: Submission) -> Detail:
@@ -84,7 +69,7 @@ async def _detail(call: Call, one: Submission) -> Detail:
 
 PAGE = ListPage(
     "route_submissions", SUBMITTED_PATH, "routing.routes", Permission.ROUTE_VIEW, Filter((), period=None), COLUMNS,
-    rows=_rows, count=_count, one=_one, detail=_detail, sort=Sort("made_at"), lead=words.SUBMITTED_LEAD, tabs=TABS,
+    listing=SUBMISSIONS, detail=_detail, sort=Sort("made_at"), lead=words.SUBMITTED_LEAD, tabs=TABS,
     empty=Empty(words.SUBMITTED_EMPTY, words.SUBMITTED_TEACH, icon="route"),
 )  # fmt: skip
 
@@ -92,7 +77,7 @@ PAGE = ListPage(
 async def _waiting(call: Call) -> Submission | None:
     whole(call)
     id_ = read_id(call.request.match_info["id"])
-    found = None if id_ is None else await approvals.one(call.db, id_)
+    found = None if id_ is None else await SUBMISSIONS.get(call.db, call.actor, id_)
     return found if found is not None and found.state is State.WAITING else None
 
 

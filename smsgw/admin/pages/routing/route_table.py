@@ -15,7 +15,7 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.errors import OutOfScope
 from smsgw.admin.kit.details import Detail, Section
-from smsgw.admin.kit.filters import Filter, Found, read_id
+from smsgw.admin.kit.filters import Filter, read_id
 from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Field, Form
 from smsgw.admin.kit.forms import Kind as InputKind
@@ -28,13 +28,10 @@ from smsgw.admin.turns import Rank
 from smsgw.admin.words import route_table as words
 from smsgw.core import route_edit
 from smsgw.core import routes as core
-from smsgw.core.actor import Actor
 from smsgw.core.errors import Temporary
 from smsgw.core.permissions import Permission
 from smsgw.core.routes import RouteTable
 from smsgw.pipeline.fleet import membership
-from smsgw.platform.handles import Database
-from smsgw.platform.paging import Slice, Window
 from smsgw.platform.routing import approvals, drafts, queries, trial
 from smsgw.platform.routing.model import EMPTY, RouteVersion
 from smsgw.platform.routing.publication import Made
@@ -207,14 +204,6 @@ COLUMNS = (
 )  # fmt: skip
 
 
-async def _rows(db: Database, actor: Actor, _: Found, window: Window) -> Slice[RouteVersion]:
-    return await queries.search(db, window) if actor.scope.whole is None else Slice((), (), False)
-
-
-async def _one(db: Database, actor: Actor, id_: int) -> RouteVersion | None:
-    return await queries.find(db, id_) if actor.scope.whole is None else None
-
-
 async def _detail(call: Call, one: RouteVersion) -> Detail:
     document = route_edit.tidy(one.document)
     newest = await queries.newest(call.db)
@@ -232,9 +221,8 @@ async def _detail(call: Call, one: RouteVersion) -> Detail:
 
 PAGE = ListPage(
     "route_versions", VERSIONS_PATH, "routing.routes", Permission.ROUTE_VIEW, Filter((), period=None), COLUMNS,
-    rows=_rows, count=lambda db, _, __, ___: queries.how_many(db), one=_one, detail=_detail, sort=Sort("version"),
-    lead=words.VERSIONS_LEAD, empty=Empty(words.VERSIONS_EMPTY, words.VERSIONS_TEACH, icon="route"),
-    tabs=TABS,
+    listing=queries.VERSIONS, detail=_detail, sort=Sort("version"), lead=words.VERSIONS_LEAD, tabs=TABS,
+    empty=Empty(words.VERSIONS_EMPTY, words.VERSIONS_TEACH, icon="route"),
 )  # fmt: skip
 
 
@@ -249,7 +237,7 @@ class _Old:
 async def _old(call: Call) -> _Old | None:
     whole(call)
     id_ = read_id(call.request.match_info["id"])
-    found = None if id_ is None else await queries.find(call.db, id_)
+    found = None if id_ is None else await queries.VERSIONS.get(call.db, call.actor, id_)
     newest = await queries.newest(call.db)
     return None if found is None or newest is None or found.newest else _Old(found, newest.version)
 

@@ -26,7 +26,7 @@ from smsgw.core.permissions import Permission
 from smsgw.core.report_match import SPELLINGS, Rule, Why
 from smsgw.platform.channels import queries as channels
 from smsgw.platform.channels import unmatched as service
-from smsgw.platform.channels.unmatched import Unmatched, Wanted
+from smsgw.platform.channels.unmatched import REPORTS, ReportFilter, Unmatched
 from smsgw.platform.messages.examining import dump, masked
 
 PATH = "/unmatched"
@@ -48,9 +48,8 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def _wanted(found: Found) -> Wanted:
-    return Wanted(found.get("channel"), found.get("phone"), found.get("carrier_id").lower(), found.get("code"),
-                  *found.times)  # fmt: skip
+def _wanted(found: Found) -> ReportFilter:
+    return REPORTS.filter_of(found.listed)
 
 
 async def _channels(call: Call) -> Mapping[str, Mapping[str, str]]:
@@ -83,8 +82,8 @@ async def _pdu(call: Call, one: Unmatched) -> tuple[str, Mapping[str, Any]] | No
 PAGE = ListPage(
     "unmatched", PATH, "routing.unmatched", Permission.CHANNEL_VIEW, FILTER, COLUMNS, choices=_channels,
     rows=lambda db, actor, found, window: service.search(db, actor, _wanted(found), window),
-    count=lambda db, actor, found, most: service.how_many(db, actor, _wanted(found), most),
-    one=lambda db, actor, id_: service.one(db, actor, id_), detail=_detail, sort=Sort("received_at"), lead=words.LEAD,
+    count=lambda db, actor, found, most: REPORTS.count(db, actor, _wanted(found), most),
+    one=service.get, detail=_detail, sort=Sort("received_at"), lead=words.LEAD,
     links=((words.REMATCH, f"{PATH}/-/rematch", Permission.MESSAGE_RESOLVE),), links_whole=True,
     empty=Empty(words.EMPTY, words.TEACHES, icon="receipt"),
 )  # fmt: skip

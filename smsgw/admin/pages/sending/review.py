@@ -12,7 +12,7 @@ from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.lists import Action, Cards, Effect, Empty, ListPage, reason_of
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.kit.people import account_choices
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.sending import terms
 from smsgw.admin.pages.sending.seen import marked, seen, waited, waits
@@ -147,16 +147,12 @@ def _wanted(found: Found, *, pending: bool) -> WantedReviews:
     return WantedReviews(pending, account, state=found.get("status"), task=task, **texts)
 
 
-async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
-    return {"account": own_accounts(call)}
-
-
 def _list(name: str, path: str, *, pending: bool, **more: Any) -> ListPage:
     wanted = partial(_wanted, pending=pending)
     return ListPage(
         name, path, "sending.review", Permission.REVIEW_VIEW,
         Filter(_FIELDS if pending else (*_DECISION[:1], *_FIELDS, *_DECISION[1:]), period=None), COLUMNS,
-        choices=_choices, detail=_detail, tabs=((words.WAITING_TAB, PATH), (words.OVER_TAB, OVER)),
+        choices=account_choices, detail=_detail, tabs=((words.WAITING_TAB, PATH), (words.OVER_TAB, OVER)),
         rows=lambda db, actor, found, window: queries.search(db, wanted(found), window, accounts=actor.scope.whole),
         count=lambda db, actor, found, most: queries.how_many(db, wanted(found), most, accounts=actor.scope.whole),
         one=lambda db, actor, id_: queries.get(db, id_, accounts=actor.scope.whole),

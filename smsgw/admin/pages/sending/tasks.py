@@ -21,7 +21,7 @@ from smsgw.admin.kit.forms import Form
 from smsgw.admin.kit.forms import Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, opted
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.people import own_accounts
+from smsgw.admin.kit.people import account_choices
 from smsgw.admin.kit.sent_links import unkept
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.sending import again, as_scenario, edit, stages, terms
@@ -375,13 +375,9 @@ def _wanted(found: Found) -> WantedTasks:
     )  # fmt: skip
 
 
-async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
-    return {"account": own_accounts(call)}
-
-
 def _list(name: str, path: str, **more: Any) -> ListPage:
     return ListPage(
-        name, path, f"sending.{name}", Permission.TASK_VIEW, choices=_choices, detail=_detail, one=queries.one,
+        name, path, f"sending.{name}", Permission.TASK_VIEW, choices=account_choices, detail=_detail, one=queries.one,
         rows=lambda db, actor, found, window: queries.search(db, actor, _wanted(found), window),
         count=lambda db, actor, found, most: queries.how_many(db, actor, _wanted(found), most), **more,
     )  # fmt: skip
