@@ -16,9 +16,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from smsgw.admin.devices import Devices
-from smsgw.admin.passwords import Passwords
+from smsgw.admin.passwords import Passwords, Rank
 from smsgw.admin.strength import password_problem
-from smsgw.admin.turns import Rank
 from smsgw.admin.words import passwords as said
 from smsgw.core.addresses import place_of
 from smsgw.core.errors import Temporary

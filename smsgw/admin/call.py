@@ -20,7 +20,6 @@ from smsgw.admin.kit.menu import Entry, Menu, menu_for
 from smsgw.admin.kit.remembered import Remembered
 from smsgw.admin.kit.toasts import Kind, Toast
 from smsgw.admin.security import masked
-from smsgw.admin.turns import Turns
 from smsgw.admin.words.brand import PRODUCT
 from smsgw.core.actor import Actor
 from smsgw.core.addresses import Network, place_of
@@ -38,6 +37,7 @@ from smsgw.platform.channels.watching import Running, Watches
 from smsgw.platform.login.passkeys import Site
 from smsgw.platform.org.model import OpenSession, Person
 from smsgw.runtime.config import RetentionConfig
+from smsgw.runtime.fair_queue import FairQueue
 from smsgw.runtime.tarpit import Tarpit
 from smsgw.web import serving
 
@@ -160,7 +160,7 @@ class Portal:
     """For passwords that are wrong over and over, and forms that are none of ours."""
     remembered: Remembered = field(default_factory=Remembered)
     """What pages need not find out again at once."""
-    trials: Turns = field(default_factory=lambda: Turns(at_once=1, waiting=4))
+    trials: FairQueue = field(default_factory=lambda: FairQueue(1, waiting=4))
     """At trying routes on traffic."""
     setup_guard: Guard = field(default_factory=lambda: Guard(FACTORS))
     """For codes of the first run."""

@@ -11,13 +11,14 @@ import contextlib
 import json
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable
+from enum import IntEnum
 
 import structlog
 
 from smsgw.admin.hashing import nobodys_hash
-from smsgw.admin.turns import Rank, Turns
 from smsgw.core.errors import Temporary
 from smsgw.runtime import aio, programs
+from smsgw.runtime.fair_queue import FairQueue
 
 log = structlog.get_logger(__name__)
 
@@ -25,22 +26,35 @@ PATIENCE = 30.0
 """Seconds for one hash, and for the start of its process."""
 TRIES = 2
 """A process that has come to its end meanwhile is replaced once."""
+IN_A_ROW = 3
+"""Turns of a rank while those below wait, before one of these has its own."""
 _NOBODY = nobodys_hash()
 """Checked for logins that do not exist, so that they take as long as those that do."""
+
+
+class Rank(IntEnum):
+    """Who comes first."""
+
+    KNOWN = 0
+    STRANGER = 1
+    DOUBTFUL = 2
+    """Has been wrong lately."""
 
 
 class Passwords:
     """Checks and makes hashes; the processes are started when they are first needed, and stay."""
 
     def __init__(self, *, at_once: int = 2, waiting: int = 256) -> None:
-        self._turns = Turns(at_once=at_once, waiting=waiting)
+        self._turns = FairQueue(
+            at_once, own_waiting=waiting, waiting=waiting, ranks=len(Rank), in_a_row=IN_A_ROW
+        )
         self._idle: list[Process] = []
         """No more of them than have turns at once."""
 
     @contextlib.asynccontextmanager
     async def turn(self, who: str, rank: Rank) -> AsyncIterator[None]:
         """Wait for a turn to check or make a hash. Raises ``BACKPRESSURE`` when too many wait."""
-        async with self._turns.turn(who, rank):
+        async with self._turns.turn(who, rank=rank):
             yield
 
     async def verify(self, password_hash: str | None, password: str) -> bool:

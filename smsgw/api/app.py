@@ -245,12 +245,8 @@ class _Server:
             return await self._repeating.handle(route, call)
         if not route.asks:
             return await route.handler(call)
-        asked, account = self._ctx.asked, call.account.id
-        await asked.take(account)
-        try:
+        async with self._ctx.asked.turn(call.account.id):
             return await route.handler(call)
-        finally:
-            asked.give(account)
 
     def serve_public(self, name: str) -> _Handler:
         """The handler of a path that needs no key."""

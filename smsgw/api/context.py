@@ -32,7 +32,8 @@ from smsgw.platform.files.model import Incoming
 from smsgw.platform.handles import Database, Sealer
 from smsgw.platform.links.sending import SentLinks
 from smsgw.runtime import clock
-from smsgw.runtime.shares import Pace, Shares
+from smsgw.runtime.fair_queue import FairQueue
+from smsgw.runtime.pace import Pace
 from smsgw.runtime.tarpit import Tarpit
 from smsgw.web import serving
 from smsgw.web.bodies import Bodies
@@ -54,10 +55,11 @@ READ_BURST = 4.0
 database's."""
 
 
-def asking(connections: int) -> Shares:
-    """Places for questions (``GET``) where so many connections are for these and for all else that reads: some are left
-    to others, and of the rest one account has not all."""
-    return Shares(max(2, connections - 2), max(1, connections * 2 // 5), patience=READ_PATIENCE, waiting=MOST_ASKING)
+def asking(connections: int) -> FairQueue:
+    """Places for questions (``GET``) where so many connections are for these and for all else that reads: some are
+    left to others, and of the rest one account has not all."""
+    own = max(1, connections * 2 // 5)
+    return FairQueue(max(2, connections - 2), own, patience=READ_PATIENCE, own_waiting=MOST_ASKING)
 
 
 @dataclass(slots=True)
@@ -105,11 +107,11 @@ class ApiContext:
     """For callers that are not who they say, by place …"""
     refusals: Tarpit = field(default_factory=lambda: Tarpit(free=FREE_REFUSALS), init=False)
     """… and for calls of accounts that are refused, by account."""
-    reads: Shares = field(default_factory=lambda: Shares(READS, 1, patience=READ_PATIENCE), init=False)
+    reads: FairQueue = field(default_factory=lambda: FairQueue(READS, 1, patience=READ_PATIENCE), init=False)
     """Large pages under way: one at a time of an account, as each takes the processor for ten milliseconds."""
-    asked: Shares = field(default_factory=lambda: asking(10))
+    asked: FairQueue = field(default_factory=lambda: asking(10))
     """Questions under way, by account: each has a connection, and may have it for half a minute."""
-    made: Shares = field(default_factory=lambda: Shares(MADE, 1, patience=READ_PATIENCE), init=False)
+    made: FairQueue = field(default_factory=lambda: FairQueue(MADE, 1, patience=READ_PATIENCE), init=False)
     """Many links made at a time: one call of an account, as links are made by one after the other everywhere."""
     read_pace: Pace = field(default_factory=lambda: Pace(READ_RATE, READ_BURST), init=False)
     """Messages in them, by account."""

@@ -226,12 +226,9 @@ async def make_many(call: Call) -> LinksMade:
     """``POST /links/batch``."""
     ctx, body = call.ctx, call.body
     wanted = [_wanted(call, item) for item in body.items]
-    await ctx.made.take(call.account.id)
-    try:
+    async with ctx.made.turn(call.account.id):
         codes = await queries.permutation(ctx.db, ctx.sealer)  # before: once links are made nothing shall go wrong
         ended = await service.make_many(call.change(), ctx.sealer, wanted, ctx.link_domains, now=clock.now())
-    finally:
-        ctx.made.give(call.account.id)
     if codes is None:  # they are the first of all
         codes = await queries.permutation(ctx.db, ctx.sealer)
     items = [_made(call, link.name, one, codes) for link, one in zip(wanted, ended, strict=True)]

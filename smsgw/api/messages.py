@@ -217,12 +217,8 @@ async def _page(call: Call, size: int) -> AsyncIterator[None]:
     if size <= SLICE:
         yield
         return
-    reads = call.ctx.reads
-    await reads.take(call.account.id)
-    try:
+    async with call.ctx.reads.turn(call.account.id):
         yield
-    finally:
-        reads.give(call.account.id)
 
 
 async def _messages(call: Call, views: Sequence[MessageView]) -> list[Message]:

@@ -27,7 +27,7 @@ from smsgw.api.shapes import (
     Text,
     Time,
 )
-from smsgw.api.values import FIRST_TIME, LAST_TIME, id_of
+from smsgw.api.values import id_of, in_time
 from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
 from smsgw.core.fallback import Chain, Follow
@@ -42,7 +42,7 @@ from smsgw.platform.links.model import LinkKind, NewLink
 from smsgw.platform.links.model import Origin as LinkOrigin
 from smsgw.platform.links.sending import Codes
 from smsgw.platform.scenarios import queries as scenarios
-from smsgw.platform.scenarios.model import fixed
+from smsgw.platform.scenarios.model import Sending, apply
 from smsgw.web.envelope import AllRejected
 
 
@@ -195,34 +195,26 @@ Body = TypeVar("Body", SendBody, BatchBody)
 async def _obeying(call: Call, body: Body) -> tuple[Body, Chain | None]:
     """The call as its scenario has it, and what follows its messages: what that fixes may be left out, and is refused
     when it says something else."""
+    for field, at in (("send_at", body.send_at), ("expire_at", body.expire_at)):
+        in_time(at, field)
     if body.scenario_id is None:
         return body, None
-    scenario = await scenarios.wanted(call.ctx.db, id_of(body.scenario_id) or 0, call.account.id)
-    terms = scenario.terms
-    items: list[tuple[int, BatchItem]] = []
-    if isinstance(body, BatchBody):
-        items = list(enumerate(body.items))
-    if terms.template_id is not None:
-        for field, content in (("content", body.content), *((f"items[{n}].content", i.content) for n, i in items)):
-            if content is not None:
-                said = phrase("scenario.template", id=terms.template_id)
-                raise Invalid("PARAM_INVALID", field=field, reason=said)
-    for n, item in items:
-        for field, own in (("sign", terms.sign), ("extend_code", terms.extend_code)):
-            fixed(f"items[{n}].{field}", getattr(item, field), own)
-    now = datetime.fromtimestamp(call.ctx.clock(), UTC)
-    begins = terms.opens(body.send_at or now)
-    template = fixed("template_id", body.template_id, None if terms.template_id is None else str(terms.template_id))
-    base = resolve(call.ctx.snapshots.current.kinds, body.type)[0] if body.type else None
-    own = fixed("type", base, terms.type)
+    terms = (await scenarios.wanted(call.ctx.db, id_of(body.scenario_id) or 0, call.account.id)).terms
+    said = Sending(
+        resolve(call.ctx.snapshots.current.kinds, body.type)[0] if body.type else None, body.sign,
+        id_of(body.template_id), body.extend_code, body.content, body.send_at, body.expire_at,
+    )  # fmt: skip
+    items = body.items if isinstance(body, BatchBody) else ()
+    own = [Sending(sign=i.sign, extend_code=i.extend_code, content=i.content) for i in items]
+    found = apply(terms, said, datetime.fromtimestamp(call.ctx.clock(), UTC), own)
     obeying = msgspec.structs.replace(
         body,
-        type=body.type or own,  # a kind of the scenario's type, or that
-        sign=fixed("sign", body.sign, terms.sign),
-        template_id=template,
-        extend_code=fixed("extend_code", body.extend_code, terms.extend_code),
-        send_at=begins if begins > (body.send_at or now) else body.send_at,
-        expire_at=terms.ends(begins, body.expire_at),
+        type=body.type or found.type,  # a kind of the scenario's type, or that
+        sign=found.sign,
+        template_id=None if found.template_id is None else str(found.template_id),
+        extend_code=found.extend_code,
+        send_at=found.send_at,
+        expire_at=found.expire_at,
     )
     return obeying, terms.fallback
 
@@ -428,9 +420,6 @@ def _request(
 ) -> SendRequest:
     if body.report is False:
         raise decode.not_available("report")
-    for field, at in (("send_at", body.send_at), ("expire_at", body.expire_at)):
-        if at is not None and not FIRST_TIME <= at <= LAST_TIME:
-            raise Invalid("TIME_INVALID", reason=phrase("time.range", field=field))
     key = call.key
     if body.emergency and "emergency" not in key.scopes:
         raise Refused("SCOPE_DENIED", scope="emergency")

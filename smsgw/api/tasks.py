@@ -28,7 +28,7 @@ from smsgw.api.shapes import (
     Text,
     Time,
 )
-from smsgw.api.values import FIRST_TIME, LAST_TIME, china, id_of, path_id
+from smsgw.api.values import china, id_of, in_time, path_id
 from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import CODES, Invalid, Recorded, Refused, message_of
 from smsgw.core.frequency import MOST_TAG, MOST_TAGGED
@@ -46,7 +46,7 @@ from smsgw.platform.campaigns import recipients
 from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, MAX_TO, STATES, TaskSpec, TaskView, windows_of
 from smsgw.platform.campaigns.outcome import Clicks
 from smsgw.platform.scenarios import queries as scenarios
-from smsgw.platform.scenarios.model import within
+from smsgw.platform.scenarios.model import apply_to_task
 
 Clock = Annotated[
     str, Meta(max_length=8, pattern="^[0-9]{2}:[0-9]{2}(:[0-9]{2})?$", description="HH:MM or HH:MM:SS.")
@@ -460,8 +460,8 @@ def _wanted(call: Call, body: TaskBody) -> TaskSpec:
         ext=body.ext or "",
         extend_code=body.extend_code or "",
         callback_url=body.callback_url or "",
-        send_at=_in_span(body.send_at, "send_at"),
-        expire_at=_in_span(body.expire_at, "expire_at"),
+        send_at=in_time(body.send_at, "send_at"),
+        expire_at=in_time(body.expire_at, "expire_at"),
         windows=[_plain(w) for w in body.window or ()],
         recurring=None if body.recurring is None else _recurring(body.recurring),
         rate=body.rate or 0,
@@ -487,7 +487,7 @@ async def _created(call: Call, scenario_id: str | None, type_: str, spec: TaskSp
             spec = replace(spec, type=base, kind=kind)
         if scenario_id is not None:
             scenario = await scenarios.wanted(call.ctx.db, id_of(scenario_id) or 0, call.account.id)
-            spec = within(scenario.terms, spec, datetime.fromtimestamp(call.ctx.clock(), UTC))
+            spec = apply_to_task(scenario.terms, spec, datetime.fromtimestamp(call.ctx.clock(), UTC))
     except Invalid:  # scenario or kind may have changed since the task was made that this call repeats
         if (same := await call.ctx.tasks.same(spec)) is None:
             raise
@@ -561,7 +561,7 @@ async def change_task(call: Call) -> TaskDetail:
     if changes.get("fallback") is not None:
         changes["fallback"] = fallback.plain(changes["fallback"])
     for field in ("send_at", "expire_at"):
-        _in_span(changes.get(field), field)
+        in_time(changes.get(field), field)
     task_id, version = path_id(call), None if body.version is msgspec.UNSET else body.version
     await call.ctx.tasks.edit(call.change(), task_id, changes, version=version)
     return await _detail(call, task_id)
@@ -654,18 +654,12 @@ async def _detail(call: Call, task_id: int, *, counted: bool = False) -> TaskDet
     )
 
 
-def _in_span(at: datetime | None, field: str) -> datetime | None:
-    if at is not None and not FIRST_TIME <= at <= LAST_TIME:
-        raise Invalid("TIME_INVALID", reason=phrase("time.range", field=field))
-    return at
-
-
 def _plain(window: DayWindow) -> dict[str, Any]:
     return {name: value for name, value in msgspec.to_builtins(window).items() if value is not None}
 
 
 def _recurring(given: Recurring) -> dict[str, Any]:
-    _in_span(given.until, "recurring.until")
+    in_time(given.until, "recurring.until")
     return msgspec.structs.asdict(given)
 
 

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from smsgw.api.context import Call
-from smsgw.core.errors import Refused
+from smsgw.core.errors import Invalid, Refused
 from smsgw.core.ids import CHINA
+from smsgw.core.words import phrase
 
 MAX_ID = 2**63 - 1
 FIRST_TIME = datetime(2024, 1, 1, tzinfo=UTC)
@@ -27,6 +28,13 @@ def path_id(call: Call) -> int:
 def id_of(text: str | None) -> int | None:
     """An id as given; one that cannot exist becomes the largest, which does not."""
     return None if text is None else min(int(text), MAX_ID)
+
+
+def in_time(at: datetime | None, field: str) -> datetime | None:
+    """A time that something is to happen at. ``TIME_INVALID``: no time that the program reckons with."""
+    if at is not None and not FIRST_TIME <= at <= LAST_TIME:
+        raise Invalid("TIME_INVALID", reason=phrase("time.range", field=field))
+    return at
 
 
 def in_span(at: datetime | None) -> datetime | None:

@@ -9,7 +9,8 @@ from aiohttp import ClientPayloadError, web
 
 from smsgw.core.errors import Invalid, SmsgwError, Temporary
 from smsgw.core.words import Phrase, phrase
-from smsgw.runtime.shares import Pace, Shares
+from smsgw.runtime.fair_queue import FairQueue
+from smsgw.runtime.pace import Pace
 from smsgw.web import listening
 
 MAX_BODY = 2 * 1024 * 1024
@@ -36,9 +37,10 @@ class Bodies:
     def __init__(self, total: int) -> None:
         """``total``: octets."""
         own = max(MAX_BODY, total // OWN_SHARE)
-        self.proven = Shares(max(total - total // STRANGERS_SHARE, 2 * own), own, patience=PATIENCE, waiting=1000)
+        strangers = total // STRANGERS_SHARE
+        self.proven = FairQueue(max(total - strangers, 2 * own), own, patience=PATIENCE, own_waiting=1000)
         """By account."""
-        self.strangers = Shares(max(total // STRANGERS_SHARE, 2 * own), own, patience=PATIENCE, waiting=1000)
+        self.strangers = FairQueue(max(strangers, 2 * own), own, patience=PATIENCE, own_waiting=1000)
         """By address."""
         self.pace = Pace(OWN_RATE, BURST)
         """By owner."""
@@ -52,10 +54,10 @@ class Body:
     def __init__(self) -> None:
         self.octets = b""
         self.digest = hashlib.sha256().digest()
-        self._of: tuple[Shares, Hashable] | None = None
+        self._of: tuple[FairQueue, Hashable] | None = None
         self._size = 0
 
-    async def read(self, request: web.Request, rooms: Bodies, shares: Shares, owner: Hashable) -> None:
+    async def read(self, request: web.Request, rooms: Bodies, places: FairQueue, owner: Hashable) -> None:
         """Fill it, with at most 2 MiB; nothing is read before there is room for all of it, but for what is small: that
         has room when it is moved.
 
@@ -75,7 +77,7 @@ class Body:
             return
         self._size = MAX_BODY if size is None else size
         if self._size > SMALL:
-            await self.move(shares, owner)
+            await self.move(places, owner)
         chunks: list[bytes] = []
         came, sha256 = 0, hashlib.sha256()
         try:
@@ -92,19 +94,19 @@ class Body:
             raise Invalid("JSON_INVALID") from exc
         self.octets, self.digest = b"".join(chunks), sha256.digest()
 
-    async def move(self, shares: Shares, owner: Hashable) -> None:
+    async def move(self, places: FairQueue, owner: Hashable) -> None:
         """Let the owner answer for its room from now on. ``BACKPRESSURE``."""
-        if self._size and self._of != (shares, owner):
-            await shares.take(owner, self._size)
+        if self._size and self._of != (places, owner):
+            await places.take(owner, self._size)
             self.leave()
-            self._of = shares, owner
+            self._of = places, owner
 
     def leave(self) -> None:
         """Its room is somebody else's."""
         if self._of is not None:
-            shares, owner = self._of
+            places, owner = self._of
             self._of = None
-            shares.give(owner, self._size)
+            places.give(owner, self._size)
 
 
 def refuse_packed(request: web.Request) -> None:

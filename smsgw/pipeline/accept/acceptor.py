@@ -17,7 +17,7 @@ from smsgw.core.histograms import Histogram
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.model import Account, Lane, MessageType
 from smsgw.core.words import label, labels_of, listed, phrase
-from smsgw.pipeline.accept.admission import PATIENCE, SHARE, Turns
+from smsgw.pipeline.accept.admission import PATIENCE, SHARE, Admission
 from smsgw.pipeline.accept.at_once import AtOnce
 from smsgw.pipeline.accept.checks import Checker, Failed, Passed, Tried
 from smsgw.pipeline.accept.disk import DiskGuard
@@ -118,7 +118,7 @@ class Acceptor:
         self._now = now
         self._monotonic = time.monotonic
         self._meters = checker.meters
-        self._turns = Turns(MAX_QUEUED_PARTS, monotonic=self._monotonic)
+        self._turns = Admission(MAX_QUEUED_PARTS, monotonic=self._monotonic)
         known = Known(snapshots)
         commit: Callable[..., object] = partial(
             replaying.commit, node=cluster.node, ids=ids.next, seen=known.note, revise=self._builder.revise,
@@ -240,7 +240,7 @@ class Acceptor:
     async def _turn(self, request: SendRequest, done: int) -> None:
         """The call's turn, for the next of its messages."""
         messages = min(len(request.items) - done, SHARE)
-        if done or not self._turns.go(messages):
+        if done or not self._turns.go(request.account.id, messages):
             urgent = lane_of(request) <= Lane.OTP
             await self._turns.wait(request.account.id, messages, urgent=urgent, begun=done > 0)
 

@@ -271,7 +271,7 @@ def _only(subject: Standing) -> Reason | None:
     return "NUMBER_NOT_ALLOWED", {}
 
 
-def _hours(subject: Subject) -> Reason | None:
+def _hours(subject: Standing) -> Reason | None:
     opens = subject.draft.opens
     if opens is None or Listed.TEST in subject.listed:
         return None
@@ -307,14 +307,18 @@ class ShortLinks(Protocol):
         """Where one of them leads; empty: it is none that leads anywhere."""
 
 
-class Refusals(Protocol):
-    """The block list, and where marketing has been stopped."""
+class NumberFacts(Protocol):
+    """The block list, where marketing has been stopped, and who has agreed to get it."""
 
     def refusal(self, number: str, account_id: int, type_: MessageType, sign: str) -> Reason | None:
         """Why nothing of this kind may go to the number; None: it may."""
 
     def consented(self, number: str, accounts: Sequence[int]) -> bool:
         """Whether the number's owner has agreed to get marketing of an account, which is followed by those above it."""
+
+
+class Refusals(NumberFacts, Protocol):
+    """Those of a node."""
 
     def withheld(self, number: str, account_id: int, type_: MessageType, kind: str) -> Reason | None:
         """Why the account's policies and the ledger of consents keep such a message from the number; None: they do
@@ -361,6 +365,37 @@ class _Frame:
             return found, found.content, ("TEMPLATE_PARAM_INVALID", {"name": exc.name})
 
 
+class NumberChecks:
+    """Checks of a number that need no more of a message than its account, type, signature and time."""
+
+    def __init__(self, lists: NumberFacts, numbers: EmptyNumbers) -> None:
+        self._lists = lists
+        self._numbers = numbers
+        self.asked: tuple[tuple[Wording, Callable[[Standing], Reason | None]], ...] = (
+            (label("check", "only"), _only),
+            (label("check", "block_list"), self._blocked),
+            (label("check", "empty"), self._empty),
+            (label("check", "consent"), self._consented),
+            (label("check", "hours"), _hours),
+        )
+        """In their order."""
+
+    def _blocked(self, subject: Standing) -> Reason | None:
+        request = subject.draft.request
+        return self._lists.refusal(subject.number, request.account.id, request.type, subject.draft.sign)
+
+    def _empty(self, subject: Standing) -> Reason | None:
+        if subject.draft.limits.drop_empty and self._numbers.empty(subject.number):
+            return "NUMBER_EMPTY", {}
+        return None
+
+    def _consented(self, subject: Standing) -> Reason | None:
+        draft = subject.draft
+        if draft.limits.consent != draft.request.type or self._lists.consented(subject.number, draft.line):
+            return None
+        return "NUMBER_NO_CONSENT", {}
+
+
 class Checker:
     """Runs the checks of calls; what they ask is in memory."""
 
@@ -371,19 +406,15 @@ class Checker:
         self.meters = meters
         self.short_links = short_links
         self.lists = lists
-        self._numbers = numbers
+        asked = NumberChecks(lists, numbers).asked
         self._number_checks: tuple[tuple[Wording, Callable[[Subject], Reason | None]], ...] = (
-            (label("check", "only"), _only),
-            (label("check", "block_list"), self._blocked),
-            (label("check", "empty"), self._empty),
-            (label("check", "consent"), self._consented),
-            (label("check", "hours"), _hours),
+            *asked,
             (label("check", "registration"), _registered),
             (label("check", "link"), self._links),
             (label("check", "complaints"), self._complaints),
         )
-        self._standing = (_only, self._blocked, self._empty, self._consented, _registered)
-        """Of these, in their order: those that ask nothing about the text."""
+        self._standing = (*(check for _, check in asked if check is not _hours), _registered)
+        """Of these, in their order: those that ask nothing about the text and the time."""
 
     def _links(self, subject: Subject) -> Reason | None:
         draft, carrier = subject.draft, subject.home.carrier
@@ -549,21 +580,6 @@ class Checker:
             frame.snapshot, request.account.name, request.type, number, home, draft.sign, draft.content, now,
             request.prefer, request.kind_name,
         )  # fmt: skip
-
-    def _blocked(self, subject: Standing) -> Reason | None:
-        request = subject.draft.request
-        return self.lists.refusal(subject.number, request.account.id, request.type, subject.draft.sign)
-
-    def _empty(self, subject: Standing) -> Reason | None:
-        if subject.draft.limits.drop_empty and self._numbers.empty(subject.number):
-            return "NUMBER_EMPTY", {}
-        return None
-
-    def _consented(self, subject: Standing) -> Reason | None:
-        draft = subject.draft
-        if draft.limits.consent != draft.request.type or self.lists.consented(subject.number, draft.line):
-            return None
-        return "NUMBER_NO_CONSENT", {}
 
     def _complaints(self, subject: Subject) -> Reason | None:
         pool = subject.route.pool

@@ -5,7 +5,7 @@ Kept in memory and followed from the database every second or so, change by chan
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 
 import structlog
@@ -32,6 +32,30 @@ FOLLOW_EVERY = 1.0
 RATES_EVERY = 300.0
 
 """Code and detail of a refusal."""
+
+
+def refusal_of(
+    rows: BlockList, over: Collection[str], number: str, account_id: int, type_: MessageType, sign: str, now: float
+) -> Reason | None:
+    """Why the block list, or too many complaints about a signature (``over``), keep such a message from the number;
+    None: they do not."""
+    entry = rows.find(number, account_id, type_, sign, now)
+    if entry is not None:
+        if entry.source == OPT_OUT:
+            at = datetime.fromtimestamp(entry.since, UTC).astimezone(CHINA)
+            # Of one that is not the account's own it is told the day alone.
+            form = "%Y-%m-%d %H:%M" if entry.scope.account_id else "%Y-%m-%d"
+            return "NUMBER_OPTED_OUT", {"time": at.strftime(form)}
+        return "NUMBER_BLACKLISTED", {"list": label("blocked_by", entry.source)}
+    if type_ is MessageType.MARKETING and sign in over:
+        return "COMPLAINT_CEILING", {"object": phrase("complaint.sign", sign=sign)}
+    return None
+
+
+def agreed(said: Mapping[int, bool], accounts: Sequence[int]) -> bool:
+    """Whether a number's owner has agreed to get marketing of an account, which is followed by those above it: the
+    nearest one to which anything was ``said`` decides."""
+    return next((said[account_id] for account_id in accounts if account_id in said), False)
 
 
 class Consents(FollowedTable):
@@ -82,11 +106,9 @@ class NumberLists(FollowedTable):
         await self._consents.follow()
 
     def consented(self, number: str, accounts: Sequence[int]) -> bool:
-        """Whether the number's owner has agreed to get marketing of an account, which is followed by those above it:
-        the nearest one to which anything was said decides."""
-        said = {entry.scope.account_id: entry.source for entry in self._consents.rows.entries(int(number))}
-        nearest = next((said[account_id] for account_id in accounts if account_id in said), consents.WITHDRAWN)
-        return nearest == consents.GIVEN
+        """Whether the number's owner has agreed to get marketing of an account, which is followed by those above it."""
+        said = self._consents.rows.entries(int(number))
+        return agreed({entry.scope.account_id: entry.source == consents.GIVEN for entry in said}, accounts)
 
     def withheld(self, number: str, account_id: int, type_: MessageType, kind: str) -> Reason | None:
         """Why the account's policies and the ledger of consents keep such a message from the number; None: they do
@@ -139,14 +161,4 @@ class NumberLists(FollowedTable):
 
     def refusal(self, number: str, account_id: int, type_: MessageType, sign: str) -> Reason | None:
         """Why nothing of this kind may go to the number; None: it may."""
-        entry = self.rows.find(number, account_id, type_, sign, self._clock())
-        if entry is not None:
-            if entry.source == OPT_OUT:
-                at = datetime.fromtimestamp(entry.since, UTC).astimezone(CHINA)
-                # Of one that is not the account's own it is told the day alone.
-                form = "%Y-%m-%d %H:%M" if entry.scope.account_id else "%Y-%m-%d"
-                return "NUMBER_OPTED_OUT", {"time": at.strftime(form)}
-            return "NUMBER_BLACKLISTED", {"list": label("blocked_by", entry.source)}
-        if type_ is MessageType.MARKETING and sign in self._over_signs:
-            return "COMPLAINT_CEILING", {"object": phrase("complaint.sign", sign=sign)}
-        return None
+        return refusal_of(self.rows, self._over_signs, number, account_id, type_, sign, self._clock())

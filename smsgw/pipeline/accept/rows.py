@@ -22,7 +22,7 @@ from smsgw.core.policy import Listed
 from smsgw.core.sent_links import LinkCode
 from smsgw.core.states import PartState
 from smsgw.core.text import Coding
-from smsgw.pipeline.accept.checks import Failed, Passed, Subject
+from smsgw.pipeline.accept.checks import Failed, Passed, Standing, Subject
 from smsgw.pipeline.accept.requests import ItemResult, SendItem, SendRequest, SendResult
 from smsgw.pipeline.numbering import Numbering
 from smsgw.pipeline.snapshot import Snapshot
@@ -93,7 +93,7 @@ def result_of(batch_id: int, results: Mapping[int, ItemResult]) -> SendResult:
 
 
 def watch_of(
-    request: SendRequest, index: int, subject: Subject, at: datetime, link: LinkCode | None = None
+    request: SendRequest, index: int, subject: Standing, at: datetime, link: LinkCode | None = None
 ) -> Watch | None:
     """How the database counts a message; None: it does not. ``link``: the code in it, which makes it no other text."""
     draft, limits = subject.draft, subject.draft.limits

@@ -29,7 +29,7 @@ from smsgw.core.errors import Temporary
 from smsgw.core.push_format import Call, satisfied
 from smsgw.core.webhooks import Reach
 from smsgw.runtime import clock
-from smsgw.runtime.shares import Shares
+from smsgw.runtime.fair_queue import FairQueue
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +83,7 @@ class _Names:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="push-resolve")
-        self._shares = Shares(RESOLVERS, OWN_RESOLVERS, patience=RESOLVE_TIMEOUT)
+        self._turns = FairQueue(RESOLVERS, OWN_RESOLVERS, patience=RESOLVE_TIMEOUT)
 
     async def look_up(self, host: str, port: int, family: socket.AddressFamily) -> list[Any]:
         """What ``getaddrinfo`` says. ``OSError``, also when it does not in time."""
@@ -91,11 +91,11 @@ class _Names:
 
         def done(_: object) -> None:
             with contextlib.suppress(RuntimeError):  # the loop has been closed
-                loop.call_soon_threadsafe(self._shares.give, owner)
+                loop.call_soon_threadsafe(self._turns.give, owner)
 
         try:
             async with asyncio.timeout(RESOLVE_TIMEOUT):
-                await self._shares.take(owner)
+                await self._turns.take(owner)
                 work = self._threads.submit(socket.getaddrinfo, host, port, family, socket.SOCK_STREAM)
                 work.add_done_callback(done)
                 return await asyncio.wrap_future(work)

@@ -11,7 +11,7 @@ from smsgw.core.ids import first_id
 from smsgw.core.report_codes import DEAD
 from smsgw.platform.audience.model import Segment, SegmentKind
 from smsgw.runtime import clock
-from smsgw.runtime.shares import Shares
+from smsgw.runtime.fair_queue import FairQueue
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.states import by_name
 
@@ -21,7 +21,7 @@ PATIENCE = 120.0
 AT_ONCE, WAITS = 2, 5.0
 """That calls and pages find on this node, one of an account; for how many seconds another waits for its turn."""
 
-_turns = Shares(AT_ONCE, 1, patience=WAITS, waiting=4)
+_turns = FairQueue(AT_ONCE, 1, patience=WAITS, own_waiting=4)
 
 _ONE_AT_A_TIME = "SELECT pg_try_advisory_xact_lock(1936025447, ($1::bigint % 2147483647)::int)"  # "segm"
 
@@ -145,13 +145,9 @@ async def alone(connection: Connection, account_id: int) -> None:
 async def _turn(database: Database, account_id: int) -> AsyncIterator[Connection]:
     """A connection for one: few at a time, whatever the accounts, so that there are some left for what cannot wait;
     who waits has none. ``BACKPRESSURE``: it was not its turn in time, and as ``alone``."""
-    await _turns.take(account_id)
-    try:
-        async with database.transaction(timeout=PATIENCE) as connection:
-            await alone(connection, account_id)
-            yield connection
-    finally:
-        _turns.give(account_id)
+    async with _turns.turn(account_id), database.transaction(timeout=PATIENCE) as connection:
+        await alone(connection, account_id)
+        yield connection
 
 
 async def count(database: Database, account_id: int, one: Segment) -> int:

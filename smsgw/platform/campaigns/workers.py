@@ -13,7 +13,7 @@ from smsgw.core.errors import Invalid, Temporary
 from smsgw.core.words import Phrase, phrase
 from smsgw.platform.campaigns.worker import Job, Result, StreamJob
 from smsgw.runtime import programs
-from smsgw.runtime.shares import Shares
+from smsgw.runtime.fair_queue import FairQueue
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +38,7 @@ class Workers:
     """One kind of job: some at a time, in turn for the accounts, and not too many waiting."""
 
     def __init__(self) -> None:
-        self._turns = Shares(AT_ONCE, 1, patience=PATIENCE, waiting=MAX_WAITING)
+        self._turns = FairQueue(AT_ONCE, 1, patience=PATIENCE, own_waiting=MAX_WAITING)
 
     async def run(
         self, owner: Hashable, job: Job, told: Callable[[int], Awaitable[None]] | None = None
@@ -46,11 +46,8 @@ class Workers:
         """Do a job of an owner (an account, a person) in a process of its own. ``FILE_INVALID`` when the file cannot be
         used or breaks the reader; ``BACKPRESSURE`` when too many wait; ``STORAGE_UNAVAILABLE`` when the database was
         away. ``told`` hears now and then how many rows are done with; what it raises ends the process."""
-        await self._turns.take(owner)
-        try:
+        async with self._turns.turn(owner):
             result = await self._process(job, told)
-        finally:
-            self._turns.give(owner)
         if result is None:
             raise bad_file(phrase("file.reader"))
         if result.error is not None:

@@ -156,7 +156,7 @@ class Surveyor:
         spec = replace(wanted, origin=_ORIGINS.get(actor.kind, Origin.PORTAL))
         if state.scenario:
             scenario = await scenario_queries.wanted(self.database, id_of(state.scenario, "scenario_id"), account.id)
-            spec = scenarios.within(scenario.terms, spec, now)
+            spec = scenarios.apply_to_task(scenario.terms, spec, now)
         if spec.emergency:
             actor.require(Permission.MESSAGE_URGENT)
         if spec.picked is not None:

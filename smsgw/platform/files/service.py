@@ -26,7 +26,7 @@ from smsgw.pipeline.accept.disk import DiskGuard
 from smsgw.platform.files import queries
 from smsgw.platform.files.model import Elsewhere, FileKind, Incoming, StoredFile, plain_name
 from smsgw.runtime import aio, clock
-from smsgw.runtime.shares import Shares
+from smsgw.runtime.fair_queue import FairQueue
 from smsgw.store.engine.database import Connection, Database
 
 log = structlog.get_logger(__name__)
@@ -86,7 +86,7 @@ class FileStore:
         self._room = total_mb * 1024 * 1024
         self._disk = disk
         self._now = now
-        self._slots = Shares(MAX_INCOMING, OWN_INCOMING, patience=PATIENCE)
+        self._slots = FairQueue(MAX_INCOMING, OWN_INCOMING, patience=PATIENCE)
         self._arriving: dict[int, Incoming] = {}
         self._fetching: dict[int, asyncio.Task[Path | None]] = {}
         self._fetches = asyncio.Semaphore(FETCHED_AT_ONCE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -95,30 +96,66 @@ class Wanted:
     template_id: int | None = None
 
 
-def fixed(field: str, given: Any, own: Any) -> Any:
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What a call, a message of it or a task says of what a scenario may fix; None and empty: nothing."""
+
+    type: MessageType | None = None
+    sign: str | None = None
+    template_id: int | None = None
+    extend_code: str | None = None
+    content: str | None = None
+    send_at: datetime | None = None
+    expire_at: datetime | None = None
+
+
+def apply(terms: Terms, said: Sending, now: datetime, items: Sequence[Sending] = ()) -> Sending:
+    """A sending as its scenario has it: what that fixes may be left out, a beginning outside its hours is their next
+    opening. ``items``: what messages of it say for themselves. ``PARAM_INVALID`` with the ``field`` that says something
+    else than the scenario."""
+    for at, one in (("", said), *((f"items[{n}].", item) for n, item in enumerate(items))):
+        if terms.template_id is not None and one.content:
+            reason = phrase("scenario.template", id=terms.template_id)
+            raise Invalid("PARAM_INVALID", field=f"{at}content", reason=reason)
+        _fixed(f"{at}sign", one.sign, terms.sign)
+        _fixed(f"{at}extend_code", one.extend_code, terms.extend_code)
+    begins = terms.opens(said.send_at or now)
+    return replace(
+        said,
+        type=_fixed("type", said.type, terms.type),
+        sign=terms.sign or said.sign,
+        template_id=_fixed("template_id", said.template_id, terms.template_id),
+        extend_code=terms.extend_code or said.extend_code,
+        send_at=begins if begins > (said.send_at or now) else said.send_at,
+        expire_at=terms.ends(begins, said.expire_at),
+    )
+
+
+def apply_to_task(terms: Terms, spec: TaskSpec, now: datetime) -> TaskSpec:
+    """``apply`` for a task, which has the scenario's hours as its own, and its chain. ``PARAM_INVALID`` as there."""
+    own = terms.spans
+    if own.spans and spec.windows and windows_of(spec.windows) != own:
+        raise Invalid("PARAM_INVALID", field="window", reason=phrase("scenario.fixed", value=str(own)))
+    said = Sending(
+        spec.type, spec.sign, spec.template_id, spec.extend_code, spec.content, spec.send_at, spec.expire_at
+    )
+    found = apply(terms, said, now)
+    return replace(
+        spec,
+        type=terms.type,
+        sign=found.sign or "",
+        template_id=found.template_id,
+        extend_code=found.extend_code or "",
+        windows=tuple(own.plain) or spec.windows,
+        fallback=_fixed("fallback", spec.fallback, None if terms.fallback is None else terms.fallback.plain()),
+        expire_at=spec.expire_at if spec.recurring is not None else found.expire_at,
+    )
+
+
+def _fixed(field: str, given: Any, own: Any) -> Any:
     """What a scenario fixes; where it fixes nothing, what was given. ``PARAM_INVALID``: something else was given."""
     if own in (None, "", ()):
         return given
     if given not in (None, "", (), own):
         raise Invalid("PARAM_INVALID", field=field, reason=phrase("scenario.fixed", value=str(own)))
     return own
-
-
-def within(terms: Terms, spec: TaskSpec, now: datetime) -> TaskSpec:
-    """A task as the scenario has it. ``PARAM_INVALID`` with the ``field`` that asks for something else."""
-    own = terms.spans
-    if own.spans and spec.windows and windows_of(spec.windows) != own:
-        raise Invalid("PARAM_INVALID", field="window", reason=phrase("scenario.fixed", value=str(own)))
-    if terms.template_id is not None and spec.content:
-        raise Invalid("PARAM_INVALID", field="content", reason=phrase("scenario.template", id=terms.template_id))
-    begins = terms.opens(spec.send_at or now)
-    return replace(
-        spec,
-        type=fixed("type", spec.type, terms.type),
-        sign=fixed("sign", spec.sign, terms.sign),
-        template_id=fixed("template_id", spec.template_id, terms.template_id),
-        extend_code=fixed("extend_code", spec.extend_code, terms.extend_code),
-        windows=tuple(own.plain) or spec.windows,
-        fallback=fixed("fallback", spec.fallback, None if terms.fallback is None else terms.fallback.plain()),
-        expire_at=spec.expire_at if spec.recurring is not None else terms.ends(begins, spec.expire_at),
-    )

@@ -113,6 +113,16 @@ async def test_what_a_scenario_fixes_is_sent_and_nothing_else(ruled: Api) -> Non
     batch["items"].append({"to": C, "content": "x"})  # type: ignore[attr-defined]
     assert (await api.post("/messages/batch", batch)).data["field"] == "items[1].content"
     assert (await api.post("/messages/explain", sent)).status == 200
+    # A task says the same in other words.
+    for field, value in (("type", "notice"), ("content", "x"), ("template_id", "1"), ("extend_code", "8")):
+        task = {"name": "n", "to": [A], "scenario_id": scenario, "params": {"code": "1"}, field: value}
+        refused = await api.post("/tasks", task)
+        assert (refused.status, refused.data["field"]) == (400, field), refused.body
+    # What is empty is left out; an id is a number; no time is reckoned with that is none.
+    for field, value in (("content", ""), ("template_id", f"0{id_}"), ("sign", "")):
+        answer = await api.post("/messages/explain", sent | {field: value})
+        assert answer.status == 200, answer.body
+    assert (await api.post("/messages", sent | {"send_at": "9999-12-31T23:59:59Z"})).code == "TIME_INVALID"
 
 
 async def test_the_chain_of_a_scenario_follows_what_was_sent_with_it(ruled: Api) -> None:

@@ -26,7 +26,7 @@ from smsgw.platform.files.service import OWN_INCOMING
 from smsgw.platform.keys import service as keys
 from smsgw.platform.keys.model import NewKey
 from smsgw.runtime import aio
-from smsgw.runtime.shares import MAX_PAYING
+from smsgw.runtime.pace import MAX_PAYING
 from smsgw.web import listening
 from smsgw.web.bodies import Bodies
 

@@ -32,7 +32,7 @@ from smsgw.platform.links.model import MOST_CODES, LinkKind, NewLink, Origin, Sh
 from smsgw.platform.links.telling import FirstClicks
 from smsgw.platform.messages import resend
 from smsgw.platform.url_filings import service as filings
-from smsgw.runtime.shares import Shares
+from smsgw.runtime.fair_queue import FairQueue
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import message_links
 from smsgw.store.messages.calls import LinkRow, NewCall
@@ -199,7 +199,7 @@ async def test_a_batch_makes_no_more_codes_than_one_link_may_have(api: Api) -> N
 
 
 async def test_an_account_makes_one_batch_at_a_time(api: Api) -> None:
-    api.ctx.made = Shares(2, 1, patience=0.05)
+    api.ctx.made = FairQueue(2, 1, patience=0.05)
     await api.ctx.made.take(api.account_id)
     items = {"items": [{"name": "a", "target": TARGET}]}
     assert (await api.post("/links/batch", items)).code == "BACKPRESSURE"

@@ -42,7 +42,7 @@ from smsgw.platform.links.model import LinkKind, NewLink, ShortLink
 from smsgw.platform.links.queries import WantedVisits, visits_of
 from smsgw.platform.messages import queries, records
 from smsgw.platform.paging import Window
-from smsgw.runtime.shares import Shares
+from smsgw.runtime.fair_queue import FairQueue
 
 __all__ = ["boss"]
 pytestmark = pytest.mark.staff(boss="super")
@@ -560,7 +560,7 @@ async def test_few_segments_are_counted_at_a_time(site: Site, monkeypatch: pytes
     assert "一次最多重新计算 3 个人群" in html.unescape(page)
     assert await counted(site, many[0]) is None
     # All of a node's turns are taken by other accounts: who comes holds no connection while waiting, and not for long.
-    turns = Shares(segments.AT_ONCE, 1, patience=0.05)
+    turns = FairQueue(segments.AT_ONCE, 1, patience=0.05)
     monkeypatch.setattr(segments, "_turns", turns)
     await turns.take(-1)
     await turns.take(-2)

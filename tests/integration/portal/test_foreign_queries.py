@@ -26,7 +26,7 @@ from smsgw.platform.drafts import queries as drafts
 from smsgw.platform.drafts import service as drafting
 from smsgw.platform.drafts.model import State
 from smsgw.platform.jobs import queries as jobs
-from smsgw.platform.lists import complaints, why
+from smsgw.platform.lists import block_explanation, complaints
 from smsgw.platform.lists import queries as lists
 from smsgw.platform.messages import queries as messages
 from smsgw.platform.messages import resend
@@ -92,7 +92,7 @@ async def complained_of(asking: Asking) -> bool:
 
 
 async def refused_and_held(asking: Asking) -> list[bool]:
-    one, other = [await why.read(asking.db, number, accounts=asking.accounts, days=30, complaints=True)
+    one, other = [await block_explanation.read(asking.db, number, accounts=asking.accounts, days=30, complaints=True)
                   for number in (NUMBER, HELD)]  # fmt: skip
     return [bool(found) for found in (one.complaints, one.refusals, other.held)]
 
@@ -129,7 +129,7 @@ READ: dict[str, Callable[[Asking], Awaitable[Any]]] = {
     "drafts.search": drafts_of_keys,
     "jobs.get": lambda a: jobs.get(a.db, replace(a.scope, departments=None), a.id("block_import")),
     "jobs.search": jobs_of_others,
-    "why.read": refused_and_held,
+    "block_explanation.read": refused_and_held,
     "complaints.enter": complained_of,
     "lists.newest_allowed": lambda a: lists.newest_allowed(a.db, accounts=a.accounts),
     "messages.several": lambda a: messages.several(a.db, [a.id("message")], accounts=a.accounts),

@@ -17,10 +17,9 @@ from smsgw.admin import app, hashing, rights, strength
 from smsgw.admin.call import local_path
 from smsgw.admin.devices import DAYS, MAX_PEOPLE, Devices
 from smsgw.admin.hashing import hash_password
-from smsgw.admin.passwords import Passwords
+from smsgw.admin.passwords import Passwords, Rank
 from smsgw.admin.security import masked, same_origin, same_token
 from smsgw.admin.strength import one_time_password, password_problem
-from smsgw.admin.turns import Rank
 from smsgw.core.errors import SmsgwError
 from smsgw.core.permissions import Permission
 from smsgw.runtime import aio, programs

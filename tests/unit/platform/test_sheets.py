@@ -17,19 +17,20 @@ import xlsxwriter
 from children import children
 
 from smsgw.core.actor import ActorLabel
+from smsgw.core.blocklist import Entry, Scope
 from smsgw.core.errors import Invalid
 from smsgw.core.frequency import History, Watch, scope_of, seconds_of
 from smsgw.core.model import Account, MessageType
-from smsgw.core.policy import PolicySet, Rate, parse
+from smsgw.core.policy import Listed, PolicySet, Rate, parse
 from smsgw.core.settings import Settings
 from smsgw.platform.campaigns import sheets, worker
 from smsgw.platform.campaigns.rows import Plan, RowValidator
 from smsgw.platform.campaigns.sheets import BadFile, inspect, read
 from smsgw.platform.campaigns.worker import Job, Result
 from smsgw.platform.campaigns.workers import Workers
+from smsgw.platform.lists.block_explanation import Facts, Lift, Question, Refusal, Standing, Verdict, explain
 from smsgw.platform.lists.consents import Consent
 from smsgw.platform.lists.model import AllowEntry, BlockEntry
-from smsgw.platform.lists.why import Facts, Lift, Question, Refusal, Standing, Verdict, judge
 from smsgw.platform.numbers.model import KnownNumber
 from smsgw.runtime import aio
 from smsgw.store.messages.complaints import Rate as Complained
@@ -293,7 +294,8 @@ def told(
     facts: Facts, question: Question | None = None, policies: PolicySet | None = None,
     rates: Sequence[Complained] = (),
 ) -> dict[str, Verdict]:  # fmt: skip
-    found = judge(facts, question or Question(), policies or PolicySet(), Settings(), rates, NOW)
+    facts = replace(facts, listed=[(one.account_id, Listed(one.kind)) for one in facts.allowed])
+    found = explain(facts, question or Question(), policies or PolicySet(), Settings(), rates, NOW)
     standings = [one.standing for one in found]
     assert standings == sorted(standings, key=list(Standing).index), "the gravest first"
     return {one.said: one for one in found}
@@ -316,7 +318,7 @@ def test_entries_say_whose_they_are_and_what_lifts_them() -> None:
     assert told(Facts(NUMBER, [narrow]))["opt_out.entry"].standing is Standing.LIMITS
     otp = Question(ACCOUNT, (MessageType.OTP,))
     assert told(Facts(NUMBER, [narrow]), otp)["opt_out.entry"].standing is Standing.NOTES, "not of these messages"
-    above = told(Facts(NUMBER, above=["complaint", "opt_out"]))
+    above = told(Facts(NUMBER, above=[Entry(int(NUMBER), Scope(), source, 0) for source in ("complaint", "opt_out")]))
     assert (above["block.above"].lift, above["opt_out.above"].standing) == (Lift.ABOVE, Standing.BLOCKS)
     blocked = Refusal(NOW, "BLACKLIST_CARRIER", "MB:1077", "移动", "CMCC")
     older = replace(blocked, at=NOW - timedelta(days=1), cls="POWERED_OFF", code="MK:0005")

@@ -32,7 +32,7 @@ from smsgw.core.policy import Listed
 from smsgw.core.words import Wording
 from smsgw.platform.change import EVERYBODY
 from smsgw.platform.lists import carrier, queries, service
-from smsgw.platform.lists.why import Facts, Lift, Question, Standing, Verdict, judge, read
+from smsgw.platform.lists.block_explanation import Facts, Lift, Question, Standing, Verdict, explain, read
 from smsgw.platform.numbers import service as number_service
 from smsgw.runtime import clock
 
@@ -89,7 +89,7 @@ async def show(call: Call) -> web.StreamResponse:
         snapshot = call.portal.context.snapshots.current
         facts, question = await _facts(call, number), _question(call, found)
         rates = await queries.complaint_rates(call.db, snapshot.settings)
-        verdicts = judge(facts, question, snapshot.policies, snapshot.settings, rates, clock.now())
+        verdicts = explain(facts, question, snapshot.policies, snapshot.settings, rates, clock.now())
         lines = [_line(call, one, found) for one in verdicts]
         counts = {"n": sum(v.standing is Standing.BLOCKS for v in verdicts),
                   "m": sum(v.standing is Standing.LIMITS for v in verdicts)}  # fmt: skip

@@ -16,9 +16,9 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.lists import refusal
 from smsgw.admin.pages.entry import login
 from smsgw.admin.pages.setup import steps
+from smsgw.admin.passwords import Rank
 from smsgw.admin.rights import PUBLIC, route
 from smsgw.admin.strength import password_problem
-from smsgw.admin.turns import Rank
 from smsgw.admin.words import setup as words
 from smsgw.admin.words.entry import NOT_AGAIN, SLOWED
 from smsgw.core.actor import Actor

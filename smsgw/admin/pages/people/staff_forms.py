@@ -15,9 +15,9 @@ from smsgw.admin.kit.filters import Problem
 from smsgw.admin.kit.form_pages import FormPage, Wrong
 from smsgw.admin.kit.forms import Field, Form, Kind, Section
 from smsgw.admin.kit.lists import Action, Effect
+from smsgw.admin.passwords import Rank
 from smsgw.admin.rights import Proof
 from smsgw.admin.strength import one_time_password
-from smsgw.admin.turns import Rank
 from smsgw.admin.words import lists
 from smsgw.admin.words import people as words
 from smsgw.core.permissions import Permission

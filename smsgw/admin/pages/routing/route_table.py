@@ -24,7 +24,6 @@ from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.rights import route
-from smsgw.admin.turns import Rank
 from smsgw.admin.words import route_table as words
 from smsgw.core import route_edit
 from smsgw.core import routes as core
@@ -143,7 +142,7 @@ async def tried(call: Call, document: Mapping[str, Any], span: str) -> trial.Tri
 
     async def find() -> trial.Trial:
         now, planned = as_table(current), as_table(document)
-        async with call.portal.trials.turn(call.actor.label, Rank.KNOWN):
+        async with call.portal.trials.turn(call.actor.label):
             seen = await trial.traffic(call.db, begin, end, (now, planned))
             return await trial.compare(seen, now, planned, channels)
 

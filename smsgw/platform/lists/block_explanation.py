@@ -1,24 +1,32 @@
 """Why a number gets nothing: every list and rule that speaks of it, with what it says, and what would lift it.
 
-The facts are read in the scope of who asks; what they come to is judged without a database (``judge``).
+The facts are read in the scope of who asks. Whether they keep a message back is what the checks of acceptance say of
+it, without a database; here it is put into words (``explain``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from smsgw.core.blocklist import OPT_OUT
-from smsgw.core.frequency import History, Watch, scope_of, seconds_of
+from smsgw.core.actor import ActorLabel
+from smsgw.core.blocklist import OPT_OUT, BlockList, Entry, Scope
+from smsgw.core.errors import Reason
+from smsgw.core.frequency import History
 from smsgw.core.ids import first_id
-from smsgw.core.model import Account, MessageType
+from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.number_state import NumberState
 from smsgw.core.policy import Listed, PolicySet, Reviewed
 from smsgw.core.settings import Settings
-from smsgw.core.words import Wording
+from smsgw.pipeline.accept.checks import Draft, NumberChecks
+from smsgw.pipeline.accept.checks import Standing as Subject
+from smsgw.pipeline.accept.number_lists import agreed, refusal_of
+from smsgw.pipeline.accept.requests import SendItem, SendRequest
+from smsgw.pipeline.accept.rows import watch_of
+from smsgw.pipeline.routing import Home
 from smsgw.platform.lists import carrier, queries, undoing
 from smsgw.platform.lists import consents as ledger
 from smsgw.platform.lists.carrier import CarrierLift, WantedLifts
@@ -40,6 +48,7 @@ MOST = 20
 """Rows of one kind."""
 NO_TEXT = 1 << 32
 """No hash of a text: what is the same text cannot be asked of a number alone."""
+_HOME = Home("", "", "default")
 
 
 class Standing(StrEnum):
@@ -89,6 +98,8 @@ class Verdict:
     values: Mapping[str, Any] = field(default_factory=dict)
     lift: Lift = Lift.NOTHING
     ref: str = ""
+    code: str = ""
+    """With which acceptance refuses such a message; empty: it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +119,11 @@ class Facts:
 
     number: str
     entries: Sequence[BlockEntry] = ()
-    above: Sequence[str] = ()
-    """Sources of entries that hold for all accounts, and that the reader does not see."""
+    above: Sequence[Entry] = ()
+    """Entries that hold for all accounts, and that the reader does not see."""
     allowed: Sequence[AllowEntry] = ()
+    listed: Sequence[tuple[int, Listed]] = ()
+    """Of the allow list, also of accounts that the reader does not see."""
     known: KnownNumber | None = None
     history: bytes = b""
     complaints: int = 0
@@ -128,13 +141,14 @@ class Facts:
 
 
 _ABOVE = """
-SELECT DISTINCT source FROM block_list
+SELECT DISTINCT source, type, sign FROM block_list
 WHERE number = $1 AND account_id = 0 AND removed_at IS NULL AND (expires_at IS NULL OR expires_at > now())
 """
 _SAID = """
 SELECT DISTINCT ON (account_id) account_id, withdrawn_at IS NULL AS holds FROM consent WHERE number = $1
 ORDER BY account_id, id DESC
 """
+_LISTED = "SELECT account_id, kind FROM allow_list WHERE number = $1"
 _HISTORY = "SELECT sent FROM number_recent WHERE number = $1"
 _COMPLAINTS = """
 SELECT count(*) AS n, max(at) AS at FROM complaint
@@ -162,7 +176,7 @@ async def read(
     whose = None if accounts is None else list(accounts)
     since = clock.now() - LOOK_BACK
     entries = await queries.find(database, number, accounts=accounts)
-    above = [] if accounts is None else [r["source"] for r in await database.fetch(_ABOVE, int(number))]
+    above = [] if accounts is None else await database.fetch(_ABOVE, int(number))
     seen = None if accounts is None else [0, *accounts]
     allowed = await queries.search_allowed(database, WantedAllowed(number), Window(limit=MOST), accounts=seen)
     known = await numbers.known(database, [number], days)
@@ -177,7 +191,9 @@ async def read(
     consents = await ledger.search(database, ledger.WantedConsents(number), Window(limit=MOST), accounts=accounts)
     said = {r["account_id"]: r["holds"] for r in await database.fetch(_SAID, int(number))}
     return Facts(
-        number, entries[:MOST], above, allowed.rows, known.get(number),
+        number, entries[:MOST], [Entry(int(number), Scope(0, r["type"], r["sign"]), r["source"], 0) for r in above],
+        allowed.rows, [(r["account_id"], Listed(r["kind"])) for r in await database.fetch(_LISTED, number)],
+        known.get(number),
         await database.fetchval(_HISTORY, int(number)) or b"",
         complained["n"] if complained else 0, complained["at"] if complained else None,
         await database.fetchval(_HELD, *asked, timeout=30), [Refusal(*row.values()) for row in refusals],
@@ -194,18 +210,74 @@ class Question:
     sign: str = ""
 
 
-def judge(
+_Answers = Mapping[str, Mapping[MessageType, Mapping[str, Any]]]
+"""With which codes acceptance refuses messages of which types, and the detail."""
+
+
+def explain(
     facts: Facts, question: Question, policies: PolicySet, settings: Settings, rates: Sequence[Rate], now: datetime
 ) -> list[Verdict]:
     """What every rule says of the number, the gravest first."""
+    over = {r.name: r for r in rates if r.channel_id is None and r.over(settings)}
+    policies = replace(policies, allowed={facts.number: tuple(facts.listed)})
+    answers = _answers(facts, question, policies, over, now)
     found = [
-        *_lists(facts, question), *_allowed(facts, question, policies), *_state(facts, question, policies),
-        *_often(facts, question, policies, now), *_policies(facts, question, policies, now),
-        *_consents(facts, question, policies),
-        *_complaints(facts, question, settings, rates), *_reviews(facts), *_carrier(facts),
+        *_lists(facts, question, now), *_allowed(facts, question, answers), *_state(facts, question, answers),
+        *_often(facts, question, policies, answers), *_policies(facts, question, policies, answers, now),
+        *_consents(facts, question, policies, answers), *_complaints(facts, question, over, now),
+        *_reviews(facts), *_carrier(facts),
     ]  # fmt: skip
     order = list(Standing)
     return sorted(found, key=lambda one: order.index(one.standing))
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The facts, as checks ask for them; entries of the block list are asked about one by one (``_entry``)."""
+
+    facts: Facts
+    over: Collection[str]
+    now: datetime
+
+    def refusal(self, number: str, account_id: int, type_: MessageType, sign: str) -> Reason | None:
+        return refusal_of(BlockList(), self.over, number, account_id, type_, sign, self.now.timestamp())
+
+    def consented(self, _: str, accounts: Sequence[int]) -> bool:
+        return agreed(self.facts.consented, accounts)
+
+    def empty(self, _: str) -> bool:
+        return self.facts.known is not None and self.facts.known.state == NumberState.EMPTY
+
+
+def _answers(
+    facts: Facts, question: Question, policies: PolicySet, over: Collection[str], now: datetime
+) -> _Answers:
+    """What acceptance says of a message of each type."""
+    account, found = question.account, dict[str, dict[MessageType, Mapping[str, Any]]]()
+    if account is None:
+        return found
+    known, line, history = _Known(facts, over, now), _line(question), History(facts.history)
+    for kind in question.types:
+        limits = policies.limits(account, kind)
+        item = SendItem(facts.number, "")
+        request = SendRequest(account, (item,), kind, Origin.PORTAL, ActorLabel(""))
+        sign = question.sign or account.default_sign
+        draft = Draft(
+            request, limits, policies, line, sign, "", abroad=False, opens=limits.hours.opens(now), optout_words=(),
+            at=now,
+        )  # fmt: skip
+        subject = Subject(draft, facts.number, _HOME, policies.listed(facts.number, line))
+        said = [check(subject) for _, check in NumberChecks(known, known).asked]
+        watch = watch_of(request, 0, subject, now)
+        said.append(None if watch is None else history.judge(replace(watch, text=NO_TEXT)))
+        for code, detail in filter(None, said):
+            found.setdefault(code, {})[kind] = detail
+    return found
+
+
+def _standing(refused: Collection[MessageType], question: Question) -> Standing:
+    """Of what keeps messages of these types back."""
+    return Standing.BLOCKS if len(refused) == len(question.types) else Standing.LIMITS
 
 
 def _clear(rule: str, found: list[Verdict]) -> list[Verdict]:
@@ -218,31 +290,44 @@ def _line(question: Question) -> tuple[int, ...]:
     return () if account is None else (account.id, *account.above)
 
 
-def _lists(facts: Facts, question: Question) -> list[Verdict]:
+def _entry(entry: Entry, question: Question, now: datetime) -> tuple[Standing, str]:
+    """What an entry of the block list does, and with which code."""
+    scope, account = entry.scope, question.account
+    account_id = scope.account_id if account is None else account.id
+    sign = question.sign or scope.sign or (account.default_sign if account else "")
+    rows, number, at = BlockList([entry]), str(entry.number), now.timestamp()
+    said = {kind: refusal_of(rows, (), number, account_id, kind, sign, at) for kind in question.types}
+    refused = [reason for reason in said.values() if reason is not None]
+    if not refused:
+        return Standing.NOTES, ""
+    some = len(refused) < len(said) or (scope.account_id and account is None) or (scope.sign and not question.sign)
+    return Standing.LIMITS if some else Standing.BLOCKS, refused[0][0]
+
+
+def _lists(facts: Facts, question: Question, now: datetime) -> list[Verdict]:
     blocked, opted = list[Verdict](), list[Verdict]()
     for entry in facts.entries:
-        concerned = (
-            (question.account is None or entry.account_id in (0, question.account.id))
-            and (not entry.type or entry.type in [t.value for t in question.types])
-            and (not entry.sign or not question.sign or entry.sign == question.sign)
-        )
         out = entry.source == OPT_OUT
         values = {
             "account": entry.account or "", "type": entry.type, "sign": entry.sign, "source": entry.source,
             "reason": entry.reason, "actor": entry.actor, "at": entry.since, "until": entry.expires_at,
         }  # fmt: skip
-        narrow = entry.type or entry.sign or (entry.account_id and question.account is None)
-        standing = (Standing.LIMITS if narrow else Standing.BLOCKS) if concerned else Standing.NOTES
+        until = 0 if entry.expires_at is None else int(entry.expires_at.timestamp())
+        scope = Scope(entry.account_id, entry.type, entry.sign)
+        same = Entry(int(entry.number), scope, entry.source, int(entry.since.timestamp()), until)
+        standing, code = _entry(same, question, now)
         rule = "opt_out" if out else "block"
         waits = any(undo.entry == entry.version for undo in facts.undos)
         lift = Lift.NOTHING if waits else Lift.UNDO if out else Lift.ENTRY
         (opted if out else blocked).append(
-            Verdict(rule, standing, f"{rule}.entry", values, lift, str(entry.id))
+            Verdict(rule, standing, f"{rule}.entry", values, lift, str(entry.id), code)
         )  # fmt: skip
-    for source in facts.above:
-        rule = "opt_out" if source == OPT_OUT else "block"
-        above = Verdict(rule, Standing.BLOCKS, f"{rule}.above", {"source": source}, Lift.ABOVE)
-        (opted if source == OPT_OUT else blocked).append(above)
+    for other in facts.above:
+        out = other.source == OPT_OUT
+        rule = "opt_out" if out else "block"
+        standing, code = _entry(other, question, now)
+        above = Verdict(rule, standing, f"{rule}.above", {"source": other.source}, Lift.ABOVE, code=code)
+        (opted if out else blocked).append(above)
     opted += [
         Verdict("opt_out", Standing.NOTES, "opt_out.request", {"at": undo.asked_at}, ref=str(undo.id))
         for undo in facts.undos
@@ -250,105 +335,82 @@ def _lists(facts: Facts, question: Question) -> list[Verdict]:
     return [*_clear("block", blocked), *_clear("opt_out", opted)]
 
 
-def _allowed(facts: Facts, question: Question, policies: PolicySet) -> list[Verdict]:
-    line, found = _line(question), list[Verdict]()
+def _allowed(facts: Facts, question: Question, answers: _Answers) -> list[Verdict]:
+    line, code = _line(question), "NUMBER_NOT_ALLOWED"
+    missing = [Verdict("only", Standing.BLOCKS, "only.missing", {}, Lift.ONLY, code=code)] if code in answers else []
     mine = [e for e in facts.allowed if not line or e.account_id in (0, *line)]
-    kinds = {e.kind for e in mine}
-    if line and not policies.restricted.isdisjoint(line) and Listed.ONLY.value not in kinds:
-        found.append(Verdict("only", Standing.BLOCKS, "only.missing", {}, Lift.ONLY))
-    found += [
+    found = [
         Verdict("only", Standing.NOTES, f"only.{e.kind}", {"account": e.account or "", "note": e.note}) for e in mine
     ]  # fmt: skip
-    return _clear("only", found)
+    return _clear("only", missing + found)
 
 
-def _exempt(facts: Facts, question: Question) -> bool:
-    return any(e.kind in (Listed.EXEMPT, Listed.TEST) for e in _listed(facts, question))
-
-
-def _listed(facts: Facts, question: Question) -> list[AllowEntry]:
-    """Entries of the allow list that hold for the account."""
-    line = _line(question)
-    return [e for e in facts.allowed if not e.account_id or e.account_id in line]
-
-
-def _state(facts: Facts, question: Question, policies: PolicySet) -> list[Verdict]:
-    known, account = facts.known, question.account
+def _state(facts: Facts, question: Question, answers: _Answers) -> list[Verdict]:
+    known, code = facts.known, "NUMBER_EMPTY"
     if known is None or known.state == NumberState.LIVE:
         at = {} if known is None else {"at": known.at}
         return [Verdict("state", Standing.CLEAR, "state.live" if known else "state.clear", at)]
     values = {"state": known.state, "source": known.source, "code": known.code, "at": known.at}
-    drops = account is not None and any(policies.limits(account, t).drop_empty for t in question.types)
-    if known.state == NumberState.EMPTY and drops:
-        return [Verdict("state", Standing.BLOCKS, "state.dropped", values, Lift.FORGET)]
+    if code in answers:
+        standing = _standing(answers[code], question)
+        return [Verdict("state", standing, "state.dropped", values, Lift.FORGET, code=code)]
     return [Verdict("state", Standing.NOTES, "state.known", values, Lift.FORGET)]
 
 
-def _often(facts: Facts, question: Question, policies: PolicySet, now: datetime) -> list[Verdict]:
-    account = question.account
-    if account is None:
+def _often(facts: Facts, question: Question, policies: PolicySet, answers: _Answers) -> list[Verdict]:
+    code = "NUMBER_FREQ_LIMITED"
+    if question.account is None:
         return [Verdict("frequency", Standing.NOTES, "frequency.account")]
-    if _exempt(facts, question):
+    if not {Listed.EXEMPT, Listed.TEST}.isdisjoint(policies.listed(facts.number, _line(question))):
         return [Verdict("frequency", Standing.CLEAR, "frequency.exempt")]
-    found, history = list[Verdict](), History(facts.history)
-    for kind in question.types:
-        limits = policies.limits(account, kind)
-        part = f"/{question.sign or account.default_sign}" if limits.frequency_per == "template" else ""
-        watch = Watch(
-            0, int(facts.number), seconds_of(now), scope_of(account.id, kind, part), NO_TEXT, limits.frequency,
-            0, 0, limits.frequency_all if limits.frequency else (),
-        )  # fmt: skip
-        reason = history.judge(watch)
-        if reason is not None:
-            rule: Wording | str = reason[1]["rule"]
-            values = {"type": kind.value, "rule": rule}
-            found.append(Verdict("frequency", Standing.LIMITS, "frequency.reached", values, Lift.EXEMPT))
+    found = [
+        Verdict("frequency", Standing.LIMITS, "frequency.reached", {"type": kind.value, "rule": detail["rule"]},
+                Lift.EXEMPT, code=code)
+        for kind, detail in answers.get(code, {}).items()
+    ]  # fmt: skip
     return _clear("frequency", found)
 
 
-def _policies(facts: Facts, question: Question, policies: PolicySet, now: datetime) -> list[Verdict]:
-    account, found = question.account, list[Verdict]()
+def _policies(
+    facts: Facts, question: Question, policies: PolicySet, answers: _Answers, now: datetime
+) -> list[Verdict]:
+    account, found, code = question.account, list[Verdict](), "TIME_WINDOW_CLOSED"
     if account is None:
         return [Verdict("policy", Standing.NOTES, "policy.account")]
-    tested = any(e.kind == Listed.TEST for e in _listed(facts, question))
+    tested = Listed.TEST in policies.listed(facts.number, _line(question))
     for kind in question.types:
         limits = policies.limits(account, kind)
-        opens = None if tested else limits.hours.opens(now)
-        if opens is not None:
-            values = {"type": kind.value, "at": opens}
-            found.append(Verdict("policy", Standing.LIMITS, "policy.hours", values, Lift.WAIT))
+        if kind in answers.get(code, ()):
+            values = {"type": kind.value, "at": limits.hours.opens(now)}
+            found.append(Verdict("policy", Standing.LIMITS, "policy.hours", values, Lift.WAIT, code=code))
         if limits.review is not Reviewed.OFF and not tested:
             found.append(Verdict("policy", Standing.NOTES, f"policy.review_{limits.review}", {"type": kind.value}))
     return _clear("policy", found)
 
 
-def _consents(facts: Facts, question: Question, policies: PolicySet) -> list[Verdict]:
-    """The nearest account to which anything was said decides, as when a message is taken."""
-    account = question.account
+def _consents(facts: Facts, question: Question, policies: PolicySet, answers: _Answers) -> list[Verdict]:
+    account, code = question.account, "NUMBER_NO_CONSENT"
     if account is None:
         return [Verdict("consent", Standing.NOTES, "consent.account")]
-    asked = [t for t in question.types if policies.limits(account, t).consent == t]
-    if not asked:
-        return _clear("consent", [])
     nearest = next((one for one in _line(question) if one in facts.consented), None)
     newest = next((one for one in facts.consents if one.account_id == nearest), None)
-    if nearest is not None and facts.consented[nearest]:
-        values = {} if newest is None else {"at": newest.given_at}
-        return [Verdict("consent", Standing.CLEAR, "consent.given" if newest else "consent.above", values)]
-    standing = Standing.BLOCKS if len(asked) == len(question.types) else Standing.LIMITS
-    withdrawn = None if newest is None else newest.withdrawn_at
-    said = "consent.withdrawn" if withdrawn else "consent.none"
-    return [Verdict("consent", standing, said, {"at": withdrawn} if withdrawn else {}, Lift.CONSENT)]
+    if code in answers:
+        withdrawn = None if newest is None else newest.withdrawn_at
+        said, at = ("consent.withdrawn", {"at": withdrawn}) if withdrawn else ("consent.none", {})
+        return [Verdict("consent", _standing(answers[code], question), said, at, Lift.CONSENT, code=code)]
+    if all(policies.limits(account, t).consent != t for t in question.types):
+        return _clear("consent", [])
+    values = {} if newest is None else {"at": newest.given_at}
+    return [Verdict("consent", Standing.CLEAR, "consent.given" if newest else "consent.above", values)]
 
 
-def _complaints(facts: Facts, question: Question, settings: Settings, rates: Sequence[Rate]) -> list[Verdict]:
-    found = list[Verdict]()
+def _complaints(facts: Facts, question: Question, over: Mapping[str, Rate], now: datetime) -> list[Verdict]:
+    found, code = list[Verdict](), "COMPLAINT_CEILING"
     sign = question.sign or (question.account.default_sign if question.account else "")
-    if MessageType.MARKETING in question.types and sign:
-        over = next((r for r in rates if r.channel_id is None and r.name == sign and r.over(settings)), None)
-        if over is not None:
-            values = {"sign": sign, "n": over.complaints}
-            found.append(Verdict("complaint", Standing.LIMITS, "complaint.ceiling", values, Lift.WAIT))
+    known = _Known(facts, over, now)
+    if any(known.refusal(facts.number, 0, kind, sign) for kind in question.types):
+        values = {"sign": sign, "n": over[sign].complaints}
+        found.append(Verdict("complaint", Standing.LIMITS, "complaint.ceiling", values, Lift.WAIT, code=code))
     if facts.complaints:
         values = {"n": facts.complaints, "at": facts.complained_at}
         found.append(Verdict("complaint", Standing.NOTES, "complaint.some", values))
