@@ -25,7 +25,8 @@ CLERK = Actor(ActorKind.PERSON, "clerk", 7, ALL, Scope((1,), (2,)))
 def listings() -> dict[str, Listing[Any, Any]]:
     names = [module.name for module in pkgutil.walk_packages(smsgw.platform.__path__, "smsgw.platform.")]
     modules = [importlib.import_module(name) for name in names]
-    return {name: one for module in modules for name, one in vars(module).items() if isinstance(one, Listing)}
+    found = {f"{m.__name__}.{name}": one for m in modules for name, one in vars(m).items() if isinstance(one, Listing)}
+    return {name.removeprefix("smsgw.platform."): one for name, one in found.items()}
 
 
 def values(hint: Any) -> Iterator[Any]:
