@@ -81,9 +81,7 @@ def packages(extras: list[str], *, locked: bool) -> None:
         pip("install", "--no-deps", "--no-build-isolation", "--editable", ROOT)
     else:
         pip("install", "--editable", f"{ROOT}[{','.join(wanted)}]")
-    stamp.write_text(
-        json.dumps({"root": str(ROOT), "python": sys.version, "made_for": made_for, "extras": wanted})
-    )
+    stamp.write_text(json.dumps({"root": str(ROOT), "python": sys.version, "made_for": made_for, "extras": wanted}))
 
 
 def front_end() -> None:
@@ -141,17 +139,10 @@ def npm_ci(package: Path, work: Path) -> Path:
         if (package / name).exists():
             shutil.copy(package / name, work)
     npm, path = npm_command()
-    environment = os.environ | {
-        "npm_config_cache": str(work / ".cache"),
-        "npm_config_update_notifier": "false",
-    }
+    environment = os.environ | {"npm_config_cache": str(work / ".cache"), "npm_config_update_notifier": "false"}
     if path:
         environment["PATH"] = f"{path}{os.pathsep}{environment.get('PATH', os.defpath)}"
-    run(
-        [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
-        cwd=work,
-        env=environment,
-    )
+    run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], cwd=work, env=environment)
     return work / "node_modules"
 
 
@@ -206,9 +197,7 @@ def pip(*arguments: str | Path) -> None:
 
 def has(module: str, python: Path | str = sys.executable) -> bool:
     """Whether an interpreter can import a module."""
-    return (
-        subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
-    )
+    return subprocess.run([python, "-c", f"import {module}"], capture_output=True, check=False).returncode == 0
 
 
 def run(command: list[str | Path], **options: object) -> None:

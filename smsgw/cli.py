@@ -94,9 +94,7 @@ class _Commands(click.Group):
             )
 
 
-@click.group(
-    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
-)
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="smsgwctl")
 @click.option("--config", "config_path", type=click.Path(path_type=Path, dir_okay=False), envvar="SMSGW_CONFIG",
               help="Configuration file; defaults and SMSGW_… variables without it.")  # fmt: skip

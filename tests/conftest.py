@@ -28,9 +28,7 @@ from smsgw.store.engine.embedded import EmbeddedError, EmbeddedPostgres
 pytest_plugins = ["running"]
 
 # How long a drawing or an example takes says something of the machine, and of its other work.
-hypothesis.settings.register_profile(
-    "suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
-)
+hypothesis.settings.register_profile("suite", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("suite")
 
 _PREFIX = "smsgw-tests-"
@@ -98,9 +96,7 @@ def loggers_not_kept() -> Iterator[None]:
     configure = structlog.configure
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            structlog,
-            "configure",
-            lambda **settings: configure(**{**settings, "cache_logger_on_first_use": False}),
+            structlog, "configure", lambda **settings: configure(**{**settings, "cache_logger_on_first_use": False})
         )
         yield
 
@@ -261,10 +257,7 @@ async def _numbers_in_audit(dsn: str) -> list[tuple[str, ...]]:
             " WHERE concat_ws(' ', object, before::text, after::text) ~ $1",
             _TELLING,
         )
-    except (
-        asyncpg.UndefinedTableError,
-        asyncpg.UndefinedColumnError,
-    ):  # the test has made something else of it
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):  # the test has made something else of it
         return []
     finally:
         await connection.close()

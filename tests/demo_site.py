@@ -131,9 +131,7 @@ async def empty_site(dsn: str, data_dir: Path) -> AsyncIterator[DemoSite]:
         await database.open()
         stack.push_async_callback(database.close)
         by = Change(database, Actor.system("test"))
-        await service.add_person(
-            by, "demo-super", "管理员", ["super"], hash_password(PASSWORD), must_change=False
-        )
+        await service.add_person(by, "demo-super", "管理员", ["super"], hash_password(PASSWORD), must_change=False)
         await all_proven(dsn)
         daemon = Daemon(settings)
         await daemon.start()

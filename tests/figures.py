@@ -138,9 +138,7 @@ async def _compared(database: Database, records: Records, wanted: Wanted) -> lis
         for by, day, _ in records.days
         if by == group and wanted.first <= day <= wanted.last
     }
-    keys = lines.keys() | {
-        (begins[day], value) for by, day, value in records.days if by == group and day in begins
-    }
+    keys = lines.keys() | {(begins[day], value) for by, day, value in records.days if by == group and day in begins}
     truth: dict[tuple[date | None, str], Counter[str]] = {key: Counter() for key in keys}
     for (by, day, value), counts in records.days.items():
         if by == group and day in begins:

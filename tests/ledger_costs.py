@@ -132,9 +132,7 @@ def _spoken(call: NewCall) -> NewCall:
 
 
 def _taken(claimed: Claimed) -> Outcome:
-    return Outcome(
-        claimed.id, claimed.part, claimed.attempt, OutcomeKind.ACCEPTED, carrier_id=carrier_id(claimed)
-    )
+    return Outcome(claimed.id, claimed.part, claimed.attempt, OutcomeKind.ACCEPTED, carrier_id=carrier_id(claimed))
 
 
 def _delivered(claimed: Claimed, ledger: Ledger) -> Report:

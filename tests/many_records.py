@@ -115,9 +115,7 @@ def room(folder: Path, messages: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < messages * OCTETS + SPARE:
-        raise SystemExit(
-            f"{free / 1e9:.0f} GB are free, {(messages * OCTETS + SPARE) / 1e9:.0f} GB are wanted"
-        )
+        raise SystemExit(f"{free / 1e9:.0f} GB are free, {(messages * OCTETS + SPARE) / 1e9:.0f} GB are wanted")
 
 
 async def fill(
@@ -163,9 +161,7 @@ async def _counted(database: Database, day: date) -> None:
 
 async def _count(database: Database, day: date) -> int:
     low, high = day_range(day)
-    got: int = await database.fetchval(
-        "SELECT count(*) FROM message WHERE id >= $1 AND id < $2", low, high, timeout=60
-    )
+    got: int = await database.fetchval("SELECT count(*) FROM message WHERE id >= $1 AND id < $2", low, high, timeout=60)
     return got
 
 

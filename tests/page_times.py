@@ -69,9 +69,7 @@ AT_ONCE = 50_000
 def arguments() -> argparse.Namespace:
     """What is asked for."""
     parser = argparse.ArgumentParser(prog="scripts/pages", description=__doc__)
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="TEXT", help="addresses that contain it"
-    )
+    parser.add_argument("--only", action="append", default=[], metavar="TEXT", help="addresses that contain it")
     parser.add_argument("--days", type=int, default=90)
     parser.add_argument("--daily", type=int, default=350)
     parser.add_argument("--times", type=int, default=9, help="how often each is opened when it is warm")
@@ -123,9 +121,7 @@ async def wanted(site: DemoSite, asked: argparse.Namespace) -> list[Stop]:
     if asked.messages:
         records = next(stop for stop in found if stop.address.startswith("/records?"))
         for path in ("/records", "/records/-/total"):
-            found += [
-                Stop("", records.route, f"{path}?time=30d&{query}", records.role) for query in ("", *FILTERS)
-            ]
+            found += [Stop("", records.route, f"{path}?time=30d&{query}", records.role) for query in ("", *FILTERS)]
     return [stop for stop in found if not asked.only or any(text in stop.address for text in asked.only)]
 
 

@@ -118,9 +118,7 @@ class Site:
             now = datetime.now(UTC)
             answers = [
                 outcomes.Answer(
-                    Outcome(c.id, c.part, c.attempt, OutcomeKind.ACCEPTED, carrier_id=f"{c.id}-{c.part}"),
-                    now,
-                    None,
+                    Outcome(c.id, c.part, c.attempt, OutcomeKind.ACCEPTED, carrier_id=f"{c.id}-{c.part}"), now, None
                 )
                 for c in claimed
             ]
@@ -129,11 +127,7 @@ class Site:
         return [(c.id, c.part) for c in claimed]
 
     async def carrier_reports(
-        self,
-        taken: list[tuple[int, int]],
-        state: PartState = PartState.DELIVERED,
-        code: str = "DELIVRD",
-        cls: str = "",
+        self, taken: list[tuple[int, int]], state: PartState = PartState.DELIVERED, code: str = "DELIVRD", cls: str = ""
     ) -> None:
         """The carrier's delivery reports for what it took."""
         now = datetime.now(UTC)
@@ -152,8 +146,7 @@ class Site:
 
 
 _ALL_PROVEN = (
-    "CREATE FUNCTION test_proven() RETURNS trigger LANGUAGE plpgsql AS "
-    "'BEGIN NEW.factor_at := now(); RETURN NEW; END'",
+    "CREATE FUNCTION test_proven() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.factor_at := now(); RETURN NEW; END'",
     "CREATE TRIGGER test_proven BEFORE INSERT ON portal_session FOR EACH ROW EXECUTE FUNCTION test_proven()",
 )
 

@@ -35,8 +35,7 @@ LIST_ROWS = 10
 _MESSAGE = "SELECT id FROM part WHERE state = {state} AND part = 1 ORDER BY id DESC LIMIT 1"
 _BLOCKED = "SELECT version FROM block_list WHERE source = '{source}' AND removed_at IS NULL ORDER BY version LIMIT 1"
 _DRAFT = (
-    "SELECT d.id FROM send_draft d JOIN staff s ON s.id = d.owner_id "
-    "WHERE s.login = 'demo-admin' ORDER BY d.id LIMIT 1"
+    "SELECT d.id FROM send_draft d JOIN staff s ON s.id = d.owner_id WHERE s.login = 'demo-admin' ORDER BY d.id LIMIT 1"
 )
 EXAMPLES: dict[str, dict[str, str]] = {
     # the path up to the parameter, or all of it: {what is to be seen there: query for the parameter's value}
@@ -191,9 +190,7 @@ EXAMPLES: dict[str, dict[str, str]] = {
         "refused": "SELECT id FROM part WHERE state = 45 AND by_us ORDER BY id DESC LIMIT 1",
     },
 }  # fmt: skip
-_SENT = (
-    "SELECT 'account=' || account_id || '&key=' || key FROM request_key WHERE kind = 'k' ORDER BY key LIMIT 1"
-)
+_SENT = "SELECT 'account=' || account_id || '&key=' || key FROM request_key WHERE kind = 'k' ORDER BY key LIMIT 1"
 QUERIES: dict[str, dict[str, str]] = {
     # the path: {what is to be seen there: query for what stands behind its question mark}
     "/send/quick/result": {"": _SENT},
@@ -201,7 +198,8 @@ QUERIES: dict[str, dict[str, str]] = {
     "/blocked/why": {
         "": "SELECT 'number=' || number || '&account=' || account_id FROM carrier_lift ORDER BY id DESC LIMIT 1"
     },
-    "/records": {"": "SELECT 'time=7d'"}, "/pushes": {"": "SELECT 'time=7d'"},
+    "/records": {"": "SELECT 'time=7d'"},
+    "/pushes": {"": "SELECT 'time=7d'"},
     "/tasks/report": {"": "SELECT 'task=' || task_id FROM task_chunk ORDER BY task_id DESC LIMIT 1"},
     "/tasks/problems": {"": "SELECT 'task=' || task_id FROM task_problem ORDER BY task_id LIMIT 1"},
 }
@@ -355,9 +353,7 @@ async def _addresses(site: DemoSite, path: str) -> dict[str, str]:
     while "{" in next(iter(found.values())):
         found = await _filled(site, found)
     for what, query in QUERIES.get(path, {}).items():
-        found = {
-            f"{seen} {what}".strip(): f"{a}?{await _value(site, path, query)}" for seen, a in found.items()
-        }
+        found = {f"{seen} {what}".strip(): f"{a}?{await _value(site, path, query)}" for seen, a in found.items()}
     return found
 
 
@@ -470,9 +466,7 @@ class Looker:
         """Begin to count what is on the wire."""
         self._session = session = await self.page.context.new_cdp_session(self.page)
         await session.send("Network.enable")
-        session.on(
-            "Network.requestWillBeSent", lambda e: self._urls.update({e["requestId"]: e["request"]["url"]})
-        )
+        session.on("Network.requestWillBeSent", lambda e: self._urls.update({e["requestId"]: e["request"]["url"]}))
         session.on("Network.loadingFinished", self._finished)
         await self.page.add_init_script(_LISTEN)
 
@@ -501,9 +495,7 @@ class Looker:
             took.append(await self.page.evaluate(_TIMES))
         if took:
             seen.warm_octets = sum(self._octets.values())
-            seen.warm_ms, seen.ready_ms = (
-                round(statistics.median(each), 1) for each in zip(*took, strict=True)
-            )
+            seen.warm_ms, seen.ready_ms = (round(statistics.median(each), 1) for each in zip(*took, strict=True))
         await _patiently(self.page, lambda: self._measure(seen))
         if stop.role and await self.page.locator("#palette").count():  # every page has it beside its own dialogs
             await self.page.keyboard.press("Control+k")

@@ -36,9 +36,7 @@ class Post:
             envelope.mail_from = address
         return answer
 
-    async def handle_RCPT(
-        self, _: SMTP, __: Session, envelope: Envelope, address: str, ___: list[str]
-    ) -> str:
+    async def handle_RCPT(self, _: SMTP, __: Session, envelope: Envelope, address: str, ___: list[str]) -> str:
         answer = self._answer(address, "rcpt")
         if answer.startswith("250"):
             envelope.rcpt_tos.append(address)

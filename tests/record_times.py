@@ -34,9 +34,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("folder", type=Path, help="where the database is, or is to be made")
     parser.add_argument("--messages", type=int, default=10_000_000)
     parser.add_argument("--days", type=int, default=30)
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="TEXT", help="addresses that contain it"
-    )
+    parser.add_argument("--only", action="append", default=[], metavar="TEXT", help="addresses that contain it")
     parser.add_argument("--figures", type=int, default=0, metavar="N", help="compare so many figures with the records")
     parser.add_argument("--seed", type=int, default=0, help="of their choice")
     parser.add_argument("--times", type=int, default=3, help="how often each is asked; the slowest counts")

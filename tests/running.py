@@ -162,12 +162,7 @@ def pytest_runtest_makereport(
     """What takes long and does not say so is named: it is what everybody waits for."""
     report = yield
     limit = QUICK * float(os.environ.get("TEST_PATIENCE", 1)) * max(1.0, _load())
-    if (
-        call.when == "call"
-        and report.passed
-        and call.duration > limit
-        and not item.get_closest_marker("slow")
-    ):
+    if call.when == "call" and report.passed and call.duration > limit and not item.get_closest_marker("slow"):
         report.user_properties.append((_LONG, f"{call.duration:.1f} s of {limit:.0f}"))
     return report
 
@@ -212,10 +207,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         reporter.write_line("\nTEST_REQUIRE_ALL is set and tests were skipped", red=True)
         session.exitstatus = NOT_WHOLE
     if reporter and session.config.option.shard and _whole(session.config):
-        _record(
-            session,
-            {name: len(reporter.stats.get(name, ())) for name in ("passed", "failed", "error", "skipped")},
-        )
+        _record(session, {name: len(reporter.stats.get(name, ())) for name in ("passed", "failed", "error", "skipped")})
 
 
 def _whole(config: pytest.Config) -> bool:

@@ -36,9 +36,7 @@ class SoftPasskey:
     def register(self, options: str, *, verified: bool = True) -> str:
         """The answer of ``navigator.credentials.create``."""
         numbers = self.key.public_key().public_numbers()
-        public = encode_cbor(
-            {1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32, "big"), -3: numbers.y.to_bytes(32, "big")}
-        )
+        public = encode_cbor({1: 2, 3: -7, -1: 1, -2: numbers.x.to_bytes(32, "big"), -3: numbers.y.to_bytes(32, "big")})
         credential = bytes(16) + len(self.id).to_bytes(2, "big") + self.id + public
         flags = PRESENT | ATTESTED | (VERIFIED if verified else 0)
         attestation = {"fmt": "none", "attStmt": {}, "authData": self._authenticator(flags, credential)}

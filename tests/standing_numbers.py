@@ -11,8 +11,7 @@ from smsgw.core.number_state import NumberState
 from smsgw.core.policy import RELAXED, Listed, PolicySet, parse
 from smsgw.core.templates import ContentBook, Registration, Review, Sign
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
-from smsgw.platform.lists import consents
-from smsgw.platform.lists import service as lists
+from smsgw.platform.lists import consents, service as lists
 from smsgw.platform.numbers import service as numbers
 from smsgw.runtime import clock
 

@@ -23,9 +23,7 @@ MASTER = "smsgw"
 class Valkey:
     """A process of it; ``address`` stays through restarts."""
 
-    def __init__(
-        self, folder: Path, port: int, *lines: str, sentinel: bool = False, host: str = "127.0.0.1"
-    ) -> None:
+    def __init__(self, folder: Path, port: int, *lines: str, sentinel: bool = False, host: str = "127.0.0.1") -> None:
         self.address = f"{host}:{port}"
         self._sentinel = sentinel
         self._log = folder / f"{port}.log"

@@ -101,9 +101,7 @@ def _timed(what: object) -> float:
     return time.perf_counter() - began
 
 
-async def _typed(
-    client: aiohttp.ClientSession, account: int, text: str, costs: list[Cost], times: int
-) -> list[Cost]:
+async def _typed(client: aiohttp.ClientSession, account: int, text: str, costs: list[Cost], times: int) -> list[Cost]:
     """What each answer costs the server to what is typed, once the node has the words."""
     async with client.get("/send", headers={"Accept-Encoding": "identity"}) as page:
         token = re.search(r'name="csrf" value="([^"]+)"', await page.text())

@@ -14,15 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from smsgw.admin import errors, proving
 from smsgw.admin.auth import Auth
-from smsgw.admin.call import (
-    LANGUAGE_COOKIE,
-    SESSION_COOKIE,
-    VISITOR_COOKIE,
-    Call,
-    Portal,
-    PortalContext,
-    local_path,
-)
+from smsgw.admin.call import LANGUAGE_COOKIE, SESSION_COOKIE, VISITOR_COOKIE, Call, Portal, PortalContext, local_path
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.brand import BrandFiles
 from smsgw.admin.kit.discovery import entries, routes
@@ -79,9 +71,7 @@ def setup(app: web.Application, ctx: PortalContext) -> Sequence[Periodic]:
         add(route.path, _endpoint(portal, route))
     # What is no page of ours and nobody else's address gets our "not found".
     missing = Route("GET", "", PUBLIC, errors.not_found, passive=True)
-    app.router.add_route(
-        "*", r"/{tail:(?!(?:api|health|ready|metrics|openapi)\b).*}", _endpoint(portal, missing)
-    )
+    app.router.add_route("*", r"/{tail:(?!(?:api|health|ready|metrics|openapi)\b).*}", _endpoint(portal, missing))
     sweep = Periodic("exports.sweep", EXPORTS_SWEPT_EVERY, portal.sheets.sweep)
     return (*portal.auth.periodics(), sweep)
 

@@ -26,8 +26,7 @@ from smsgw.core.guessing import Guesses
 from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.change import Change
 from smsgw.platform.handles import Database, Sealer
-from smsgw.platform.login import passkeys, pending
-from smsgw.platform.login import queries as login_queries
+from smsgw.platform.login import passkeys, pending, queries as login_queries
 from smsgw.platform.login.model import STRONG, Begun, Demand, Factor
 from smsgw.platform.login.passkeys import Site
 from smsgw.platform.org import factors, queries, service, sessions
@@ -199,9 +198,7 @@ class Auth:
         """A login has shown a wrong factor; after some it takes the password again."""
         await pending.wrong(self._db, begun)
 
-    async def proven(
-        self, begun: Begun, factor: Factor, ip: str | None, device: str = ""
-    ) -> NewSession | Begun | None:
+    async def proven(self, begun: Begun, factor: Factor, ip: str | None, device: str = "") -> NewSession | Begun | None:
         """A login has shown a factor: the session, or the login as it goes on; None: it can go on no more."""
         now = await pending.prove(self._db, begun, factor)
         person = await queries.person(self._db, begun.login)

@@ -390,9 +390,7 @@ class Call:
             if self.is_htmx and response.status < 300:
                 response.headers["HX-Trigger"] = toasts.to_header(self.toasts)
             else:
-                self.set_cookie(
-                    response, toasts.COOKIE, toasts.to_cookie(self.toasts, self.portal.context.sealer)
-                )
+                self.set_cookie(response, toasts.COOKIE, toasts.to_cookie(self.toasts, self.portal.context.sealer))
         await compress(self.request, response)
 
     async def file(self, most: int) -> bytes:
@@ -419,9 +417,7 @@ class Call:
         """A cookie of the portal; empty when the browser has none."""
         return self.request.cookies.get(self.portal.cookie(self.request, name), "")
 
-    def set_cookie(
-        self, response: web.StreamResponse, name: str, value: str, *, max_age: int | None = None
-    ) -> None:
+    def set_cookie(self, response: web.StreamResponse, name: str, value: str, *, max_age: int | None = None) -> None:
         """Set a cookie of the portal; HttpOnly, same site only."""
         response.set_cookie(
             self.portal.cookie(self.request, name),

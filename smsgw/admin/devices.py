@@ -55,6 +55,4 @@ def _context(login: str) -> str:
 
 
 def _entries(cookie: str) -> list[str]:
-    return [
-        entry for entry in cookie.split(".")[:MAX_PEOPLE] if 0 < len(entry) <= _MAX_ENTRY and entry.isascii()
-    ]
+    return [entry for entry in cookie.split(".")[:MAX_PEOPLE] if 0 < len(entry) <= _MAX_ENTRY and entry.isascii()]

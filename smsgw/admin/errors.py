@@ -44,9 +44,7 @@ async def not_found(call: Call) -> web.StreamResponse:
     raise web.HTTPNotFound
 
 
-def page(
-    call: Call, status: int, error: SmsgwError | None = None, words: ErrorWords | None = None
-) -> web.Response:
+def page(call: Call, status: int, error: SmsgwError | None = None, words: ErrorWords | None = None) -> web.Response:
     """The error page; for a page's script one plain line instead."""
     storage = error is not None and error.code == "STORAGE_UNAVAILABLE"
     if storage:

@@ -128,5 +128,3 @@ class HealthMails(Mailing[Mail]):
         said = text(found, platform, mail.language)
         message.set_content(said)
         return message, hashlib.sha256(said.encode()).hexdigest()
-
-

@@ -45,9 +45,7 @@ class Passwords:
     """Checks and makes hashes; the processes are started when they are first needed, and stay."""
 
     def __init__(self, *, at_once: int = 2, waiting: int = 256) -> None:
-        self._turns = FairQueue(
-            at_once, own_waiting=waiting, waiting=waiting, ranks=len(Rank), in_a_row=IN_A_ROW
-        )
+        self._turns = FairQueue(at_once, own_waiting=waiting, waiting=waiting, ranks=len(Rank), in_a_row=IN_A_ROW)
         self._idle: list[Process] = []
         """No more of them than have turns at once."""
 
@@ -80,11 +78,7 @@ class Passwords:
                 async with aio.timeout(PATIENCE):
                     process = self._idle.pop() if self._idle else await programs.begin("smsgw.admin.hashing")
                     said = await _answer(process, job)
-            except (
-                OSError,
-                RuntimeError,
-                TimeoutError,
-            ) as exc:  # RuntimeError: uvloop's for a pipe that is gone
+            except (OSError, RuntimeError, TimeoutError) as exc:  # RuntimeError: uvloop's for a pipe that is gone
                 log.warning("password.process_failed", error=type(exc).__name__)
                 said = b""
             except BaseException:

@@ -23,7 +23,6 @@ H = TypeVar("H", bound=Handler)
 P = Permission
 
 
-
 class Open(StrEnum):
     """What needs no permission."""
 

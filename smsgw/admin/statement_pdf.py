@@ -16,8 +16,7 @@ from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate, Paragraph, Spacer, Table
 
-from smsgw.admin.words import messages as told
-from smsgw.admin.words import records, statements
+from smsgw.admin.words import messages as told, records, statements
 from smsgw.admin.words.kit import NAMED
 from smsgw.admin.words.terms import TERMS
 from smsgw.admin.words.times import ALSO, AND

@@ -73,6 +73,4 @@ class StaticFiles:
             body = file.gzipped
             headers["Content-Encoding"] = "gzip"
         text = file.type.startswith("text/") or file.type.endswith("+xml")
-        return web.Response(
-            body=body, content_type=file.type, charset="utf-8" if text else None, headers=headers
-        )
+        return web.Response(body=body, content_type=file.type, charset="utf-8" if text else None, headers=headers)

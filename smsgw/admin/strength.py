@@ -122,9 +122,7 @@ def _one_word(password: str, about: set[str]) -> bool:
 
 @cache
 def _common() -> frozenset[str]:
-    from zxcvbn.frequency_lists import (
-        FREQUENCY_LISTS,  # its lists are large: read when there is a password to judge
-    )
+    from zxcvbn.frequency_lists import FREQUENCY_LISTS  # its lists are large: read when there is a password to judge
 
     lists = (FREQUENCY_LISTS[kind] for kind in ("surnames", "male_names", "female_names"))
     leaked = FREQUENCY_LISTS["passwords"][:_COMMON]
@@ -138,10 +136,6 @@ def _guesses(password: str, about: set[str]) -> float:
 
     known = [*sorted(about), *FAVOURITES]
     return min(
-        (
-            float(zxcvbn(plain, user_inputs=known)["guesses"])
-            for plain in {password, *_plain(password)}
-            if plain
-        ),
+        (float(zxcvbn(plain, user_inputs=known)["guesses"]) for plain in {password, *_plain(password)} if plain),
         default=-math.inf,
     )

@@ -19,11 +19,17 @@ from smsgw.admin.kit import spans
 from smsgw.admin.kit.brand import REGISTER
 from smsgw.admin.kit.cells import masked
 from smsgw.admin.security import CSRF_FIELD, CSRF_HEADER
-from smsgw.admin.words import agents, home, login, provinces, times
-from smsgw.admin.words import brand as words_brand
-from smsgw.admin.words import kit as words_kit
-from smsgw.admin.words import lists as words_lists
-from smsgw.admin.words import people as words_people
+from smsgw.admin.words import (
+    agents,
+    brand as words_brand,
+    home,
+    kit as words_kit,
+    lists as words_lists,
+    login,
+    people as words_people,
+    provinces,
+    times,
+)
 from smsgw.admin.words.languages import LANGUAGES
 from smsgw.admin.words.menu import SIDES
 from smsgw.admin.words.person import THEMES

@@ -399,9 +399,7 @@ class _Server:
         status, body, headers = failure(error, request_id, english=english)
         if call is not None:
             headers = {**call.headers, **headers}
-        if (
-            error.code == "RATE_LIMITED" and "limit" in error.detail
-        ):  # the account's messages, not the key's calls
+        if error.code == "RATE_LIMITED" and "limit" in error.detail:  # the account's messages, not the key's calls
             headers["RateLimit-Limit"] = str(error.detail["limit"])
             headers["RateLimit-Remaining"] = str(error.detail["remaining"])
             headers["RateLimit-Reset"] = headers["Retry-After"]

@@ -175,11 +175,7 @@ class Authenticator:
         if claim.signature is None:
             return
         signed = (method, path, canonical_query(raw_query), claim.timestamp, claim.nonce, body_sha256)
-        text = (
-            string_to_sign_v1(*signed)
-            if claim.version == 1
-            else string_to_sign(*signed, claim.idempotency_key)
-        )
+        text = string_to_sign_v1(*signed) if claim.version == 1 else string_to_sign(*signed, claim.idempotency_key)
         given = claim.signature.encode("utf-8", "surrogateescape")
         good = False
         for secret in claim.key.secrets:  # both, always: time must not tell which one
@@ -246,11 +242,7 @@ class Authenticator:
                 unix=int(now),
             )
         if not _NONCE.fullmatch(nonce):
-            raise Refused(
-                "PARAM_INVALID",
-                field="X-Sms-Nonce",
-                reason=phrase("nonce.form"),
-            )
+            raise Refused("PARAM_INVALID", field="X-Sms-Nonce", reason=phrase("nonce.form"))
         version = 1 if signature.startswith("v1=") else 2
         if version == 1 and now >= self._v1_until:
             raise Refused("AUTH_SIGNATURE_OUTDATED")

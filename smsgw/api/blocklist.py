@@ -18,8 +18,7 @@ from smsgw.core.errors import Invalid, message_of
 from smsgw.core.model import MessageType
 from smsgw.core.words import phrase
 from smsgw.platform.lists import queries, service
-from smsgw.platform.lists.model import BlockEntry as Entry
-from smsgw.platform.lists.model import WantedOptOuts
+from smsgw.platform.lists.model import BlockEntry as Entry, WantedOptOuts
 from smsgw.platform.paging import Window
 
 Numbers = Annotated[list[Number], Meta(min_length=1, max_length=MAX_NUMBERS, description="1-1000 numbers.")]
@@ -180,9 +179,7 @@ def read_numbers(call: Call, given: list[str]) -> tuple[list[str], list[RefusedN
         try:
             good.append(numbers.normalize(one))
         except numbers.InvalidNumber:
-            rejected.append(
-                RefusedNumber(one, "NUMBER_INVALID", message_of("NUMBER_INVALID", english=call.english))
-            )
+            rejected.append(RefusedNumber(one, "NUMBER_INVALID", message_of("NUMBER_INVALID", english=call.english)))
     return good, rejected
 
 

@@ -15,15 +15,7 @@ from smsgw.api.values import china, id_of, path_id
 from smsgw.core.errors import message_of
 from smsgw.core.permissions import Permission
 from smsgw.platform.audience import saved, service
-from smsgw.platform.audience.model import (
-    MOST_DAYS,
-    Audience,
-    Contact,
-    ContactInput,
-    Segment,
-    SegmentKind,
-    Sharing,
-)
+from smsgw.platform.audience.model import MOST_DAYS, Audience, Contact, ContactInput, Segment, SegmentKind, Sharing
 
 Tags = Annotated[list[Annotated[str, Meta(min_length=1, max_length=service.MAX_TAG)]],
                  Meta(max_length=service.MAX_TAGS, description="Replaces the tags there are.")]  # fmt: skip
@@ -118,9 +110,7 @@ class SegmentView(msgspec.Struct):
     kind: SegmentKind
     days: Annotated[int, Meta(description="Messages of the last so many days.")]
     task_id: Annotated[str | None, Meta(description="Messages of this task alone; null: of all.")]
-    link_id: Annotated[
-        str | None, Meta(description="Messages with this short link alone; null: with any or none.")
-    ]
+    link_id: Annotated[str | None, Meta(description="Messages with this short link alone; null: with any or none.")]
 
 
 class AudienceView(msgspec.Struct):
@@ -130,8 +120,10 @@ class AudienceView(msgspec.Struct):
     name: str
     members: Annotated[
         int | None,
-        Meta(description="Of a segment: numbers as they were counted last; null: not counted yet, or the key has no "
-                         "scope `query`."),
+        Meta(
+            description="Of a segment: numbers as they were counted last; null: not counted yet, or the key has no "
+            "scope `query`."
+        ),
     ]
     created_at: datetime
     segment: Annotated[SegmentView | None, Meta(description="Whom it means; null: it is a set of contacts.")]
@@ -147,13 +139,11 @@ class Audiences(msgspec.Struct):
 class MembersBody(Request):
     """Contacts that join and leave, by number; together at most 1,000."""
 
-    add: (
-        Annotated[list[Number], Meta(max_length=MAX_NUMBERS, description="Numbers of contacts that join.")]
-        | None
-    ) = None
+    add: Annotated[list[Number], Meta(max_length=MAX_NUMBERS, description="Numbers of contacts that join.")] | None = (
+        None
+    )
     remove: (
-        Annotated[list[Number], Meta(max_length=MAX_NUMBERS, description="Numbers of contacts that leave.")]
-        | None
+        Annotated[list[Number], Meta(max_length=MAX_NUMBERS, description="Numbers of contacts that leave.")] | None
     ) = None
 
 
@@ -173,10 +163,7 @@ class Removed(msgspec.Struct):
 async def put_contacts(call: Call) -> ContactsStored:
     """``POST /contacts``."""
     body: ContactsBody = call.body
-    items = [
-        ContactInput(i.number, i.name, None if i.tags is None else tuple(i.tags), i.fields)
-        for i in body.items
-    ]
+    items = [ContactInput(i.number, i.name, None if i.tags is None else tuple(i.tags), i.fields) for i in body.items]
     done = await service.put(call.change(), call.account.id, items, id_of(body.audience_id))
     rejected = [RejectedNumber(n, code, message_of(code, english=call.english)) for n, code in done.rejected]
     return ContactsStored(done.created, done.updated, rejected)

@@ -39,8 +39,12 @@ class DraftBody(Request):
     type: (
         Annotated[
             str,
-            Meta(min_length=1, max_length=32, description="otp, notice, marketing or a kind of the operator's; decides "
-                 "the priority lane; else the scenario's, or notice."),
+            Meta(
+                min_length=1,
+                max_length=32,
+                description="otp, notice, marketing or a kind of the operator's; decides "
+                "the priority lane; else the scenario's, or notice.",
+            ),
         ]
         | None
     ) = None
@@ -62,9 +66,7 @@ class DraftBody(Request):
         Annotated[int, Meta(ge=1, le=MOST_HOURS, description="Hours after which nothing is sent; null: as usual.")]
         | None
     ) = None
-    send_at: (
-        Annotated[Time, Meta(description="Not before; ISO 8601 with zone, at most 366 days ahead.")] | None
-    ) = None
+    send_at: Annotated[Time, Meta(description="Not before; ISO 8601 with zone, at most 366 days ahead.")] | None = None
     window_from: Clock = ""
     window_to: Clock = ""
     window: (
@@ -76,8 +78,7 @@ class DraftBody(Request):
     )
     review: Annotated[bool, Meta(description="Wait for a reviewer.")] = False
     unique: Annotated[
-        Literal["number", "content"],
-        Meta(description="What is sent once: to a number, or a text to a number."),
+        Literal["number", "content"], Meta(description="What is sent once: to a number, or a text to a number.")
     ] = "number"
 
 

@@ -19,16 +19,7 @@ from smsgw.core.pseudonyms import told_number
 from smsgw.core.short_codes import MAX_CHOSEN, Permutation
 from smsgw.core.words import labels_of
 from smsgw.platform.links import queries, sending, service
-from smsgw.platform.links.model import (
-    MOST_CODES,
-    MOST_VISITS,
-    LinkKind,
-    LinkState,
-    NewLink,
-    Origin,
-    ShortLink,
-    Visit,
-)
+from smsgw.platform.links.model import MOST_CODES, MOST_VISITS, LinkKind, LinkState, NewLink, Origin, ShortLink, Visit
 from smsgw.platform.links.queries import WantedLinks, WantedVisits
 from smsgw.platform.paging import Window
 from smsgw.runtime import clock

@@ -26,10 +26,7 @@ _EVERY_CALL = (
     "PROTOCOL_DENIED", "RATE_LIMITED", "INTERNAL",
 )  # fmt: skip
 _EVERY_BODY = ("PARAM_MISSING", "JSON_INVALID", "BODY_TOO_LARGE", "REQUEST_TIMEOUT", "BACKPRESSURE")
-_SECURITY: list[dict[str, list[str]]] = [
-    {"bearer": []},
-    {"key": [], "timestamp": [], "nonce": [], "signature": []},
-]
+_SECURITY: list[dict[str, list[str]]] = [{"bearer": []}, {"key": [], "timestamp": [], "nonce": [], "signature": []}]
 
 
 @functools.cache
@@ -280,9 +277,7 @@ def _public(route: PublicRoute, chinese: bool) -> dict[str, Any]:
     if route.data is None:
         good: dict[str, Any] = {
             "description": "Done",
-            "content": {
-                route.media: {"schema": {"type": "object" if route.media.endswith("json") else "string"}}
-            },
+            "content": {route.media: {"schema": {"type": "object" if route.media.endswith("json") else "string"}}},
         }
     else:
         good = _answer(route.data, "Done")

@@ -16,15 +16,7 @@ from smsgw.api.values import china, id_of, path_id
 from smsgw.core.errors import Refused
 from smsgw.platform import phrases
 from smsgw.platform.paging import Window
-from smsgw.platform.phrases import (
-    MOST_CONTENT,
-    MOST_TITLE,
-    PHRASES,
-    Phrase,
-    PhraseDraft,
-    PhraseFilter,
-    PhraseScope,
-)
+from smsgw.platform.phrases import MOST_CONTENT, MOST_TITLE, PHRASES, Phrase, PhraseDraft, PhraseFilter, PhraseScope
 
 
 class PhraseBody(Request):

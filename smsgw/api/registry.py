@@ -36,8 +36,7 @@ class VariableBody(Request):
 
     form: Annotated[Form, Meta(description="text, digits, alnum, amount or date.")] = Form.TEXT
     max_length: (
-        Annotated[int, Meta(ge=1, le=MAX_VALUE, description="Characters at most; null: as usual for the form.")]
-        | None
+        Annotated[int, Meta(ge=1, le=MAX_VALUE, description="Characters at most; null: as usual for the form.")] | None
     ) = None
 
 
@@ -175,8 +174,7 @@ def _sign(entry: Entry) -> SignEntry:
 def _template(entry: Entry) -> TemplateEntry:
     row = entry.row
     variables = {
-        name: {"form": v["form"], "max_length": v["most"]}
-        for name, v in msgspec.json.decode(row["variables"]).items()
+        name: {"form": v["form"], "max_length": v["most"]} for name, v in msgspec.json.decode(row["variables"]).items()
     }
     return TemplateEntry(
         str(row["id"]),
@@ -196,26 +194,16 @@ def _template(entry: Entry) -> TemplateEntry:
 async def add_sign(call: Call) -> SignEntry:
     """``POST /signs``."""
     body: SignBody = call.body
-    id_ = await service.add_sign(
-        call.change(), call.account.id, body.sign, source=body.source, note=body.note
-    )
+    id_ = await service.add_sign(call.change(), call.account.id, body.sign, source=body.source, note=body.note)
     return _sign(await queries.get(call.ctx.db, SIGN, id_, accounts=[call.account.id]))
 
 
 async def add_template(call: Call) -> TemplateEntry:
     """``POST /templates``."""
     body: TemplateBody = call.body
-    variables = {
-        name: Variable(v.form, v.max_length or DEFAULT_LENGTH[v.form]) for name, v in body.variables.items()
-    }
+    variables = {name: Variable(v.form, v.max_length or DEFAULT_LENGTH[v.form]) for name, v in body.variables.items()}
     id_ = await service.add_template(
-        call.change(),
-        call.account.id,
-        body.name,
-        body.type,
-        body.content,
-        variables,
-        sign=body.sign,
+        call.change(), call.account.id, body.name, body.type, body.content, variables, sign=body.sign
     )
     return _template(await queries.get(call.ctx.db, TEMPLATE, id_, accounts=[call.account.id]))
 
@@ -291,9 +279,7 @@ async def _proof(call: Call, id_: int) -> ProofEntry:
 
 
 def _proof_entry(one: Document) -> ProofEntry:
-    return ProofEntry(
-        str(one.id), str(one.of_id), Kind(one.kind), one.carrier, one.name, one.size, china(one.added_at)
-    )
+    return ProofEntry(str(one.id), str(one.of_id), Kind(one.kind), one.carrier, one.name, one.size, china(one.added_at))
 
 
 _NEW = ("STATE_CONFLICT", *STORAGE)

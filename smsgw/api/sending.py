@@ -38,8 +38,7 @@ from smsgw.core.sent_links import NAME, PLACE, LinkCode
 from smsgw.core.templates import Template
 from smsgw.core.words import phrase
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest, SendResult
-from smsgw.platform.links.model import LinkKind, NewLink
-from smsgw.platform.links.model import Origin as LinkOrigin
+from smsgw.platform.links.model import LinkKind, NewLink, Origin as LinkOrigin
 from smsgw.platform.links.sending import Codes
 from smsgw.platform.scenarios import queries as scenarios
 from smsgw.platform.scenarios.model import Sending, apply
@@ -58,20 +57,31 @@ class SentLink(Request):
 
     placeholder: Annotated[
         str,
-        Meta(pattern=r"^\S{2,32}$", description="What stands in the text or in values of `params` in its place instead "
-             "of `{link}`."),
+        Meta(
+            pattern=r"^\S{2,32}$",
+            description="What stands in the text or in values of `params` in its place instead of `{link}`.",
+        ),
     ] = PLACE
 
     id: Annotated[Id, Meta(description="A short link of the account that is in force.")] | None = None
     target: (
-        Annotated[str, Meta(min_length=1, max_length=2000, description="Where a link shall lead that is made, or was "
-                            "made by an earlier call of the same day; the key needs the scope `link`.")]
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=2000,
+                description="Where a link shall lead that is made, or was "
+                "made by an earlier call of the same day; the key needs the scope `link`.",
+            ),
+        ]
         | None
     ) = None
     type: Annotated[
         Literal["personal", "individual", "shared"],
-        Meta(description="With `target`: a code of its own for each recipient (`individual` says the same), or one for "
-             "all."),
+        Meta(
+            description="With `target`: a code of its own for each recipient (`individual` says the same), or one for "
+            "all."
+        ),
     ] = "personal"
     days: Annotated[
         int, Meta(ge=1, le=365, description="With `target`: how many days it leads there, counted from today.")
@@ -89,8 +99,12 @@ class _Common(Request):
     type: (
         Annotated[
             str,
-            Meta(min_length=1, max_length=32, description="otp, notice, marketing or a kind of the operator's; decides "
-                 "the priority lane; else the scenario's, or notice."),
+            Meta(
+                min_length=1,
+                max_length=32,
+                description="otp, notice, marketing or a kind of the operator's; decides "
+                "the priority lane; else the scenario's, or notice.",
+            ),
         ]
         | None
     ) = None
@@ -102,9 +116,7 @@ class _Common(Request):
     ext: Ext | None = None
     extend_code: ExtendCode | None = None
     send_at: Annotated[Time, Meta(description="Not before; ISO 8601 with zone.")] | None = None
-    expire_at: (
-        Annotated[Time, Meta(description="Not written to a carrier after this.")] | None
-    ) = None
+    expire_at: Annotated[Time, Meta(description="Not written to a carrier after this.")] | None = None
     report: bool | None = True
     dry_run: Annotated[bool, Meta(description="Send nothing; explain what would happen.")] | None = False
     template_id: Annotated[Id, Meta(description="An approved template, instead of content.")] | None = None
@@ -112,9 +124,9 @@ class _Common(Request):
     link: SentLink | None = None
     fallback: Annotated[list[None], Meta(max_length=0)] | None = None
     callback_url: CallbackUrl | None = None
-    emergency: (
-        Annotated[bool, Meta(description="Before everything else; key and account need the right.")] | None
-    ) = False
+    emergency: Annotated[bool, Meta(description="Before everything else; key and account need the right.")] | None = (
+        False
+    )
     dedupe: Annotated[Dedupe, Meta(description="Do not send the same text to a number again.")] | None = None
     channel_hint: None = None
 
@@ -415,9 +427,7 @@ def _from_batch(call: Call, body: BatchBody) -> SendRequest:
     return _request(call, body, tuple(items), body.client_ref or "")
 
 
-def _request(
-    call: Call, body: SendBody | BatchBody, items: tuple[SendItem, ...], batch_client_ref: str
-) -> SendRequest:
+def _request(call: Call, body: SendBody | BatchBody, items: tuple[SendItem, ...], batch_client_ref: str) -> SendRequest:
     if body.report is False:
         raise decode.not_available("report")
     key = call.key

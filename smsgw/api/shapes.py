@@ -20,8 +20,7 @@ MAX_TEXT = 1000
 """Characters of a text; checked by the pipeline, declared here."""
 
 Number = Annotated[
-    str,
-    Meta(max_length=64, description="Mainland 11 digits, with or without +86/0086/86; others with + or 00."),
+    str, Meta(max_length=64, description="Mainland 11 digits, with or without +86/0086/86; others with + or 00.")
 ]
 Text = Annotated[
     str,
@@ -30,20 +29,14 @@ Text = Annotated[
         extra_json_schema={"minLength": 1, "maxLength": MAX_TEXT},
     ),
 ]
-Sign = Annotated[
-    str,
-    Meta(max_length=20, description="Signature, 2-20 characters, without 【】; else the account's."),
-]
+Sign = Annotated[str, Meta(max_length=20, description="Signature, 2-20 characters, without 【】; else the account's.")]
 ClientRef = Annotated[
     str, Meta(max_length=64, description="Your reference; unique per account when one number is given.")
 ]
 Ext = Annotated[str, Meta(max_length=256, description="Anything; comes back with reports.")]
 ExtendCode = Annotated[  # the accept says EXTEND_CODE_INVALID
     str,
-    Meta(
-        description="Digits appended to the access code.",
-        extra_json_schema={"maxLength": 12, "pattern": "^[0-9]*$"},
-    ),
+    Meta(description="Digits appended to the access code.", extra_json_schema={"maxLength": 12, "pattern": "^[0-9]*$"}),
 ]
 CallbackUrl = Annotated[
     str, Meta(max_length=2000, description="Where the reports go; its host is on the account's list.")
@@ -65,10 +58,7 @@ else:
 
     Time.register(datetime)
     Day.register(date)
-Id = Annotated[
-    str,
-    Meta(max_length=19, pattern="^[0-9]+$", description="Time-ordered 64-bit id as a decimal string."),
-]
+Id = Annotated[str, Meta(max_length=19, pattern="^[0-9]+$", description="Time-ordered 64-bit id as a decimal string.")]
 
 
 class Request(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -15,19 +15,7 @@ from smsgw.api import decode, fallback
 from smsgw.api.context import Call
 from smsgw.api.fallback import FallbackBody
 from smsgw.api.route import STORAGE, Route
-from smsgw.api.shapes import (
-    CallbackUrl,
-    ClientRef,
-    Ext,
-    ExtendCode,
-    Id,
-    Number,
-    Params,
-    Request,
-    Sign,
-    Text,
-    Time,
-)
+from smsgw.api.shapes import CallbackUrl, ClientRef, Ext, ExtendCode, Id, Number, Params, Request, Sign, Text, Time
 from smsgw.api.values import china, id_of, in_time, path_id
 from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import CODES, Invalid, Recorded, Refused, message_of
@@ -48,12 +36,8 @@ from smsgw.platform.campaigns.outcome import Clicks
 from smsgw.platform.scenarios import queries as scenarios
 from smsgw.platform.scenarios.model import apply_to_task
 
-Clock = Annotated[
-    str, Meta(max_length=8, pattern="^[0-9]{2}:[0-9]{2}(:[0-9]{2})?$", description="HH:MM or HH:MM:SS.")
-]
-State = Literal[
-    "importing", "review", "scheduled", "running", "paused", "sent", "finished", "cancelled", "failed"
-]
+Clock = Annotated[str, Meta(max_length=8, pattern="^[0-9]{2}:[0-9]{2}(:[0-9]{2})?$", description="HH:MM or HH:MM:SS.")]
+State = Literal["importing", "review", "scheduled", "running", "paused", "sent", "finished", "cancelled", "failed"]
 ColumnName = Annotated[str, Meta(min_length=1, max_length=64, description="A column by its name or letter.")]
 PAUSED = labels_of("task_reason")
 """Reasons that are no errors."""
@@ -64,8 +48,7 @@ class Mapping(Request):
 
     phone: Annotated[ColumnName, Meta(description="The column with the numbers.")] | None = None
     variables: (
-        Annotated[dict[str, ColumnName], Meta(max_length=64, description="Variable of the text -> column.")]
-        | None
+        Annotated[dict[str, ColumnName], Meta(max_length=64, description="Variable of the text -> column.")] | None
     ) = None
     ext: Annotated[ColumnName, Meta(description="The column with each row's `ext`.")] | None = None
 
@@ -76,9 +59,7 @@ class DayWindow(Request, rename={"from_": "from"}):
     from_: Clock
     to: Clock
     days: (
-        Annotated[
-            list[Annotated[int, Meta(ge=1, le=7)]], Meta(max_length=7, description="Weekdays, 1 is Monday.")
-        ]
+        Annotated[list[Annotated[int, Meta(ge=1, le=7)]], Meta(max_length=7, description="Weekdays, 1 is Monday.")]
         | None
     ) = None
 
@@ -153,29 +134,29 @@ class TaskBody(Request):
     content: Annotated[Text, Meta(description="The text; {name} stands for a row's own value.")] | None = None
     template_id: Annotated[Id, Meta(description="An approved template, instead of content.")] | None = None
     params: (
-        Annotated[Params, Meta(description="Values of the template's variables that are the same for all.")]
-        | None
+        Annotated[Params, Meta(description="Values of the template's variables that are the same for all.")] | None
     ) = None
     scenario_id: (
         Annotated[Id, Meta(description="A scenario, which decides about type, signature, template, time and validity.")]
         | None
     ) = None
     link_id: (
-        Annotated[Id, Meta(description="A short link, put where the text has `{link}`: personal, a code a row.")]
-        | None
+        Annotated[Id, Meta(description="A short link, put where the text has `{link}`: personal, a code a row.")] | None
     ) = None
     kind: Annotated[Literal["sms"], Meta(description="Kind of message.")] | None = "sms"
     file_id: Id | None = None
     audience_id: Annotated[Id, Meta(description="An audience, instead of a file.")] | None = None
-    to: Annotated[list[Number], Meta(max_length=MAX_TO, description="Numbers, instead of a file.")] | None = (
-        None
-    )
+    to: Annotated[list[Number], Meta(max_length=MAX_TO, description="Numbers, instead of a file.")] | None = None
     mapping: Mapping | None = None
     type: (
         Annotated[
             str,
-            Meta(min_length=1, max_length=32, description="otp, notice, marketing or a kind of the operator's; decides "
-                 "the priority lane; else the template's, or notice."),
+            Meta(
+                min_length=1,
+                max_length=32,
+                description="otp, notice, marketing or a kind of the operator's; decides "
+                "the priority lane; else the template's, or notice.",
+            ),
         ]
         | None
     ) = None
@@ -183,45 +164,29 @@ class TaskBody(Request):
     ext: Ext | None = None
     extend_code: ExtendCode | None = None
     callback_url: CallbackUrl | None = None
-    client_ref: (
-        Annotated[ClientRef, Meta(description="Your reference; unique among the account's tasks.")] | None
-    ) = None
-    send_at: (
-        Annotated[
-            Time, Meta(description="Not before; ISO 8601 with zone, at most 366 days ahead.")
-        ]
-        | None
-    ) = None
-    expire_at: (
-        Annotated[Time, Meta(description="Not written to a carrier after this.")] | None
-    ) = None
-    window: (
-        Annotated[list[DayWindow], Meta(max_length=7, description="Only within these spans of the day.")]
-        | None
-    ) = None
+    client_ref: Annotated[ClientRef, Meta(description="Your reference; unique among the account's tasks.")] | None = (
+        None
+    )
+    send_at: Annotated[Time, Meta(description="Not before; ISO 8601 with zone, at most 366 days ahead.")] | None = None
+    expire_at: Annotated[Time, Meta(description="Not written to a carrier after this.")] | None = None
+    window: Annotated[list[DayWindow], Meta(max_length=7, description="Only within these spans of the day.")] | None = (
+        None
+    )
     recurring: Recurring | None = None
-    rate: (
-        Annotated[int, Meta(ge=0, le=MAX_RATE, description="Messages per second; 0: as fast as it goes.")]
-        | None
-    ) = 0
+    rate: Annotated[int, Meta(ge=0, le=MAX_RATE, description="Messages per second; 0: as fast as it goes.")] | None = 0
     steps: Steps | None = None
     frequency: Frequency | None = None
     fallback: Annotated[FallbackBody, Meta(description="What follows when a message fails; null: nothing.")] | None = (
         None
     )
     prefer: (
-        Annotated[str, Meta(max_length=64, description="Pool of channels to prefer where routing allows it.")]
-        | None
+        Annotated[str, Meta(max_length=64, description="Pool of channels to prefer where routing allows it.")] | None
     ) = None
-    emergency: (
-        Annotated[bool, Meta(description="Before everything else; somebody else has to pass it.")]
-        | None
-    ) = False
+    emergency: Annotated[bool, Meta(description="Before everything else; somebody else has to pass it.")] | None = False
     review: Annotated[bool, Meta(description="Wait for a reviewer.")] | None = False
     unique: (
         Annotated[
-            Literal["number", "content"],
-            Meta(description="What is sent once: to a number, or a text to a number."),
+            Literal["number", "content"], Meta(description="What is sent once: to a number, or a text to a number.")
         ]
         | None
     ) = "number"
@@ -243,21 +208,17 @@ class TaskChange(Request):
         | msgspec.UnsetType
     ) = msgspec.UNSET
     send_at: (
-        Annotated[
-            Time, Meta(description="Not before; ISO 8601 with zone, at most 366 days ahead.")
-        ]
+        Annotated[Time, Meta(description="Not before; ISO 8601 with zone, at most 366 days ahead.")]
         | msgspec.UnsetType
         | None
     ) = msgspec.UNSET
-    expire_at: (
-        Annotated[Time, Meta(description="Not written to a carrier after this.")]
-        | msgspec.UnsetType
-        | None
-    ) = msgspec.UNSET
+    expire_at: Annotated[Time, Meta(description="Not written to a carrier after this.")] | msgspec.UnsetType | None = (
+        msgspec.UNSET
+    )
     recurring: Recurring | msgspec.UnsetType = msgspec.UNSET
-    content: (
-        Annotated[Text, Meta(description="The text; {name} stands for a row's own value.")] | msgspec.UnsetType
-    ) = msgspec.UNSET
+    content: Annotated[Text, Meta(description="The text; {name} stands for a row's own value.")] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )
     sign: Sign | msgspec.UnsetType = msgspec.UNSET
     extend_code: ExtendCode | msgspec.UnsetType = msgspec.UNSET
     steps: Steps | msgspec.UnsetType | None = msgspec.UNSET
@@ -267,9 +228,10 @@ class TaskChange(Request):
         Annotated[str, Meta(max_length=64, description="Pool of channels to prefer where routing allows it.")]
         | msgspec.UnsetType
     ) = msgspec.UNSET
-    version: Annotated[
-        int, Meta(ge=1, description="The one that was seen; refused when there is another by now.")
-    ] | msgspec.UnsetType = msgspec.UNSET
+    version: (
+        Annotated[int, Meta(ge=1, description="The one that was seen; refused when there is another by now.")]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
 
 
 class TasksQuery(Request):
@@ -294,10 +256,7 @@ class RecipientsQuery(Request):
         Meta(description="Status of the recipient's message; pending: it has none yet."),
     ] | None = None  # fmt: skip
     run: (
-        Annotated[
-            int, Meta(ge=1, le=1_000_000, description="Which run of a recurring task; else the latest.")
-        ]
-        | None
+        Annotated[int, Meta(ge=1, le=1_000_000, description="Which run of a recurring task; else the latest.")] | None
     ) = None
     cursor: Annotated[Id, Meta(description="`next_cursor` of the page before.")] | None = None
     limit: Annotated[int, Meta(ge=1, le=1000, description="Recipients in a page.")] = 100
@@ -306,14 +265,11 @@ class RecipientsQuery(Request):
 class ReportQuery(Request):
     """All recipients, or the rows that got no message."""
 
-    rows: Annotated[
-        Literal["all", "errors"], Meta(description="All recipients, or the rows that got no message.")
-    ] = "all"
+    rows: Annotated[Literal["all", "errors"], Meta(description="All recipients, or the rows that got no message.")] = (
+        "all"
+    )
     run: (
-        Annotated[
-            int, Meta(ge=1, le=1_000_000, description="Which run of a recurring task; else the latest.")
-        ]
-        | None
+        Annotated[int, Meta(ge=1, le=1_000_000, description="Which run of a recurring task; else the latest.")] | None
     ) = None
 
 
@@ -354,9 +310,7 @@ class TaskInfo(msgspec.Struct):
     sign: str
     content: str
     template_id: str | None
-    params: Annotated[
-        dict[str, str], Meta(description="Values of the template's variables that are the same for all.")
-    ]
+    params: Annotated[dict[str, str], Meta(description="Values of the template's variables that are the same for all.")]
     client_ref: str
     callback_url: str
     file_id: str | None
@@ -545,9 +499,7 @@ async def change_task(call: Call) -> TaskDetail:
     _live(call)
     body: TaskChange = call.body
     changes: dict[str, Any] = {
-        name: getattr(body, name)
-        for name in _CHANGES
-        if getattr(body, name) is not msgspec.UNSET
+        name: getattr(body, name) for name in _CHANGES if getattr(body, name) is not msgspec.UNSET
     }
     if not changes:
         raise Invalid("PARAM_MISSING", field="name")
@@ -608,9 +560,7 @@ async def task_recipients(call: Call) -> RecipientPage:
         call.ctx.db, view.task, run, over, status=query.status, after=min(int(query.cursor or 0), 2**31 - 1),
         limit=query.limit,
     )  # fmt: skip
-    return RecipientPage(
-        [_recipient(one, call.english) for one in found], None if after is None else str(after)
-    )
+    return RecipientPage([_recipient(one, call.english) for one in found], None if after is None else str(after))
 
 
 async def task_report(call: Call) -> web.StreamResponse:
@@ -641,8 +591,15 @@ async def _detail(call: Call, task_id: int, *, counted: bool = False) -> TaskDet
     nobody waits for a count."""
     view = await call.ctx.tasks.get(task_id, accounts=(call.account.id,))
     runs = [
-        TaskRun(row["run"], china(row["due_at"]), row["missed"], row["fed"], china(row["finished_at"]), row["content"],
-                row["sign"])
+        TaskRun(
+            row["run"],
+            china(row["due_at"]),
+            row["missed"],
+            row["fed"],
+            china(row["finished_at"]),
+            row["content"],
+            row["sign"],
+        )
         for row in view.runs
     ]
     clicks, told = call.ctx.tasks.clicks, None
@@ -667,11 +624,7 @@ def reason_text(task: Task, *, english: bool = False) -> str:
     """Why a task is as it is, for people."""
     if task.reason in PAUSED:
         return PAUSED[task.reason].text(english)
-    return (
-        message_of(task.reason, _told(task, english), english=english)
-        if task.reason in CODES
-        else task.reason
-    )
+    return message_of(task.reason, _told(task, english), english=english) if task.reason in CODES else task.reason
 
 
 def _told(task: Task, english: bool) -> dict[str, Any]:

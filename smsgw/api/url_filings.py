@@ -23,9 +23,7 @@ class FilingBody(Request):
     target: Annotated[
         str,
         Meta(
-            min_length=1,
-            max_length=MAX_TARGET,
-            description="A domain with all below it, or the beginning of a link.",
+            min_length=1, max_length=MAX_TARGET, description="A domain with all below it, or the beginning of a link."
         ),
     ]
     icp: Annotated[str, Meta(max_length=64, description="Licence number of the site.")] = ""
@@ -72,9 +70,7 @@ class FilingRemoved(msgspec.Struct):
 
 
 def _entry(one: FiledLink, english: bool) -> FilingEntry:
-    carriers = {
-        c: FilingState(s.state, FILING_NAMES[s.state].text(english), s.note) for c, s in one.carriers.items()
-    }
+    carriers = {c: FilingState(s.state, FILING_NAMES[s.state].text(english), s.note) for c, s in one.carriers.items()}
     return FilingEntry(str(one.id), one.target, one.icp, one.note, carriers, china(one.created_at))
 
 
@@ -88,9 +84,7 @@ async def file(call: Call) -> FilingEntry:
 async def list_filings(call: Call) -> FilingPage:
     """``GET /links/filings``."""
     query: FilingsQuery = call.query or FilingsQuery()
-    found = await queries.page(
-        call.ctx.db, accounts=[call.account.id], before=id_of(query.cursor), limit=query.limit
-    )
+    found = await queries.page(call.ctx.db, accounts=[call.account.id], before=id_of(query.cursor), limit=query.limit)
     return FilingPage(
         [_entry(one, call.english) for one in found], str(found[-1].id) if len(found) == query.limit else None
     )

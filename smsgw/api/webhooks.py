@@ -34,22 +34,14 @@ class WebhookOptions(Request):
     linger_ms: (
         Annotated[int, Meta(ge=0, le=60_000, description="How long the first event waits for others.")] | None
     ) = None
-    concurrency: Annotated[int, Meta(ge=1, le=16, description="Calls under way at the same time.")] | None = (
-        None
-    )
-    expect: (
-        Annotated[str, Meta(max_length=200, description="What the answer must say besides 2xx.")] | None
-    ) = None
+    concurrency: Annotated[int, Meta(ge=1, le=16, description="Calls under way at the same time.")] | None = None
+    expect: Annotated[str, Meta(max_length=200, description="What the answer must say besides 2xx.")] | None = None
     fields: (
-        Annotated[dict[str, str], Meta(max_length=40, description="Name in the call -> field of the event.")]
-        | None
+        Annotated[dict[str, str], Meta(max_length=40, description="Name in the call -> field of the event.")] | None
     ) = None
-    items_field: Annotated[str, Meta(max_length=64, description="Of form_json: the form's field.")] | None = (
-        None
-    )
+    items_field: Annotated[str, Meta(max_length=64, description="Of form_json: the form's field.")] | None = None
     times: (
-        Annotated[str, Meta(max_length=40, description="iso, unix, unix_ms, or a pattern as yyyyMMddHHmmss.")]
-        | None
+        Annotated[str, Meta(max_length=40, description="iso, unix, unix_ms, or a pattern as yyyyMMddHHmmss.")] | None
     ) = None
 
 
@@ -57,14 +49,9 @@ class WebhookBody(Request):
     """Where events go. Without ``events``: all that no other endpoint names."""
 
     url: Annotated[str, Meta(max_length=2000, description="https://…; empty for the endpoint callback.")] = ""
-    events: (
-        Annotated[list[str], Meta(max_length=20, description="Types of events; none: all the rest.")] | None
-    ) = None
+    events: Annotated[list[str], Meta(max_length=20, description="Types of events; none: all the rest.")] | None = None
     hosts: (
-        Annotated[
-            list[str], Meta(max_length=50, description="Of callback: hosts that callback_url may name.")
-        ]
-        | None
+        Annotated[list[str], Meta(max_length=50, description="Of callback: hosts that callback_url may name.")] | None
     ) = None
     options: WebhookOptions | None = None
 
@@ -73,19 +60,11 @@ class WebhookSettings(Request):
     """How the account gets its events."""
 
     way: (
-        Annotated[
-            Literal["pull", "webhook", "bind"], Meta(description="Primary way of the account's events.")
-        ]
-        | None
+        Annotated[Literal["pull", "webhook", "bind"], Meta(description="Primary way of the account's events.")] | None
     ) = None
     balance_below: (
         Annotated[
-            int,
-            Meta(
-                ge=0,
-                le=MOST_BELOW,
-                description="balance.low is told below so many available parts; 0: never.",
-            ),
+            int, Meta(ge=0, le=MOST_BELOW, description="balance.low is told below so many available parts; 0: never.")
         ]
         | None
     ) = None
@@ -94,9 +73,7 @@ class WebhookSettings(Request):
 class SecretBody(Request):
     """A new secret; the present one signs beside it for a while."""
 
-    keep_old_hours: (
-        Annotated[int, Meta(ge=0, le=168, description="How long the former secret signs, too.")] | None
-    ) = 24
+    keep_old_hours: Annotated[int, Meta(ge=0, le=168, description="How long the former secret signs, too.")] | None = 24
     force: Annotated[bool, Meta(description="Though the former secret still signs: it ends at once.")] = False
 
 
@@ -125,12 +102,8 @@ class RedeliverBody(Request):
     from_time: Time | None = None
     to_time: Time | None = None
     event_ids: Annotated[list[Id], Meta(max_length=500, description="These events.")] | None = None
-    message_ids: (
-        Annotated[list[Id], Meta(max_length=500, description="Events about these messages.")] | None
-    ) = None
-    way: (
-        Annotated[Literal["pull", "webhook", "bind"], Meta(description="Offer them by this way once.")] | None
-    ) = None
+    message_ids: Annotated[list[Id], Meta(max_length=500, description="Events about these messages.")] | None = None
+    way: Annotated[Literal["pull", "webhook", "bind"], Meta(description="Offer them by this way once.")] | None = None
 
 
 class Webhook(msgspec.Struct):
@@ -292,9 +265,7 @@ async def rotate_webhook_secret(call: Call) -> WebhookSecret:
 
 async def test_webhook(call: Call) -> WebhookTested:
     """``POST /webhooks/{name}/test``."""
-    answer = await service.send_sample(
-        call.actor, call.ctx.snapshots, call.ctx.pusher, call.account.id, _name(call)
-    )
+    answer = await service.send_sample(call.actor, call.ctx.snapshots, call.ctx.pusher, call.account.id, _name(call))
     return WebhookTested(answer.ok, answer.status, answer.ms, answer.problem)
 
 
@@ -302,9 +273,7 @@ async def webhook_calls(call: Call) -> WebhookCalls:
     """``GET /webhooks/{name}/calls``."""
     query: AttemptQuery = call.query
     name = _name(call)
-    found = await queries.attempts(
-        call.ctx.db, call.account.id, name, before_id=id_of(query.cursor), limit=query.limit
-    )
+    found = await queries.attempts(call.ctx.db, call.account.id, name, before_id=id_of(query.cursor), limit=query.limit)
     items = [
         WebhookCall(str(a.id), china(a.at), a.calls, a.events, str(a.first_event), a.status, a.ms, a.error)
         for a in found

@@ -331,10 +331,8 @@ CHINESE: dict[str, str] = {
     "A contact.": "一个联系人",
     "A contact; what is left out stays as it is.": "一个联系人；未填写的内容保持不变",
     "A named set of contacts, or a segment under a name.": "一个人群：固定的联系人，或按效果筛选的条件",
-    "Whom a segment means, by what has come of the account's messages; found anew whenever a task is made.":
-        "按短信效果筛选的条件；每次使用时重新计算号码，周期任务只在建立时计算",
-    "clicked, not_clicked (personal links alone), replied, unreached (all that was sent to it failed), silent (got a message, and neither answered nor clicked).":
-        "clicked 已点击、not_clicked 未点击（均只算个性化短链）、replied 已回复、unreached 从未送达、silent 收到过短信但无回复无点击",
+    "Whom a segment means, by what has come of the account's messages; found anew whenever a task is made.": "按短信效果筛选的条件；每次使用时重新计算号码，周期任务只在建立时计算",
+    "clicked, not_clicked (personal links alone), replied, unreached (all that was sent to it failed), silent (got a message, and neither answered nor clicked).": "clicked 已点击、not_clicked 未点击（均只算个性化短链）、replied 已回复、unreached 从未送达、silent 收到过短信但无回复无点击",
     "Messages of the last so many days.": "只看最近多少天的短信",
     "Messages of this task alone.": "只看此任务的短信",
     "Messages with this personal short link alone.": "只看带此个性化短链的短信",
@@ -343,8 +341,7 @@ CHINESE: dict[str, str] = {
     "Whom a segment means.": "效果人群的条件",
     "Messages of this task alone; null: of all.": "只看此任务的短信，空表示不限",
     "Messages with this short link alone; null: with any or none.": "只看带此短链的短信，空表示不限",
-    "Of a segment: numbers as they were counted last; null: not counted yet, or the key has no scope `query`.":
-        "人数；效果人群为最近一次计算的结果，空表示尚未计算或密钥没有 query 权限",
+    "Of a segment: numbers as they were counted last; null: not counted yet, or the key has no scope `query`.": "人数；效果人群为最近一次计算的结果，空表示尚未计算或密钥没有 query 权限",
     "Whom it means; null: it is a set of contacts.": "效果人群的条件，空表示是联系人的集合",
     "When a segment was counted last.": "效果人群最近一次计算的时间",
     "One audience; a segment is counted anew, with the scope `query`": "查询一个人群（有 query 权限时，效果人群重新计算人数）",
@@ -562,8 +559,7 @@ CHINESE: dict[str, str] = {
     "Events offered again, by type.": "重新投递的事件数，按类型",
     "A column by its name or letter.": "列名或列字母",
     "A column of a table; a task may name it by either.": "表格的一列；任务中可用列名或字母指定",
-    "A new task: to the rows of a file, to the members of an audience, or to up to 10,000 numbers.":
-        "新任务：发给文件中的每一行、人群中的联系人，或最多 10000 个号码",
+    "A new task: to the rows of a file, to the members of an audience, or to up to 10,000 numbers.": "新任务：发给文件中的每一行、人群中的联系人，或最多 10000 个号码",
     "An audience, instead of a file.": "人群编号，不使用文件时填写",
     "otp, notice, marketing or a kind of the operator's; decides the priority lane; else the template's, or notice.": "业务类型：otp、notice、marketing 或平台自定义类型，决定发送优先级；不填时与模板一致，无模板为通知",
     "otp, notice, marketing or a kind of the operator's; decides the priority lane; else the scenario's, or notice.": "业务类型：otp、notice、marketing 或平台自定义类型，决定发送优先级；不填时按业务场景，无场景为通知",
@@ -577,10 +573,8 @@ CHINESE: dict[str, str] = {
     "A task and how far it is": "查询任务与进度",
     "A task and how far it is. ``valid`` = ``pending`` + the sum of ``counts``, all of the latest run.": "任务与进度；最近一次执行中 valid = pending + counts 各项之和",
     "A task with its last runs.": "任务及其最近各次执行",
-    "Messages of the latest run whose personal link a person has clicked; null: they have none, the key has no scope `query`, they are kept no longer, or it is not counted yet.":
-        "最近一次执行中个性化短链已被点击的短信数；null 为没有个性化短链、密钥没有 query 权限、短信已超过保存期限，或尚未统计",
-    "Messages of the latest run whose personal link nobody has clicked; null as `clicked`.":
-        "最近一次执行中个性化短链未被点击的短信数；null 同 clicked",
+    "Messages of the latest run whose personal link a person has clicked; null: they have none, the key has no scope `query`, they are kept no longer, or it is not counted yet.": "最近一次执行中个性化短链已被点击的短信数；null 为没有个性化短链、密钥没有 query 权限、短信已超过保存期限，或尚未统计",
+    "Messages of the latest run whose personal link nobody has clicked; null as `clicked`.": "最近一次执行中个性化短链未被点击的短信数；null 同 clicked",
     "Whether a person has clicked its personal link; null: it has none.": "个性化短链是否被点击；null 为没有个性化短链",
     "How often people have; null: it has no personal link.": "点击次数；null 为没有个性化短链",
     "When a person clicked it for the first time.": "首次点击时间",

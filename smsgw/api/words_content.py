@@ -13,7 +13,11 @@ FIELDS: dict[str, tuple[str, str, Any]] = {
     "owner": ("The person whose it is.", "创建人", ""),
     "params": ("Values that are the same for all.", "对所有号码相同的变量值", None),
     "phrase_id": ("Id of the phrase.", "日常用语编号", "9"),
-    "recipients": ("Where its numbers come from: to, file or audience.", "号码来源：to 号码、file 文件、audience 人群", "to"),
+    "recipients": (
+        "Where its numbers come from: to, file or audience.",
+        "号码来源：to 号码、file 文件、audience 人群",
+        "to",
+    ),
     "review": ("Wait for a reviewer.", "发送前须人工审核", False),
     "scenario_id": ("Id of the scenario.", "业务场景编号", "3"),
     "title": ("What it is called.", "标题", "预约提醒"),
@@ -57,18 +61,14 @@ SAMPLES: dict[str, Any] = {
 }
 
 CHINESE: dict[str, str] = {
-    "A short link, put where the text has `{link}`: personal, a code a row.":
-        "内容中 {link} 处的短链的编号；个性化短链每行一个短码",
+    "A short link, put where the text has `{link}`: personal, a code a row.": "内容中 {link} 处的短链的编号；个性化短链每行一个短码",
     "A short link, whose address is put where the text, a value of ``params`` or a template has ``{link}``.": (
         "短链：内容或 params 的值中的 {link} 换成短链地址；模板中名为 link 的变量自动填入"
     ),
     "A short link of the account that is in force.": "本账号的一条有效短链的编号，与 target 二选一",
-    "Where a link shall lead that is made, or was made by an earlier call of the same day; the key needs the scope `link`.":
-        "目标地址：当天没有同目标的短链时新建一条，密钥须有 link 权限",
-    "With `target`: a code of its own for each recipient (`individual` says the same), or one for all.":
-        "与 target 同用：personal（也可写 individual）每个号码一个短码，shared 所有号码同一个",
-    "What stands in the text or in values of `params` in its place instead of `{link}`.":
-        "内容或 params 的值中短链的占位符，缺省为 {link}",
+    "Where a link shall lead that is made, or was made by an earlier call of the same day; the key needs the scope `link`.": "目标地址：当天没有同目标的短链时新建一条，密钥须有 link 权限",
+    "With `target`: a code of its own for each recipient (`individual` says the same), or one for all.": "与 target 同用：personal（也可写 individual）每个号码一个短码，shared 所有号码同一个",
+    "What stands in the text or in values of `params` in its place instead of `{link}`.": "内容或 params 的值中短链的占位符，缺省为 {link}",
     "With `target`: how many days it leads there, counted from today.": "与 target 同用：有效天数，从当天算起",
     "A type, or a kind of the operator's.": "内置类型或平台自定义类型",
     "All that may be named now: the three types, then the kinds in use by their names.": (
@@ -200,8 +200,7 @@ CHINESE: dict[str, str] = {
     "The documents of a signature.": "签名的材料",
     "What a document is.": "材料种类",
     "When it was brought.": "上传时间",
-    "license, authorization, trademark, identity, receipt or other.":
-        "license 营业执照、authorization 授权书、trademark 商标注册证、identity 经办人身份证件、receipt 运营商回执、other 其他",
+    "license, authorization, trademark, identity, receipt or other.": "license 营业执照、authorization 授权书、trademark 商标注册证、identity 经办人身份证件、receipt 运营商回执、other 其他",
     "The file that proves a consent": "下载同意凭证文件",
     "The numbers of a list, by state": "查询清单中某一状态的号码",
     "The text of the phrase.": "内容",

@@ -71,8 +71,7 @@ CHINESE: dict[str, str] = {
     "Codes that somebody has been given: the first so many.": "已发放的短码数，从第 1 个起",
     "Recipients of a personal link.": "个性化短链的收件人数",
     "Show where it leads before leading there.": "跳转前先显示提示页",
-    "How a link stands. Stored are the first four; the others follow from them, the time and the visits.":
-        "短链状态：reviewing 审核中、active 有效、stopped 失效、rejected 驳回；其余由时间和访问次数得出",
+    "How a link stands. Stored are the first four; the others follow from them, the time and the visits.": "短链状态：reviewing 审核中、active 有效、stopped 失效、rejected 驳回；其余由时间和访问次数得出",
     "A short link to make.": "要创建的短链",
     "1-1000 short links to make.": "要创建的短链，1–1000 条",
     "1-1000 links.": "短链列表，1–1000 条",

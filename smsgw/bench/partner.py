@@ -11,10 +11,7 @@ from typing import Protocol
 from smsgw.bench.load import Load, Observed, message_of
 from smsgw.channels.wire.login import china_timestamp
 from smsgw.net.connection import Connection
-from smsgw.protocols.cmpp import codes as cmpp_codes
-from smsgw.protocols.cmpp import pdus as cmpp
-from smsgw.protocols.cmpp import reports as cmpp_reports
-from smsgw.protocols.cmpp import rules as cmpp_rules
+from smsgw.protocols.cmpp import codes as cmpp_codes, pdus as cmpp, reports as cmpp_reports, rules as cmpp_rules
 from smsgw.protocols.events import Answer, Bound, Closed, Event, Expired, Refused, Request
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.rules import Rules
@@ -98,10 +95,7 @@ class Cmpp:
     def submit(self, number: str, text: str) -> Pdu:
         """As ``Speech``."""
         return cmpp.Submit(
-            registered_delivery=1,
-            msg_fmt=UCS2,
-            dest_terminal_id=(number,),
-            msg_content=text.encode("utf-16-be"),
+            registered_delivery=1, msg_fmt=UCS2, dest_terminal_id=(number,), msg_content=text.encode("utf-16-be")
         )
 
     def message_id(self, answer: Pdu) -> int:

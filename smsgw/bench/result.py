@@ -400,11 +400,7 @@ class Result:
             "counts, warm-up included",
             f"  accepted {c.accepted:,} of {c.posted:,} posted, billed {c.billed:,}",
             "  at the carriers     "
-            + (
-                "not known (not ours)"
-                if c.received is None
-                else f"{c.received:,}, {c.received_distinct:,} different"
-            ),
+            + ("not known (not ours)" if c.received is None else f"{c.received:,}, {c.received_distinct:,} different"),
             f"  reports pulled      {c.pulled:,}, {c.pulled_again:,} again  {_mix(c.statuses)}",
         ]
         if self.fault is not None:
@@ -415,10 +411,7 @@ class Result:
         if c.refusals:
             lines.append(f"  asked to wait       {_mix(c.refusals)}")
         if self.daemon_log:
-            lines += [
-                f"the daemon's log has {len(self.daemon_log)} lines; the last ones:",
-                *self.daemon_log[-5:],
-            ]
+            lines += [f"the daemon's log has {len(self.daemon_log)} lines; the last ones:", *self.daemon_log[-5:]]
         if self.against is not None:
             lines += self.against.lines()
         lines += [f"PROBLEM: {problem}" for problem in self.problems] or [

@@ -22,29 +22,9 @@ from smsgw.bench.faults import Kill, killing
 from smsgw.bench.load import PULL_PAUSE, Customer, Load, Observed
 from smsgw.bench.partner import SPEECHES, PartnerCustomer
 from smsgw.bench.processes import CpuMeter
-from smsgw.bench.result import (
-    LONG,
-    Carried,
-    Codes,
-    Counts,
-    Course,
-    Latency,
-    Outage,
-    Result,
-    Rival,
-    by_tenth,
-    spread,
-)
+from smsgw.bench.result import LONG, Carried, Codes, Counts, Course, Latency, Outage, Result, Rival, by_tenth, spread
 from smsgw.bench.sink import Sink, listening
-from smsgw.bench.stage import (
-    CMPP_LOGIN,
-    MESSAGES_PER_SECOND,
-    REQUESTS_PER_SECOND,
-    Setting,
-    Simulation,
-    Stage,
-    staged,
-)
+from smsgw.bench.stage import CMPP_LOGIN, MESSAGES_PER_SECOND, REQUESTS_PER_SECOND, Setting, Simulation, Stage, staged
 from smsgw.bench.wire import Endpoint
 from smsgw.bench.wiretap import WireTap
 from smsgw.core.ids import CHINA
@@ -340,9 +320,7 @@ async def _balance_of(endpoint: Endpoint) -> int:
     finally:
         connection.close()
     if answer.status != 200:
-        raise RuntimeError(
-            f"GET /balance: HTTP {answer.status}: {answer.body[:300].decode('utf-8', 'replace')}"
-        )
+        raise RuntimeError(f"GET /balance: HTTP {answer.status}: {answer.body[:300].decode('utf-8', 'replace')}")
     balance: int = json.loads(answer.body)["data"]["balance"]
     return balance
 

@@ -32,8 +32,7 @@ from smsgw.core.words import samples
 from smsgw.node import control_client
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
-from smsgw.platform.channels import recordings
-from smsgw.platform.channels import service as channels
+from smsgw.platform.channels import recordings, service as channels
 from smsgw.platform.content import service as content
 from smsgw.platform.content.model import SIGN, TEMPLATE
 from smsgw.platform.keys import service as keys
@@ -387,9 +386,7 @@ async def _ready(daemon: asyncio.subprocess.Process, folder: Path) -> dict[str, 
             words = (folder / "daemon.log").read_text("utf-8", "replace").strip()[-2000:]
             raise RuntimeError(f"the daemon ended with {daemon.returncode}: {words}")
         with contextlib.suppress(control_client.DaemonAway):
-            status: dict[str, Any] = await control_client.call(
-                folder / "data" / "control.sock", "GET", "/status"
-            )
+            status: dict[str, Any] = await control_client.call(folder / "data" / "control.sock", "GET", "/status")
             if status["ready"] and all(one["state"] == "serving" for one in status["workers"]):
                 return status
         await asyncio.sleep(0.1)

@@ -65,9 +65,7 @@ class Connection(asyncio.Protocol):
             self._buffer = buffer
             return
         retry = _RETRY.search(buffer, 0, self._head + 2)
-        answer = Answer(
-            int(buffer[9:12]), buffer[self._head + 4 : self._needed], int(retry[1]) if retry else 0
-        )
+        answer = Answer(int(buffer[9:12]), buffer[self._head + 4 : self._needed], int(retry[1]) if retry else 0)
         self._buffer, self._needed = b"", 0
         waiting, self._waiting = self._waiting, None
         if waiting is not None and not waiting.done():
@@ -109,9 +107,7 @@ class Endpoint:
         """A new connection. Raises ``OSError``."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(10):
-            _, connection = await loop.create_connection(
-                Connection, self._host, self._port, ssl=self._tls or None
-            )
+            _, connection = await loop.create_connection(Connection, self._host, self._port, ssl=self._tls or None)
         return connection
 
     def head(self, method: str, path: str) -> bytes:

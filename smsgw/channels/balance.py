@@ -88,9 +88,7 @@ class Balance:
             return
         self.heard(seats, of, holders, boottime())
 
-    def heard(
-        self, seats: Collection[Seat], of: Mapping[int, str], holders: Mapping[int, int], now: float
-    ) -> None:
+    def heard(self, seats: Collection[Seat], of: Mapping[int, str], holders: Mapping[int, int], now: float) -> None:
         """This is who lives on which machine, and who has what."""
         self._machine, self._of, self._looked = of.get(self.node, ""), dict(of), now
         self._held = {s.id: holders[id_] for s in seats for id_ in (s.id, *s.others) if id_ in holders}

@@ -31,9 +31,7 @@ STOP_PATIENCE = 12.0
 class Channel:
     """A channel that this node owns: runs from ``start`` to ``stop``."""
 
-    def __init__(
-        self, spec: ChannelSpec, lease: Lease, pools: dict[int, Membership], services: Services
-    ) -> None:
+    def __init__(self, spec: ChannelSpec, lease: Lease, pools: dict[int, Membership], services: Services) -> None:
         self.spec = spec
         self.lease = lease
         self._services = services

@@ -189,9 +189,7 @@ class Claims:
         """Seconds until the next claim is worth its while."""
         return self._next_at - self._loop.time()
 
-    async def take(
-        self, room: int, *, urgent: bool, in_hand: Iterable[Claimed], trial: bool = False
-    ) -> list[Claimed]:
+    async def take(self, room: int, *, urgent: bool, in_hand: Iterable[Claimed], trial: bool = False) -> list[Claimed]:
         """Claim up to ``room`` parts (``urgent``: of the emergency lane). ``in_hand``: claimed and not written yet.
         ``trial``: what they are sent by may not be heard, so the least urgent go first.
 
@@ -203,9 +201,7 @@ class Claims:
         finally:
             self._asking = False
 
-    async def _take(
-        self, room: int, *, urgent: bool, in_hand: Iterable[Claimed], trial: bool
-    ) -> list[Claimed]:
+    async def _take(self, room: int, *, urgent: bool, in_hand: Iterable[Claimed], trial: bool) -> list[Claimed]:
         connection = await self._connected(in_hand)
         if self._doubt or self._entry_doubt:
             return []
@@ -240,9 +236,7 @@ class Claims:
             except asyncpg.QueryCanceledError:
                 self._heads.failed(queues)
                 raise
-            self._heads.looked(
-                queues, _by_queue(found), self._loop.time() - begun, all_of_it=len(found) < left
-            )
+            self._heads.looked(queues, _by_queue(found), self._loop.time() - begun, all_of_it=len(found) < left)
             claimed += found
         self._ear.check()
         self._doubt = 0

@@ -27,8 +27,7 @@ from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshot
 from smsgw.pipeline.upkeep import failover
 from smsgw.runtime import clock, failpoints
-from smsgw.store.config import channels as store
-from smsgw.store.config import throttles
+from smsgw.store.config import channels as store, throttles
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Replay

@@ -68,11 +68,7 @@ class Probing:
                 await self._judge(channel, probe)
             elif self._due(channel, probe, loop_time):
                 await self.send(channel, channel.profile.probe_number)
-            elif (
-                probe is not None
-                and probe.ok is False
-                and loop_time - channel.delivered_at < self._age(probe)
-            ):
+            elif probe is not None and probe.ok is False and loop_time - channel.delivered_at < self._age(probe):
                 await self._enter(channel, probe, ok=True, detail="delivers again")
 
     def _age(self, probe: Probe) -> float:
@@ -122,9 +118,7 @@ class Probing:
         elif state in FINAL:
             await self._enter(channel, probe, ok=False, detail=f"{state.name.lower()} {code}".strip())
         elif now - probe.sent_at > REPORT_PATIENCE:
-            await self._enter(
-                channel, probe, ok=False, detail=f"no report in {REPORT_PATIENCE.seconds // 60} min"
-            )
+            await self._enter(channel, probe, ok=False, detail=f"no report in {REPORT_PATIENCE.seconds // 60} min")
 
     async def _enter(self, channel: Channel, probe: Probe, *, ok: bool | None, detail: str) -> None:
         await store.judge(self._database, probe, ok=ok, detail=detail, now=self._now())

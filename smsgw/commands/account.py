@@ -9,16 +9,7 @@ from typing import Any
 
 import click
 
-from smsgw.commands.base import (
-    Context,
-    Failed,
-    When,
-    json_option,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-)
+from smsgw.commands.base import Context, Failed, When, json_option, pass_context, print_json, print_table, run_async
 from smsgw.core.accounts import FIELDS, subtree
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
@@ -63,12 +54,8 @@ def _field_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("name")
 @_field_options
 @click.option("--no-sign", is_flag=True, help="Texts need no signature (the carrier adds it).")
-@click.option(
-    "--units", type=click.IntRange(0, 1000), help="Units that one part costs, of every type; 1 without this."
-)
-@click.option(
-    "--credit", type=click.IntRange(min=0), default=0, help="Postpaid: units the balance may go below zero."
-)
+@click.option("--units", type=click.IntRange(0, 1000), help="Units that one part costs, of every type; 1 without this.")
+@click.option("--credit", type=click.IntRange(min=0), default=0, help="Postpaid: units the balance may go below zero.")
 @click.option("--balance", type=click.IntRange(min=0), default=0, help="Units to begin with.")
 @json_option
 @pass_context
@@ -178,13 +165,7 @@ _DAY = When(["%Y-%m-%d"])
 @pass_context
 @run_async
 async def account_usage(
-    ctx: Context,
-    name: str,
-    group: str,
-    first: datetime | None,
-    last: datetime | None,
-    below: bool,
-    as_json: bool,
+    ctx: Context, name: str, group: str, first: datetime | None, last: datetime | None, below: bool, as_json: bool
 ) -> None:
     """What an account has used: messages, parts, units, refunds, yuan at the prices of the debits."""
     to = last.date() if last else clock.now().astimezone(CHINA).date()
@@ -195,10 +176,7 @@ async def account_usage(
             database, first=first.date() if first else to - timedelta(days=6), last=to, group=group.split(","),
             accounts=sorted(subtree(tree, found)) if below else [found],
         )  # fmt: skip
-    rows = [
-        {k: str(v) for k, v in line.keys.items()} | asdict(line) | {"amount": str(line.amount)}
-        for line in lines
-    ]
+    rows = [{k: str(v) for k, v in line.keys.items()} | asdict(line) | {"amount": str(line.amount)} for line in lines]
     for row in rows:
         del row["keys"]
     if as_json:
@@ -237,9 +215,7 @@ async def account_tree(ctx: Context, as_json: bool) -> None:
         draw(line, 0)
 
 
-@account.command(
-    "set", help=f"Change fields of an account: {', '.join(FIELDS)}. An empty value takes a limit away."
-)
+@account.command("set", help=f"Change fields of an account: {', '.join(FIELDS)}. An empty value takes a limit away.")
 @click.argument("name")
 @click.argument("changes", nargs=-1, required=True, metavar="FIELD=VALUE...")
 @pass_context

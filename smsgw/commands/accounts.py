@@ -33,8 +33,7 @@ from smsgw.platform.accounts import reconciliation
 from smsgw.platform.audit import service as auditing
 from smsgw.platform.brand import queries as brand_queries
 from smsgw.platform.login import service as entrance
-from smsgw.platform.org import factors, queries
-from smsgw.platform.org import service as org
+from smsgw.platform.org import factors, queries, service as org
 
 
 @click.group()
@@ -54,9 +53,7 @@ def user() -> None:
 )
 @click.option("--name", default="", help="Name of the person.")
 @click.option("--account", "account_names", multiple=True, help="Sending account the person may see.")
-@click.option(
-    "--password-file", help="One-time password in its first line, - for standard input; made when not given."
-)
+@click.option("--password-file", help="One-time password in its first line, - for standard input; made when not given.")
 @json_option
 @pass_context
 @run_async
@@ -80,9 +77,7 @@ async def user_add(
 
 @user.command("reset")
 @click.argument("login")
-@click.option(
-    "--password-file", help="One-time password in its first line, - for standard input; made when not given."
-)
+@click.option("--password-file", help="One-time password in its first line, - for standard input; made when not given.")
 @json_option
 @pass_context
 @run_async
@@ -205,9 +200,7 @@ def _one_time(path: str | None, login: str, name: str, brand: Iterable[str]) -> 
 
 def _show_password(login: str, password: str, as_json: bool, *, made: bool) -> None:
     if not made:
-        print_json({"login": login}) if as_json else say(
-            f"{login} must change the password at the next login"
-        )
+        print_json({"login": login}) if as_json else say(f"{login} must change the password at the next login")
     elif as_json:
         print_json({"login": login, "password": password})
     else:

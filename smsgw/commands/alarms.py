@@ -344,9 +344,7 @@ async def rule_except(
     """Another rule for one object, such as success_low channel/NAME, or queue_old lane/otp."""
     async with ctx.database() as database:
         before = (await rules.current(database)).of(kind)
-        click.echo(
-            await rules.except_(ctx.change(database), kind, about, _wanted(before, values, receiver, everybody))
-        )
+        click.echo(await rules.except_(ctx.change(database), kind, about, _wanted(before, values, receiver, everybody)))
 
 
 @rule.command("reset")

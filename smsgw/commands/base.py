@@ -61,9 +61,7 @@ class BadConfiguration(click.ClickException):
 
     def format_message(self) -> str:
         """One problem a line."""
-        return "\n".join(
-            ["configuration cannot be used:", *(f"  {line}" for line in self.message.splitlines())]
-        )
+        return "\n".join(["configuration cannot be used:", *(f"  {line}" for line in self.message.splitlines())])
 
 
 @dataclass
@@ -177,9 +175,7 @@ def password_options(function: Callable[..., T]) -> Callable[..., T]:
         if password is not None and password_file is not None:
             raise click.UsageError("give --password or --password-file, not both")
         if password is not None and sys.stderr.isatty():
-            click.echo(
-                "Others on this machine can see a password on the command line: use --password-file", err=True
-            )
+            click.echo("Others on this machine can see a password on the command line: use --password-file", err=True)
         if password_file is not None:
             password = read_password(password_file)
         return function(*args, password=password, **kwargs)

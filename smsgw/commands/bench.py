@@ -74,9 +74,7 @@ def _beside(command: click.Command) -> click.Command:
               help="Messages in a batch.")  # fmt: skip
 @click.option("--connections", type=click.IntRange(1, 1000), default=50, show_default=True,
               help=f"That post; a partner's binds ({PARTNER_BINDS} unless given).")  # fmt: skip
-@click.option(
-    "--pullers", type=click.IntRange(1, 16), default=2, show_default=True, help="That pull reports."
-)
+@click.option("--pullers", type=click.IntRange(1, 16), default=2, show_default=True, help="That pull reports.")
 @click.option("--push", is_flag=True, help="Reports are pushed to a signed webhook instead of being pulled.")
 @click.option("--accounts", type=click.IntRange(1, 50), default=1, show_default=True,
               help="That post, each over its part of the connections.")  # fmt: skip
@@ -93,12 +91,8 @@ def _beside(command: click.Command) -> click.Command:
 @click.option("--warm-up", type=click.IntRange(0), default=1000, show_default=True, help="Messages before.")
 @click.option("--channels", type=click.IntRange(1, len(KINDS)), default=3, show_default=True,
               help="CMPP 3.0, CMPP 2.0, SMPP 3.4, in this order.")  # fmt: skip
-@click.option(
-    "--links", type=click.IntRange(1, 64), default=2, show_default=True, help="Connections a channel."
-)
-@click.option(
-    "--window", type=click.IntRange(1, 1000), default=100, show_default=True, help="Of a connection."
-)
+@click.option("--links", type=click.IntRange(1, 64), default=2, show_default=True, help="Connections a channel.")
+@click.option("--window", type=click.IntRange(1, 1000), default=100, show_default=True, help="Of a connection.")
 @click.option("--channel-rate", type=click.IntRange(0, 100_000), default=0, show_default=True,
               help="Submits a second of each channel; 0 is unlimited.")  # fmt: skip
 @click.option("--balanced", is_flag=True, help="Each channel serves all numbers; else those of its carrier.")
@@ -109,9 +103,7 @@ def _beside(command: click.Command) -> click.Command:
 @click.option("--data", "folder", type=click.Path(path_type=Path, file_okay=False, exists=True),
               help="Where to work; the system's temporary folder without it.")  # fmt: skip
 @click.option("--url", default="", help="Use a gateway that runs already, e.g. http://127.0.0.1:8080.")
-@click.option(
-    "--bearer", default="", help="Key for --url, of an account of its own: all its reports are pulled."
-)
+@click.option("--bearer", default="", help="Key for --url, of an account of its own: all its reports are pulled.")
 @click.option("--against-kannel", is_flag=True,
               help="Put Kannel under the same load afterwards, by single posts: one SMPP channel, pushed.")  # fmt: skip
 @click.option("--pinned", is_flag=True,

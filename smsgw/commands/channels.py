@@ -70,17 +70,11 @@ def _options(function: Any) -> Any:
         click.option("--protocol", type=click.Choice(PROTOCOLS)),
         click.option("--host"),
         click.option("--port", type=click.IntRange(1, 65535)),
-        click.option(
-            "--user",
-            "username",
-            help=str(phrase("help.user")),
-        ),
+        click.option("--user", "username", help=str(phrase("help.user"))),
         password_options,
         click.option("--access-code", help=str(phrase("help.access_code"))),
         click.option("--connections", type=click.IntRange(1, 64)),
-        click.option(
-            "--window", type=click.IntRange(1, 1000), help="Submits without an answer, per connection."
-        ),
+        click.option("--window", type=click.IntRange(1, 1000), help="Submits without an answer, per connection."),
         click.option("--rate", help="Submits per second over all connections, N or N/s; 0 is unlimited."),
         click.option("--carrier", "carriers", help="Carriers it serves, by comma; all when not given."),
         click.option("--unknown-policy", type=click.Choice(("hold", "hold_short", "resend"))),
@@ -328,8 +322,9 @@ async def channel_replace(ctx: Context, name: str, by: str, note: str) -> None:
     if made.waits:
         click.echo(f"it waits for somebody else: smsgwctl route approve {made.waits}; then drain {name}")
     else:
-        click.echo(f"{by} has the place of {name}, which is drained (or still stopped); "
-                   f"what waits follows with job {made.job}")
+        click.echo(
+            f"{by} has the place of {name}, which is drained (or still stopped); what waits follows with job {made.job}"
+        )
 
 
 @channel.command("remove")
@@ -414,12 +409,8 @@ async def channel_show(ctx: Context, name: str, limit: int, as_json: bool) -> No
 
 @channel.command("test")
 @click.argument("name")
-@click.option(
-    "--to", "number", help="Send a probe to this phone number, too: it costs what the carrier takes."
-)
-@click.option(
-    "--wait", type=click.IntRange(1, 600), default=60, show_default=True, help="Seconds for its report."
-)
+@click.option("--to", "number", help="Send a probe to this phone number, too: it costs what the carrier takes.")
+@click.option("--wait", type=click.IntRange(1, 600), default=60, show_default=True, help="Seconds for its report.")
 @pass_context
 @run_async
 async def channel_test(ctx: Context, name: str, number: str | None, wait: int) -> None:
@@ -485,9 +476,7 @@ async def _probe(ctx: Context, name: str, number: str, wait: int) -> None:
             if state in FINAL:
                 raise Failed(f"{message_id} has failed: {STATUS[state]} {code}".rstrip())
             if time.monotonic() - began > wait:
-                raise Failed(
-                    f"{message_id} is {STATUS[state]} after {wait} s; see: smsgwctl trace {message_id}"
-                )
+                raise Failed(f"{message_id} is {STATUS[state]} after {wait} s; see: smsgwctl trace {message_id}")
             await asyncio.sleep(0.3)
 
 
@@ -495,9 +484,7 @@ async def _logged_in(ctx: Context, name: str) -> None:
     for line in (await ctx.daemon("GET", "/status"))["channels"]:
         if line["name"] == name:
             if line["state"] == "idle":
-                click.echo(
-                    f"{name} is idle: it was bound, and connects again when there is something to send"
-                )
+                click.echo(f"{name} is idle: it was bound, and connects again when there is something to send")
                 return
             if line["state"] != "bound":
                 raise Failed(f"{name} is {line['state']}: {line['last_error'] or 'no error so far'}")

@@ -28,8 +28,7 @@ from smsgw.core import numbers
 from smsgw.core.numbers import InvalidNumber, mask
 from smsgw.node import control_client
 from smsgw.platform.handles import Database
-from smsgw.platform.lists import consent_import
-from smsgw.platform.lists import consents as service
+from smsgw.platform.lists import consent_import, consents as service
 from smsgw.platform.lists.consents import Consent, Given, Source, WantedConsents
 from smsgw.platform.numbers import filters
 from smsgw.platform.numbers.filters import STATES, NumberFilter
@@ -55,9 +54,7 @@ def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime
     try:
         return service.moment(text)
     except ValueError as exc:
-        raise click.BadParameter(
-            f"{text}: should be like 2026-05-01, or 2026-05-01 09:30 (China's time)"
-        ) from exc
+        raise click.BadParameter(f"{text}: should be like 2026-05-01, or 2026-05-01 09:30 (China's time)") from exc
 
 
 # --- consents --------------------------------------------------------------------------------------------------------
@@ -85,9 +82,7 @@ def _line(one: Consent) -> dict[str, Any]:
 @json_option
 @pass_context
 @run_async
-async def consent_list(
-    ctx: Context, account: str, number: str, state: str | None, limit: int, as_json: bool
-) -> None:
+async def consent_list(ctx: Context, account: str, number: str, state: str | None, limit: int, as_json: bool) -> None:
     """Rows of the ledger, newest first."""
     async with ctx.database() as database:
         whose = await account_id_of(database, account) or None
@@ -166,9 +161,7 @@ async def consent_import_(
         "account": account, "file": str(path), "columns": named, "source": source, "proof": proof, "wording": wording,
         "given_at": None if at is None else at.isoformat(),
     }  # fmt: skip
-    made = await control_client.call(
-        ctx.settings.control_socket, "POST", "/consents/import", body, timeout_s=PATIENCE
-    )
+    made = await control_client.call(ctx.settings.control_socket, "POST", "/consents/import", body, timeout_s=PATIENCE)
     if as_json:
         print_json(made)
     else:
@@ -251,25 +244,12 @@ async def filter_list(ctx: Context, account: str, limit: int, as_json: bool) -> 
     """The newest lists."""
     async with ctx.database() as database:
         whose = await account_id_of(database, account) or None
-        found = (
-            await filters.search(database, Window("at", limit=limit), accounts=None, account_id=whose)
-        ).rows
+        found = (await filters.search(database, Window("at", limit=limit), accounts=None, account_id=whose)).rows
     lines = [_filter_line(one) for one in found]
     if as_json:
         print_json(lines)
     else:
-        columns = (
-            "id",
-            "name",
-            "account",
-            "job",
-            "numbers",
-            "invalid",
-            "duplicates",
-            "asked",
-            "yuan",
-            "created_at",
-        )
+        columns = ("id", "name", "account", "job", "numbers", "invalid", "duplicates", "asked", "yuan", "created_at")
         print_table(lines, columns, empty="no lists")
 
 
@@ -277,15 +257,11 @@ async def filter_list(ctx: Context, account: str, limit: int, as_json: bool) -> 
 @click.argument("name")
 @click.argument("given", metavar="NUMBER…", nargs=-1)
 @click.option("--account", required=True)
-@click.option(
-    "--file", "file", type=click.File(encoding="utf-8"), help="Numbers, one a line; - is standard input."
-)
+@click.option("--file", "file", type=click.File(encoding="utf-8"), help="Numbers, one a line; - is standard input.")
 @json_option
 @pass_context
 @run_async
-async def filter_add(
-    ctx: Context, name: str, given: tuple[str, ...], account: str, file: Any, as_json: bool
-) -> None:
+async def filter_add(ctx: Context, name: str, given: tuple[str, ...], account: str, file: Any, as_json: bool) -> None:
     """Have up to 10,000 numbers looked at by what is known here, which costs nothing."""
     some = [*given, *(line.strip() for line in (file or ()) if line.strip())]
     good, invalid = list[str](), 0

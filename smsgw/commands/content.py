@@ -10,28 +10,16 @@ from typing import Any
 import click
 
 from smsgw.commands.account import account_id
-from smsgw.commands.base import (
-    Context,
-    Failed,
-    json_option,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-    say,
-)
+from smsgw.commands.base import Context, Failed, json_option, pass_context, print_json, print_table, run_async, say
 from smsgw.core import policy as core_policy
 from smsgw.core.keywords import Action, Word, replaced
 from smsgw.core.model import MessageType
 from smsgw.core.numbers import InvalidNumber, mask, normalize
 from smsgw.core.policy import LISTED_NAMES, Listed
 from smsgw.platform.handles import Database
-from smsgw.platform.lists import queries as list_queries
-from smsgw.platform.lists import service as lists
-from smsgw.platform.policies import queries as policy_queries
-from smsgw.platform.policies import service as policies
-from smsgw.platform.words import queries as word_queries
-from smsgw.platform.words import service as words
+from smsgw.platform.lists import queries as list_queries, service as lists
+from smsgw.platform.policies import queries as policy_queries, service as policies
+from smsgw.platform.words import queries as word_queries, service as words
 
 TYPES = click.Choice([str(x) for x in MessageType])
 ACTIONS = click.Choice([str(x) for x in Action])
@@ -50,9 +38,7 @@ def policy_options(function: Any) -> Any:
 
 def scope_options(function: Any) -> Any:
     """``--account`` and ``--type``."""
-    function = click.option("--type", "kind", type=TYPES, default=None, help="Only messages of this type.")(
-        function
-    )
+    function = click.option("--type", "kind", type=TYPES, default=None, help="Only messages of this type.")(function)
     return click.option("--account", default="", help="Only this account and those below it.")(function)
 
 
@@ -66,9 +52,7 @@ def word() -> None:
 
 def _how(function: Any) -> Any:
     for option in (
-        click.option(
-            "--replacement", default="", help="With replace: instead of the word; asterisks if not given."
-        ),
+        click.option("--replacement", default="", help="With replace: instead of the word; asterisks if not given."),
         click.option("--action", type=ACTIONS, default="block", show_default=True),
         click.option("--category", default="", help="What kind of word it is, as people are told."),
     ):
@@ -121,9 +105,7 @@ async def word_import(
             how = cells[2] or action
             if how not in list(Action):
                 raise Failed(f"line {number}: action is one of {', '.join(Action)}")
-            wanted.append(
-                Word(cells[0], cells[1] or category, Action(how), cells[3] or replacement, scope, kind or "")
-            )
+            wanted.append(Word(cells[0], cells[1] or category, Action(how), cells[3] or replacement, scope, kind or ""))
         n = await words.put(ctx.change(database), wanted)
     await ctx.tell_daemon()
     click.echo(f"{n} word(s)")
@@ -174,17 +156,13 @@ async def word_list(ctx: Context, category: str, like: str, limit: int, as_json:
     async with ctx.database() as database:
         lines = [
             asdict(one) | {"account": one.account or "all", "type": one.type or "all"}
-            for one in await word_queries.page(
-                database, accounts=None, category=category, like=like, limit=limit
-            )
+            for one in await word_queries.page(database, accounts=None, category=category, like=like, limit=limit)
         ]
     if as_json:
         print_json(lines)
     else:
         print_table(
-            lines,
-            ("word", "category", "action", "replacement", "account", "type"),
-            empty="no words are listed",
+            lines, ("word", "category", "action", "replacement", "account", "type"), empty="no words are listed"
         )
 
 
@@ -348,8 +326,7 @@ async def policy_list(ctx: Context, as_json: bool) -> None:
         for kind, limits in core_policy.DEFAULTS.items()
     ]
     lines += [
-        {"name": d.name, "account": d.account or "all", "type": d.type or "all", "value": d.value}
-        for d in changed
+        {"name": d.name, "account": d.account or "all", "type": d.type or "all", "value": d.value} for d in changed
     ]
     if as_json:
         print_json(lines)

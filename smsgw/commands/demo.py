@@ -33,13 +33,10 @@ from smsgw.node.parts import Node
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
-from smsgw.platform.channels import queries as channel_queries
-from smsgw.platform.channels import service as channels
-from smsgw.platform.content import model as content_model
-from smsgw.platform.content import service as content
+from smsgw.platform.channels import queries as channel_queries, service as channels
+from smsgw.platform.content import model as content_model, service as content
 from smsgw.platform.keys import service as keys
-from smsgw.platform.org import queries
-from smsgw.platform.org import service as org
+from smsgw.platform.org import queries, service as org
 from smsgw.platform.policies import service as policies
 from smsgw.runtime import log
 from smsgw.runtime.config import (
@@ -76,9 +73,7 @@ RULES = (
 
 
 @click.command()
-@click.option(
-    "--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Of portal and API."
-)
+@click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Of portal and API.")
 @click.option("--data", "data_dir", type=click.Path(path_type=Path, file_okay=False), default=Path("var"),
               show_default=True, help="Data directory; kept between runs.")  # fmt: skip
 @click.option("--no-browser", is_flag=True, help="Do not open the portal.")
@@ -124,12 +119,8 @@ class Demo:
         self._serve_links(ports.get("links", LINKS_PORT))
         try:
             for name, (_, protocol, _, _) in CARRIERS.items():
-                behaviour = Behaviour(
-                    answer_delay=Delay(0.005, 0.03), report_delay=Delay(0.3, 1.2), rules=RULES
-                )
-                config = CarrierConfig(
-                    name=name, protocol=protocol, users={USER: self._password}, behaviour=behaviour
-                )
+                behaviour = Behaviour(answer_delay=Delay(0.005, 0.03), report_delay=Delay(0.3, 1.2), rules=RULES)
+                config = CarrierConfig(name=name, protocol=protocol, users={USER: self._password}, behaviour=behaviour)
                 self._carriers[name] = await self._start_carrier(config, ports.get(name, 0))
             self._keep_ports()
             await life.run(self._settings, on_ready=self._ready)

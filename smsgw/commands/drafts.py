@@ -30,8 +30,7 @@ from smsgw.core.fallback import chain_of
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
 from smsgw.node import control_client
-from smsgw.platform.drafts import queries as draft_queries
-from smsgw.platform.drafts import service as draft_service
+from smsgw.platform.drafts import queries as draft_queries, service as draft_service
 from smsgw.platform.drafts.model import Draft, Source, State, When
 from smsgw.platform.drafts.wanted import chain_fields, chain_in
 from smsgw.platform.handles import Database
@@ -148,9 +147,7 @@ async def draft_list(ctx: Context, account: str, limit: int, as_json: bool) -> N
     if as_json:
         print_json(lines)
     else:
-        print_table(
-            lines, ("id", "name", "account_id", "type", "numbers", "content", "updated_at"), empty="no drafts"
-        )
+        print_table(lines, ("id", "name", "account_id", "type", "numbers", "content", "updated_at"), empty="no drafts")
 
 
 @draft.command("show")

@@ -8,16 +8,7 @@ from pathlib import Path
 import click
 
 from smsgw.channels.wire.proofs import readings
-from smsgw.commands.base import (
-    Context,
-    When,
-    json_option,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-    say,
-)
+from smsgw.commands.base import Context, When, json_option, pass_context, print_json, print_table, run_async, say
 from smsgw.platform.evidence import queries, verification
 from smsgw.runtime import clock
 

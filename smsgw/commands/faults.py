@@ -7,15 +7,7 @@ from datetime import datetime, timedelta
 
 import click
 
-from smsgw.commands.base import (
-    Context,
-    in_locale,
-    json_option,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-)
+from smsgw.commands.base import Context, in_locale, json_option, pass_context, print_json, print_table, run_async
 from smsgw.core import moments
 from smsgw.core.errors import Refused
 from smsgw.core.ids import CHINA

@@ -102,6 +102,4 @@ async def job_cancel(ctx: Context, job_id: int) -> None:
     the task of an import is cancelled with it."""
     async with ctx.database() as database:
         found = await service.cancel(ctx.change(database), job_id, imports.ENDS)
-    click.echo(
-        f"job {job_id}: {'is being cancelled' if found.state is JobState.RUNNING else found.state.value}"
-    )
+    click.echo(f"job {job_id}: {'is being cancelled' if found.state is JobState.RUNNING else found.state.value}")

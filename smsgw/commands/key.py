@@ -9,15 +9,7 @@ from typing import Any
 import click
 
 from smsgw.commands.account import account_id
-from smsgw.commands.base import (
-    Context,
-    When,
-    json_option,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-)
+from smsgw.commands.base import Context, When, json_option, pass_context, print_json, print_table, run_async
 from smsgw.core.ids import CHINA
 from smsgw.core.keys import MAX_REQUESTS_PER_SECOND, REQUESTS_PER_SECOND, Network
 from smsgw.core.permissions import SCOPES
@@ -46,12 +38,8 @@ def key() -> None:
 @key.command("add")
 @click.argument("account_name", metavar="ACCOUNT")
 @click.option("--scope", "scopes", multiple=True, help=f"One of {', '.join(SCOPES)}; may be repeated.")
-@click.option(
-    "--test", is_flag=True, help="Messages go to a simulated carrier inside the daemon and cost nothing."
-)
-@click.option(
-    "--ip", "networks", multiple=True, help="Allow only from this address or network; may be repeated."
-)
+@click.option("--test", is_flag=True, help="Messages go to a simulated carrier inside the daemon and cost nothing.")
+@click.option("--ip", "networks", multiple=True, help="Allow only from this address or network; may be repeated.")
 @click.option("--expires", type=EXPIRY, help="Day after which it is good no more (China), as 2026-12-31.")
 @click.option(
     "--requests-per-second",
@@ -97,9 +85,7 @@ def _show(new: NewKey, as_json: bool) -> None:
     if as_json:
         print_json({"key_id": new.key_id, "secret": new.secret, "bearer": new.bearer})
     else:
-        click.echo(
-            f"key id  {new.key_id}\nsecret  {new.secret}\nbearer  {new.bearer}\nThey are not shown again."
-        )
+        click.echo(f"key id  {new.key_id}\nsecret  {new.secret}\nbearer  {new.bearer}\nThey are not shown again.")
 
 
 @key.command("list")
@@ -127,9 +113,7 @@ async def key_list(ctx: Context, account_name: str, as_json: bool) -> None:
 @click.argument("key_id")
 @click.option("--scope", "scopes", multiple=True, help="The scopes it has from now on; may be repeated.")
 @click.option("--ip", "networks", multiple=True, help="Allow only from there from now on; may be repeated.")
-@click.option(
-    "--any-ip", is_flag=True, help="Allow from anywhere (a bearer token needs an allow-list, though)."
-)
+@click.option("--any-ip", is_flag=True, help="Allow from anywhere (a bearer token needs an allow-list, though).")
 @click.option("--expires", type=EXPIRY, help="Day after which it is good no more (China).")
 @click.option("--no-expiry", is_flag=True, help="It does not expire.")
 @click.option("--requests-per-second", type=click.IntRange(1, MAX_REQUESTS_PER_SECOND))

@@ -34,9 +34,7 @@ async def key_file_show(ctx: Context, as_json: bool) -> None:
         return
     print_table(rows, ("key", "seals", "secrets", "audit_rows"), empty="")
     if found.under_old_keys:
-        click.echo(
-            f"{found.under_old_keys} secrets are sealed with other keys of the file: smsgwctl key-file reseal"
-        )
+        click.echo(f"{found.under_old_keys} secrets are sealed with other keys of the file: smsgwctl key-file reseal")
     for id_ in found.missing:
         click.echo(f"the audit log is signed with {id_} as well, which is not in the file: put it back")
     _tell_stuck(found.stuck)

@@ -13,16 +13,7 @@ from typing import Any, TextIO
 
 import click
 
-from smsgw.commands.base import (
-    Context,
-    When,
-    json_option,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-    say,
-)
+from smsgw.commands.base import Context, When, json_option, pass_context, print_json, print_table, run_async, say
 from smsgw.commands.content import account_id_of
 from smsgw.core.clicks import Verdict
 from smsgw.core.ids import CHINA
@@ -110,9 +101,7 @@ async def short_link_add(
 @json_option
 @pass_context
 @run_async
-async def short_link_list(
-    ctx: Context, account: str, state: str | None, text: str, limit: int, as_json: bool
-) -> None:
+async def short_link_list(ctx: Context, account: str, state: str | None, text: str, limit: int, as_json: bool) -> None:
     """The newest links, whatever has made them."""
     async with ctx.database() as database:
         wanted = WantedLinks(text, await account_id_of(database, account) or None, state=state or "")

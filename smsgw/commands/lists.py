@@ -13,21 +13,11 @@ from typing import Any
 import click
 
 from smsgw.commands.account import account_id
-from smsgw.commands.base import (
-    Context,
-    Failed,
-    json_option,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-)
-from smsgw.core import code_plan
-from smsgw.core import settings as core_settings
+from smsgw.commands.base import Context, Failed, json_option, pass_context, print_json, print_table, run_async
+from smsgw.core import code_plan, settings as core_settings
 from smsgw.core.blocklist import MANUAL, SOURCES, Scope
 from smsgw.core.numbers import InvalidNumber, mask, normalize
-from smsgw.platform.accounts import queries as account_queries
-from smsgw.platform.accounts import service as account_service
+from smsgw.platform.accounts import queries as account_queries, service as account_service
 from smsgw.platform.accounts.extensions import MATCHED_DAYS
 from smsgw.platform.channels import service as channel_service
 from smsgw.platform.codes import queries as codes
@@ -35,8 +25,7 @@ from smsgw.platform.handles import Database
 from smsgw.platform.lists import complaints, queries, service
 from smsgw.platform.lists.model import BlockEntry
 from smsgw.platform.paging import Window
-from smsgw.platform.settings import queries as settings_queries
-from smsgw.platform.settings import service as settings_service
+from smsgw.platform.settings import queries as settings_queries, service as settings_service
 from smsgw.runtime import clock
 
 MAX_IMPORT = 2_000_000
@@ -77,9 +66,7 @@ def _scope_options(function: Any) -> Any:
 _entry_options = (
     click.option("--source", type=click.Choice(SOURCES), default=MANUAL, show_default=True),
     click.option("--reason", default="", help="Why."),
-    click.option(
-        "--days", type=click.IntRange(1, 36_500), default=None, help="For so long; without: for ever."
-    ),
+    click.option("--days", type=click.IntRange(1, 36_500), default=None, help="For so long; without: for ever."),
 )
 
 
@@ -106,9 +93,7 @@ async def block_add(
     wanted = [_number(n) for n in numbers]
     async with ctx.database() as database:
         scope = await _scope(database, account, kind or "", sign)
-        await service.block(
-            ctx.change(database), wanted, scope, source, reason, expires_at=_until(days), tell=True
-        )
+        await service.block(ctx.change(database), wanted, scope, source, reason, expires_at=_until(days), tell=True)
     await ctx.tell_daemon()
     click.echo(f"{len(wanted)} number(s) blocked")
 
@@ -146,9 +131,7 @@ async def block_import(
         raise Failed(f"at most {MAX_IMPORT} numbers")
     async with ctx.database() as database:
         scope = await _scope(database, account, kind or "", sign)
-        await service.block(
-            ctx.change(database), wanted, scope, source, reason or file.name, expires_at=_until(days)
-        )
+        await service.block(ctx.change(database), wanted, scope, source, reason or file.name, expires_at=_until(days))
     await ctx.tell_daemon()
     click.echo(f"{len(wanted)} number(s) blocked")
 
@@ -156,9 +139,7 @@ async def block_import(
 @block.command("remove")
 @click.argument("number")
 @_scope_options
-@click.option(
-    "--all", "everything", is_flag=True, help="All entries of the number, whatever their conditions."
-)
+@click.option("--all", "everything", is_flag=True, help="All entries of the number, whatever their conditions.")
 @click.option("--reason", default="", help="Why.")
 @pass_context
 @run_async
@@ -361,9 +342,7 @@ def access_code() -> None:
 
 
 @access_code.command("move")
-@click.option(
-    "--channel", default="", help="Give this channel another access code, for all who send through it."
-)
+@click.option("--channel", default="", help="Give this channel another access code, for all who send through it.")
 @click.option("--account", default="", help="Give this account another extension.")
 @click.option("--sign", default="", help="With --account: only this signature of it.")
 @click.argument("to")

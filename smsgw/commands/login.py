@@ -7,20 +7,10 @@ from typing import Any
 import click
 
 from smsgw.commands.account import account_id
-from smsgw.commands.base import (
-    Context,
-    Failed,
-    json_option,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-    say,
-)
+from smsgw.commands.base import Context, Failed, json_option, pass_context, print_json, print_table, run_async, say
 from smsgw.platform.login import queries, service
 from smsgw.platform.login.model import Demand
-from smsgw.platform.org import service as org
-from smsgw.platform.org import setup_code as setup_codes
+from smsgw.platform.org import service as org, setup_code as setup_codes
 
 
 @click.group()
@@ -46,10 +36,7 @@ _factor = click.option(
 )  # fmt: skip
 _every = click.option("--every/--any", default=False, help="Every one of them, or any one.")
 _network = click.option(
-    "--network",
-    "networks",
-    multiple=True,
-    help="From where; several with several options; any: from everywhere.",
+    "--network", "networks", multiple=True, help="From where; several with several options; any: from everywhere."
 )
 
 
@@ -63,12 +50,8 @@ async def login_show(ctx: Context, as_json: bool) -> None:
         policy = await queries.policy(database)
         password = await queries.password_policy(database)
         demands = {"everybody": policy.demand}
-        demands |= {
-            f"role {code}": d for code, d in (await queries.of_roles(database)).items() if not d.empty
-        }
-        demands |= {
-            f"user {who}": d for who, d in (await queries.of_people(database, None)).items() if not d.empty
-        }
+        demands |= {f"role {code}": d for code, d in (await queries.of_roles(database)).items() if not d.empty}
+        demands |= {f"user {who}": d for who, d in (await queries.of_people(database, None)).items() if not d.empty}
     lines = [
         {
             "who": who, "factors": ("all: " if d.every else "") + ",".join(sorted(d.factors)),
@@ -98,9 +81,7 @@ async def login_show(ctx: Context, as_json: bool) -> None:
 @click.option("--idle-minutes", type=int)
 @click.option("--session-hours", type=int)
 @click.option("--sessions", type=int, help="Of one person at the same time.")
-@click.option(
-    "--sms-account", "accounts", multiple=True, help="Account that sends login codes; none: no account."
-)
+@click.option("--sms-account", "accounts", multiple=True, help="Account that sends login codes; none: no account.")
 @pass_context
 @run_async
 async def login_set(
@@ -114,9 +95,7 @@ async def login_set(
         changes["networks"] = [str(n) for n in service.networks_of(n for n in networks if n != "any")]
     async with ctx.database() as database:
         if accounts:
-            changes["sms_accounts"] = [
-                await account_id(database, name) for name in accounts if name != "none"
-            ]
+            changes["sms_accounts"] = [await account_id(database, name) for name in accounts if name != "none"]
         await service.set_policy(ctx.change(database), changes)
     say("it holds from the next request on")
 
@@ -135,9 +114,7 @@ def _demand(factors: tuple[str, ...], networks: tuple[str, ...], every: bool) ->
 @_network
 @pass_context
 @run_async
-async def login_role(
-    ctx: Context, code: str, factors: tuple[str, ...], networks: tuple[str, ...], every: bool
-) -> None:
+async def login_role(ctx: Context, code: str, factors: tuple[str, ...], networks: tuple[str, ...], every: bool) -> None:
     """Demand exactly this of everybody with a role, beside what is demanded of all; nothing given: nothing."""
     async with ctx.database() as database:
         await service.set_role(ctx.change(database), code, _demand(factors, networks, every))

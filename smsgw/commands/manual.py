@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from smsgw.api import manual as document
-from smsgw.api import words_manual
+from smsgw.api import manual as document, words_manual
 
 
 @click.command()

@@ -55,9 +55,7 @@ async def send(
             item | {"message": item.get("message") or str(STATUS_NAMES.get(item["status"], ""))}
             for item in result["items"]
         ]
-        print_table(
-            rows, ("to", "message_id", "status", "parts", "code", "message"), empty="nothing was sent"
-        )
+        print_table(rows, ("to", "message_id", "status", "parts", "code", "message"), empty="nothing was sent")
     if result["rejected"]:
         raise SystemExit(1)
 
@@ -105,9 +103,7 @@ def _explained(item: dict[str, Any]) -> list[Wording]:
     lines: list[Wording] = [
         phrase("explain.number", number=item["number"], **{name: item[name] for name in names}),
         phrase("explain.content", content=item["content"]),
-        phrase(
-            "explain.coding", **{name: item[name] for name in ("coding", "units", "parts", "price", "lane")}
-        ),
+        phrase("explain.coding", **{name: item[name] for name in ("coding", "units", "parts", "price", "lane")}),
     ]
     for rule in item["rules"]:
         name = rule["rule"] or phrase("explain.default", carrier=item["carrier_name"])
@@ -142,9 +138,7 @@ async def trace(ctx: Context, message_id: int, unmask: bool, as_json: bool) -> N
         return
     say(f"message  {message.id}  {message.status}({STATUS_NAMES[message.status]})  {message.cls}")
     say(f"to       {number}  {message.carrier} {message.province}")
-    say(
-        f"account  {message.account_name}  type {message.type}  by {message.origin}/{message.submitter or '-'}"
-    )
+    say(f"account  {message.account_name}  type {message.type}  by {message.origin}/{message.submitter or '-'}")
     say(f"content  {message.content}")
     say(f"parts    {message.parts} × {message.coding}")
     rows = []
@@ -167,9 +161,7 @@ def _step(step: TraceStep) -> dict[str, Any]:
 
 @click.command()
 @click.argument("message_id", type=int, required=False)
-@click.option(
-    "--batch", "batch_id", type=int, default=0, help="Cancel what still waits of this call instead."
-)
+@click.option("--batch", "batch_id", type=int, default=0, help="Cancel what still waits of this call instead.")
 @json_option
 @pass_context
 @run_async

@@ -36,8 +36,7 @@ from smsgw.runtime.crew import EDGE, Place, left_over
 @pass_context
 def run(ctx: Context, attached: bool, worker: int | None, of: int, edge: bool) -> None:
     """Run the daemon."""
-    from smsgw.node import edge as edges
-    from smsgw.node import life, supervisor
+    from smsgw.node import edge as edges, life, supervisor
 
     if attached:
         attach()
@@ -118,9 +117,7 @@ async def status(ctx: Context, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
-    click.echo(
-        f"node {answer['node']}, version {answer['version']}: {'ready' if answer['ready'] else 'NOT READY'}"
-    )
+    click.echo(f"node {answer['node']}, version {answer['version']}: {'ready' if answer['ready'] else 'NOT READY'}")
     for one in answer.get("workers", ()):
         runs = "" if one["channels"] is None else f", {len(one['channels'])} channels"
         click.echo(f"  worker {one['worker']:<7} {one['state']}{runs}")

@@ -8,15 +8,7 @@ from pathlib import Path
 
 import click
 
-from smsgw.commands.base import (
-    Context,
-    Failed,
-    json_option,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-)
+from smsgw.commands.base import Context, Failed, json_option, pass_context, print_json, print_table, run_async
 from smsgw.core.number_state import SOURCE_NAMES, STATE_NAMES, NumberState, parse
 from smsgw.core.numbers import InvalidNumber, mask, normalize
 from smsgw.core.words import heard
@@ -52,9 +44,7 @@ def _line(one: KnownNumber, *, whole: bool) -> dict[str, object]:
 @number_status.command("import")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--state", type=STATES, default="empty", show_default=True, help="Of lines that do not say it.")
-@click.option(
-    "--days-old", type=click.IntRange(0, 730), default=0, show_default=True, help="Age of the knowledge."
-)
+@click.option("--days-old", type=click.IntRange(0, 730), default=0, show_default=True, help="Age of the knowledge.")
 @pass_context
 @run_async
 async def status_import(ctx: Context, file: Path, state: str, days_old: int) -> None:
@@ -127,10 +117,7 @@ async def status_list(ctx: Context, state: str | None, limit: int, unmask: bool,
     if as_json:
         print_json({"counts": counts, "entries": lines})
         return
-    click.echo(
-        ", ".join(f"{n} {STATE_NAMES[NumberState(name)]}" for name, n in sorted(counts.items()))
-        or "0 numbers"
-    )
+    click.echo(", ".join(f"{n} {STATE_NAMES[NumberState(name)]}" for name, n in sorted(counts.items())) or "0 numbers")
     print_table(lines, _COLUMNS, empty="nothing is known")
 
 

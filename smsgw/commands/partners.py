@@ -49,39 +49,23 @@ def _options(function: Any) -> Any:
     for option in reversed(
         (
             click.option("--max-binds", type=click.IntRange(1, 1000), help="Binds at a time; 4."),
-            click.option(
-                "--window", type=click.IntRange(1, 1000), help="Unanswered requests on a bind, each way; 64."
-            ),
+            click.option("--window", type=click.IntRange(1, 1000), help="Unanswered requests on a bind, each way; 64."),
             click.option("--rate", help="Destinations per second, N or N/s; 0 (as without) is unlimited."),
-            click.option(
-                "--ip", "ip_allow", multiple=True, help="Address or network it may come from; repeatable."
-            ),
-            click.option(
-                "--type", type=click.Choice(("otp", "notice", "marketing")), help="Of its messages; notice."
-            ),
-            click.option(
-                "--code", help="The number it sends from and is replied to; behind it come extensions."
-            ),
-            click.option(
-                "--any-source/--check-source", default=None, help="Do not look at source addresses."
-            ),
+            click.option("--ip", "ip_allow", multiple=True, help="Address or network it may come from; repeatable."),
+            click.option("--type", type=click.Choice(("otp", "notice", "marketing")), help="Of its messages; notice."),
+            click.option("--code", help="The number it sends from and is replied to; behind it come extensions."),
+            click.option("--any-source/--check-source", default=None, help="Do not look at source addresses."),
             click.option(
                 "--any-clock/--check-clock",
                 default=None,
                 help="CMPP: do not look at the time in CONNECT. Whoever has seen one can use it again.",
             ),
             click.option(
-                "--alphabet",
-                type=click.Choice(("gsm7", "ascii", "latin1", "ucs2")),
-                help="SMPP data_coding 0; gsm7.",
+                "--alphabet", type=click.Choice(("gsm7", "ascii", "latin1", "ucs2")), help="SMPP data_coding 0; gsm7."
             ),
+            click.option("--message-ids", type=click.Choice(("decimal", "hex")), help="SMPP message ids; decimal."),
             click.option(
-                "--message-ids", type=click.Choice(("decimal", "hex")), help="SMPP message ids; decimal."
-            ),
-            click.option(
-                "--long-mo",
-                type=click.Choice(("udh", "payload")),
-                help="Long messages from phones over SMPP; udh.",
+                "--long-mo", type=click.Choice(("udh", "payload")), help="Long messages from phones over SMPP; udh."
             ),
         )
     ):
@@ -94,15 +78,11 @@ def _fields(given: dict[str, Any]) -> dict[str, Any]:
     if "rate" in fields:
         digits = fields["rate"].removesuffix("/s")
         if not re.fullmatch("[0-9]{1,9}", digits):
-            raise click.BadParameter(
-                f"{fields['rate']}: give a number such as 100 or 100/s", param_hint="--rate"
-            )
+            raise click.BadParameter(f"{fields['rate']}: give a number such as 100 or 100/s", param_hint="--rate")
         fields["rate"] = int(digits)
     if "ip_allow" in fields:
         try:
-            fields["ip_allow"] = [
-                ipaddress.ip_network(n, strict=False) for n in fields["ip_allow"] if n != "any"
-            ]
+            fields["ip_allow"] = [ipaddress.ip_network(n, strict=False) for n in fields["ip_allow"] if n != "any"]
         except ValueError as exc:
             raise click.BadParameter(str(exc), param_hint="--ip") from exc
     return fields
@@ -111,22 +91,14 @@ def _fields(given: dict[str, Any]) -> dict[str, Any]:
 @partner.command("add")
 @click.argument("account")
 @click.option("--protocol", type=click.Choice(PROTOCOLS), required=True)
-@click.option(
-    "--user", "username", required=True, help="SMPP system_id (15 characters), CMPP Source_Addr (6)."
-)
+@click.option("--user", "username", required=True, help="SMPP system_id (15 characters), CMPP Source_Addr (6).")
 @password_options
 @_options
 @json_option
 @pass_context
 @run_async
 async def partner_add(
-    ctx: Context,
-    account: str,
-    protocol: str,
-    username: str,
-    password: str | None,
-    as_json: bool,
-    **given: Any,
+    ctx: Context, account: str, protocol: str, username: str, password: str | None, as_json: bool, **given: Any
 ) -> None:
     """Make a login; it can be used at once."""
     fields = _fields(given)
@@ -138,9 +110,7 @@ async def partner_add(
             account_id = await id_of(database, account)
         except Invalid as exc:
             raise Failed(f"no account {account}") from exc
-        partner_id = await service.add(
-            ctx.change(database), sealer, account_id, protocol, username, password, fields
-        )
+        partner_id = await service.add(ctx.change(database), sealer, account_id, protocol, username, password, fields)
     await ctx.tell_daemon()
     if as_json:
         print_json({"id": partner_id, "account": account, "protocol": protocol, "user": username})
@@ -153,9 +123,7 @@ async def partner_add(
 @_protocol
 @password_options
 @_options
-@click.option(
-    "--stop/--start", "stopped", default=None, help="Refuse it, and end its binds; or let it in again."
-)
+@click.option("--stop/--start", "stopped", default=None, help="Refuse it, and end its binds; or let it in again.")
 @pass_context
 @run_async
 async def partner_set(

@@ -8,16 +8,7 @@ from typing import Any
 
 import click
 
-from smsgw.commands.base import (
-    Context,
-    Failed,
-    When,
-    json_option,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-)
+from smsgw.commands.base import Context, Failed, When, json_option, pass_context, print_json, print_table, run_async
 from smsgw.commands.content import TYPES, account_id_of
 from smsgw.core.ids import CHINA
 from smsgw.core.templates import CARRIERS, DEFAULT_LENGTH, Form, Registration, Review, Variable
@@ -56,9 +47,7 @@ async def sign_add(
     until = expires.replace(tzinfo=CHINA) + timedelta(days=1) if expires else None
     async with ctx.database() as database:
         owner = await account_id_of(database, account)
-        id_ = await service.add_sign(
-            ctx.change(database), owner, text, source=source, note=note, expires_at=until
-        )
+        id_ = await service.add_sign(ctx.change(database), owner, text, source=source, note=note, expires_at=until)
     await ctx.tell_daemon()
     _made(id_, as_json, "sign")
 
@@ -89,9 +78,7 @@ async def template_add(
         given[called] = Variable(Form(form), int(most or DEFAULT_LENGTH[Form(form)]))
     async with ctx.database() as database:
         owner = await account_id_of(database, account)
-        id_ = await service.add_template(
-            ctx.change(database), owner, name, kind, content, given, sign=sign_
-        )
+        id_ = await service.add_template(ctx.change(database), owner, name, kind, content, given, sign=sign_)
     await ctx.tell_daemon()
     _made(id_, as_json, "template")
 

@@ -6,14 +6,7 @@ from datetime import timedelta
 
 import click
 
-from smsgw.commands.base import (
-    Context,
-    json_option,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-)
+from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async
 from smsgw.core import numbers
 from smsgw.core.ids import first_id
 from smsgw.core.report_ids import Spelling

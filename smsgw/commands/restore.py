@@ -73,9 +73,7 @@ async def restore(
             _ask("Take the database as it is, and let none of them go by itself?", yes)
             migrations = await service.take(target, claim, told)
         async with opening.restored(settings, target) as database:
-            done = await service.settle(
-                ctx.change(database), plan, claim, sealer, begun, migrations, lost_key=lost_key
-            )
+            done = await service.settle(ctx.change(database), plan, claim, sealer, begun, migrations, lost_key=lost_key)
     print_json(asdict(done)) if as_json else _report(done)
 
 

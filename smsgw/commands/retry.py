@@ -4,15 +4,7 @@ from __future__ import annotations
 
 import click
 
-from smsgw.commands.base import (
-    Context,
-    Failed,
-    json_option,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-)
+from smsgw.commands.base import Context, Failed, json_option, pass_context, print_json, print_table, run_async
 from smsgw.core import report_codes
 from smsgw.core.code_book import Source
 from smsgw.core.model import REPORT_CLASSES, MessageType
@@ -65,14 +57,7 @@ async def retry_list(ctx: Context, as_json: bool) -> None:
 @pass_context
 @run_async
 async def retry_set(
-    ctx: Context,
-    fault: str,
-    kind: str,
-    how: str,
-    tries: int,
-    deadline: float,
-    first: float,
-    most: float | None,
+    ctx: Context, fault: str, kind: str, how: str, tries: int, deadline: float, first: float, most: float | None
 ) -> str:
     """Change one cell."""
     if Fault(fault) in NEVER_RETRIED and how != How.NEVER:

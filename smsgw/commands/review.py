@@ -36,12 +36,7 @@ def _line(one: Reviewed) -> dict[str, Any]:
     line = asdict(one)
     del line["task"]
     expires = None if one.task else one.expires_at
-    return line | {
-        "batch_id": str(one.batch_id),
-        "what": what,
-        "validity": str(one.validity),
-        "expires_at": expires,
-    }
+    return line | {"batch_id": str(one.batch_id), "what": what, "validity": str(one.validity), "expires_at": expires}
 
 
 @review.command("list")
@@ -76,12 +71,8 @@ async def review_show(ctx: Context, batch_id: int, unmask: bool, as_json: bool) 
         row = await queries.get(database, batch_id, accounts=None)
         if row is None:
             raise Failed(f"no review {batch_id}; see: smsgwctl review list --state all")
-        found = (
-            await service.unmask(ctx.change(database), row) if unmask else await queries.sample(database, row)
-        )
-    sample = [
-        m._asdict() | {"id": str(m.id), "number": m.number if unmask else mask(m.number)} for m in found
-    ]
+        found = await service.unmask(ctx.change(database), row) if unmask else await queries.sample(database, row)
+    sample = [m._asdict() | {"id": str(m.id), "number": m.number if unmask else mask(m.number)} for m in found]
     if as_json:
         print_json(_line(row) | {"messages": sample})
         return

@@ -93,9 +93,7 @@ async def route_show(ctx: Context, version: int | None, as_json: bool) -> None:
     if found is None:
         click.echo("# nothing published: messages go to the built-in pool of their carrier")
     else:
-        click.echo(
-            f"# version {found.version}, {found.published_at:%Y-%m-%d %H:%M} by {found.actor}: {found.note}\n"
-        )
+        click.echo(f"# version {found.version}, {found.published_at:%Y-%m-%d %H:%M} by {found.actor}: {found.note}\n")
     click.echo(_toml(document))
 
 
@@ -383,11 +381,7 @@ async def route_versions(ctx: Context, as_json: bool) -> None:
     if as_json:
         print_json(lines)
     else:
-        print_table(
-            lines,
-            ("version", "published_at", "actor", "rules", "pools", "note"),
-            empty="nothing published",
-        )
+        print_table(lines, ("version", "published_at", "actor", "rules", "pools", "note"), empty="nothing published")
 
 
 @route.command("diff")

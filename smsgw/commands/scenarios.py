@@ -30,8 +30,7 @@ from smsgw.core.fallback import chain_of
 from smsgw.core.model import MessageType
 from smsgw.platform.handles import Database
 from smsgw.platform.paging import Window
-from smsgw.platform.scenarios import queries as scenario_queries
-from smsgw.platform.scenarios import service as scenario_service
+from smsgw.platform.scenarios import queries as scenario_queries, service as scenario_service
 from smsgw.platform.scenarios.model import MOST_MINUTES, Scenario, Terms, Wanted
 
 
@@ -112,9 +111,7 @@ async def scenario_list(ctx: Context, account: str, state: str | None, limit: in
     """The newest, and what they fix."""
     async with ctx.database() as database:
         wanted = Wanted(state=state or "", account_id=await account_id_of(database, account) or None)
-        found = (
-            await scenario_queries.search(database, wanted, Window("id", limit=limit), accounts=None)
-        ).rows
+        found = (await scenario_queries.search(database, wanted, Window("id", limit=limit), accounts=None)).rows
     lines = [_plain(one) for one in found]
     if as_json:
         print_json(lines)

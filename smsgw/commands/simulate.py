@@ -21,12 +21,7 @@ from smsgw.runtime.aio import keep_memory
 from smsgw.simulator import ScenarioError, Simulator, parse_scenario
 from smsgw.simulator.config import PROTOCOLS, Scenario, read_toml
 
-_PORTS = {
-    "cmpp": "127.0.0.1:7890",
-    "smpp": "127.0.0.1:2775",
-    "sgip": "127.0.0.1:8801",
-    "smgp": "127.0.0.1:8890",
-}
+_PORTS = {"cmpp": "127.0.0.1:7890", "smpp": "127.0.0.1:2775", "sgip": "127.0.0.1:8801", "smgp": "127.0.0.1:8890"}
 _DEFAULTS = (("cmpp", _PORTS["cmpp"]), ("smpp", _PORTS["smpp"]))
 
 # Flags that become keys of every carrier's behaviour.
@@ -63,9 +58,7 @@ _OWN = ("token_pattern", "replay", "replay_speed", "access_code", "record", "rec
 @click.option("--smpp", multiple=True, metavar="HOST:PORT", help="An SMPP 3.4 carrier; may be repeated.")
 @click.option("--sgip", multiple=True, metavar="HOST:PORT", help="An SGIP 1.2 carrier; may be repeated.")
 @click.option("--smgp", multiple=True, metavar="HOST:PORT", help="An SMGP 3.0 carrier; may be repeated.")
-@click.option(
-    "--deliver-to", metavar="HOST:PORT", help="SGIP: the client's listener, for reports and replies."
-)
+@click.option("--deliver-to", metavar="HOST:PORT", help="SGIP: the client's listener, for reports and replies.")
 @click.option("--tls-cert", metavar="FILE", help="SMPP carriers of these flags speak TLS with it (PEM).")
 @click.option("--tls-key", metavar="FILE", help="Its private key, when not in the same file.")
 @click.option("--user", default="900001", show_default=True, help="Name for carriers given by flags.")
@@ -84,9 +77,7 @@ _OWN = ("token_pattern", "replay", "replay_speed", "access_code", "record", "rec
 @click.option("--late-reports", type=float, metavar="CHANCE")
 @click.option("--duplicate-reports", type=float, metavar="CHANCE")
 @click.option("--no-window", is_flag=True, default=None, help="Reports and replies go out all at once.")
-@click.option(
-    "--repeat-refused", metavar="MS", help="Refused reports come again after it, until they are taken."
-)
+@click.option("--repeat-refused", metavar="MS", help="Refused reports come again after it, until they are taken.")
 @click.option("--disconnect-after", type=int, metavar="N", help="Close each connection after N submits.")
 @click.option("--disconnect-rst", is_flag=True, default=None, help="Close with RST instead of FIN.")
 @click.option("--refuse-login", type=int, metavar="STATUS")
@@ -167,9 +158,7 @@ def _scenario(path: Path | None, flags: Mapping[str, Any]) -> Scenario:
             table |= {key: flags[key] for key in ("tls_cert", "tls_key") if flags[key] is not None}
         tables.append(table)
     if (flags["replay"] or flags["record"]) and len(tables) != 1:
-        raise ScenarioError(
-            ["--replay and --record are for one carrier; in a scenario write `replay`, `record`"]
-        )
+        raise ScenarioError(["--replay and --record are for one carrier; in a scenario write `replay`, `record`"])
     over = {key: flags[key] for key in (*_BEHAVIOUR, *_OWN) if flags[key] is not None}
     if recorded == "cmpp20":
         over["cmpp_version"] = "2.0"

@@ -7,16 +7,7 @@ from datetime import datetime, timedelta
 import click
 
 from smsgw.commands.account import account_id
-from smsgw.commands.base import (
-    Context,
-    Failed,
-    When,
-    json_option,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-)
+from smsgw.commands.base import Context, Failed, When, json_option, pass_context, print_json, print_table, run_async
 from smsgw.core.ids import CHINA
 from smsgw.platform.statistics import queries, recount, service
 from smsgw.platform.statistics.model import DIMENSIONS, STATUSES
@@ -62,11 +53,7 @@ async def stats_show(
     if as_json:
         print_json(rows)
         return
-    print_table(
-        rows,
-        (*dict.fromkeys(names), "accepted", "parts", "units", *STATUSES),
-        empty="nothing was sent",
-    )
+    print_table(rows, (*dict.fromkeys(names), "accepted", "parts", "units", *STATUSES), empty="nothing was sent")
 
 
 @stats.command("recount")

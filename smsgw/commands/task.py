@@ -110,11 +110,7 @@ def _frequency(_: click.Context, __: click.Parameter, text: str | None) -> dict[
 @click.option("--text", help="{variable} stands for a row's own value.")
 @click.option("--template", type=int, help="Id of an approved template, instead of a text.")
 @click.option(
-    "--param",
-    "params",
-    multiple=True,
-    callback=_pairs,
-    help="VARIABLE=VALUE, the same for all; may be repeated.",
+    "--param", "params", multiple=True, callback=_pairs, help="VARIABLE=VALUE, the same for all; may be repeated."
 )
 @click.option("--phone-column", help="By name or letter; guessed when not given.")
 @click.option(
@@ -124,28 +120,32 @@ def _frequency(_: click.Context, __: click.Parameter, text: str | None) -> dict[
 @click.option("--sign", default="")
 @click.option("--type", "kind", metavar="TYPE", help="Or a kind (smsgwctl kind list); else the template's, or notice.")
 @click.option("--callback-url", help="Where the reports go; its host is on the account's list.")
-@click.option(
-    "--at", "send_at", callback=_time, help="When to begin, such as 2026-05-01T09:00 (China's time)."
-)
+@click.option("--at", "send_at", callback=_time, help="When to begin, such as 2026-05-01T09:00 (China's time).")
 @click.option("--expire-at", callback=_time, help="Nothing is sent after this.")
 @click.option("--window", "windows", multiple=True, callback=_windows, help=f"{SPANS}; may be repeated.")
 @click.option("--every", type=click.Choice(("day", "week", "month")), help="Comes round again; with --time.")
 @click.option("--time", "times", multiple=True, help="HH:MM[:SS]; may be repeated.")
-@click.option(
-    "--on", "days", multiple=True, type=int, help="Weekday 1-7, or day of the month (-1: the last)."
-)
+@click.option("--on", "days", multiple=True, type=int, help="Weekday 1-7, or day of the month (-1: the last).")
 @click.option("--until", callback=_time, help="Not after this.")
 @click.option("--rate", type=click.IntRange(0, 10_000), default=0, help="Messages per second.")
-@click.option("--frequency", callback=_frequency,
-              help="N/UNIT[:TAG], such as 1/7d:club: at most 1 in 7 days to a number, over all tasks with the tag.")
+@click.option(
+    "--frequency",
+    callback=_frequency,
+    help="N/UNIT[:TAG], such as 1/7d:club: at most 1 in 7 days to a number, over all tasks with the tag.",
+)
 @click.option("--link", metavar="ID", type=click.IntRange(1), default=None,
               help="A short link, put where the text has {link}: of a personal one a code for each row.")  # fmt: skip
 @click.option("--prefer", default="", help="The pool to send through where the account's routing leads there, too.")
 @hop_options
 @click.option("--emergency", is_flag=True, help=str(phrase("help.task_emergency")))
 @click.option("--steps", callback=_shares, help="Percent of all sent to by the end of each step, such as 1,10.")
-@click.option("--step-minutes", type=click.IntRange(1, MOST_MINUTES), default=30, show_default=True,
-              help="How long a step is watched at least.")
+@click.option(
+    "--step-minutes",
+    type=click.IntRange(1, MOST_MINUTES),
+    default=30,
+    show_default=True,
+    help="How long a step is watched at least.",
+)
 @click.option("--step-failed", type=_PERCENT, default=5.0, show_default=True, help="Percent that may fail, …")
 @click.option("--step-opted-out", type=_PERCENT, default=1.0, show_default=True, help="… be opt-outs,")
 @click.option("--step-complained", type=_PERCENT, default=0.1, show_default=True, help="… or be complained about.")
@@ -204,9 +204,7 @@ async def list_tasks(ctx: Context, account: str | None, state: str | None, limit
         ids = None if account is None else [i for i, n in names.items() if n == account]
         if ids == []:
             raise Failed(f"no account {account}")
-        found = await queries.page(
-            database, accounts=ids, states=None if state is None else [state], limit=limit
-        )
+        found = await queries.page(database, accounts=ids, states=None if state is None else [state], limit=limit)
     lines = []
     for view in found:
         one, sums = view.task, view.progress
@@ -272,9 +270,7 @@ async def reject(ctx: Context, task_id: int, reason: str, as_json: bool) -> None
 
 @task.command("report")
 @click.argument("task_id", type=int)
-@click.option(
-    "--run", "run_number", type=click.IntRange(1), help="Of a task that comes round; else the latest."
-)
+@click.option("--run", "run_number", type=click.IntRange(1), help="Of a task that comes round; else the latest.")
 @click.option("--output", "-o", type=click.File("wb"), default="-", show_default="standard output")
 @pass_context
 @run_async
@@ -285,9 +281,7 @@ async def report(ctx: Context, task_id: int, run_number: int | None, output: Any
 
 @task.command("errors")
 @click.argument("task_id", type=int)
-@click.option(
-    "--run", "run_number", type=click.IntRange(1), help="Of a task that comes round; else the latest."
-)
+@click.option("--run", "run_number", type=click.IntRange(1), help="Of a task that comes round; else the latest.")
 @click.option("--output", "-o", type=click.File("wb"), default="-", show_default="standard output")
 @pass_context
 @run_async

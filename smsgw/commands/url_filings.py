@@ -6,14 +6,7 @@ from typing import Any
 
 import click
 
-from smsgw.commands.base import (
-    Context,
-    json_option,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-)
+from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async
 from smsgw.commands.content import account_id_of
 from smsgw.core.templates import CARRIERS
 from smsgw.core.url_filings import FILING_NAMES, Filing, found_in
@@ -31,13 +24,7 @@ def link() -> None:
 
 def _line(one: FiledLink) -> dict[str, Any]:
     said = {carrier: str(FILING_NAMES[says.state]) for carrier, says in one.carriers.items()}
-    return {
-        "id": str(one.id),
-        "target": one.target,
-        "account": one.account,
-        "icp": one.icp,
-        "note": one.note,
-    } | said
+    return {"id": str(one.id), "target": one.target, "account": one.account, "icp": one.icp, "note": one.note} | said
 
 
 def _json(one: FiledLink) -> dict[str, object]:
@@ -65,17 +52,13 @@ async def link_file(ctx: Context, target: str, account: str, icp: str, note: str
     if as_json:
         print_json(_json(filed))
     else:
-        click.echo(
-            f"link {filed.id}: {filed.target}; next: smsgwctl link set {filed.id} registered --carrier CMCC"
-        )
+        click.echo(f"link {filed.id}: {filed.target}; next: smsgwctl link set {filed.id} registered --carrier CMCC")
 
 
 @link.command("set")
 @click.argument("id_", metavar="ID", type=int)
 @click.argument("state", type=click.Choice([str(s) for s in Filing]))
-@click.option(
-    "--carrier", "carriers", type=click.Choice(CARRIERS), multiple=True, help="Repeat it; all without."
-)
+@click.option("--carrier", "carriers", type=click.Choice(CARRIERS), multiple=True, help="Repeat it; all without.")
 @click.option("--note", default="", help="What the carrier said.")
 @pass_context
 @run_async

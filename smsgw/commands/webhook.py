@@ -9,16 +9,7 @@ from typing import Any
 
 import click
 
-from smsgw.commands.base import (
-    Context,
-    Failed,
-    json_option,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-    say,
-)
+from smsgw.commands.base import Context, Failed, json_option, pass_context, print_json, print_table, run_async, say
 from smsgw.core.errors import Invalid
 from smsgw.core.webhooks import TYPES, Way, kind_of, type_of
 from smsgw.platform.accounts.queries import id_of
@@ -62,11 +53,7 @@ async def webhook_list(ctx: Context, account: str | None, as_json: bool) -> None
         print_json(lines)
         return
     shown = [
-        line
-        | {
-            "events": ", ".join(line["events"]) or "(the rest)",
-            "url": line["url"] or ", ".join(line["hosts"]),
-        }
+        line | {"events": ", ".join(line["events"]) or "(the rest)", "url": line["url"] or ", ".join(line["hosts"])}
         for line in lines
     ]
     columns = ("account", "name", "way", "status", "url", "events", "failing_since", "last_error", "reason")
@@ -76,23 +63,17 @@ async def webhook_list(ctx: Context, account: str | None, as_json: bool) -> None
 @webhook.command("way")
 @click.argument("account")
 @click.argument("way", type=WAYS, required=False)
-@click.option(
-    "--balance-below", type=click.IntRange(0), help="Tell balance.low below so many parts; 0: never."
-)
+@click.option("--balance-below", type=click.IntRange(0), help="Tell balance.low below so many parts; 0: never.")
 @json_option
 @pass_context
 @run_async
-async def webhook_way(
-    ctx: Context, account: str, way: str | None, balance_below: int | None, as_json: bool
-) -> None:
+async def webhook_way(ctx: Context, account: str, way: str | None, balance_below: int | None, as_json: bool) -> None:
     """How an account gets its events: pull, webhook or bind (the partner's connection)."""
     async with ctx.database() as database:
         account_id = await _account(database, account)
         now = await queries.setting(database, account_id)
         if way is not None or balance_below is not None:
-            now = await service.edit_setting(
-                ctx.change(database), account_id, way=way, balance_below=balance_below
-            )
+            now = await service.edit_setting(ctx.change(database), account_id, way=way, balance_below=balance_below)
     await ctx.tell_daemon()
     if as_json:
         print_json(asdict(now))
@@ -105,9 +86,7 @@ async def webhook_way(
 @click.argument("name")
 @click.argument("url", required=False, default="")
 @click.option("--event", "events", type=TYPE, multiple=True, help="Type; repeatable. None: all the rest.")
-@click.option(
-    "--host", "hosts", multiple=True, help="Of `callback`: host that callback_url may name; repeatable."
-)
+@click.option("--host", "hosts", multiple=True, help="Of `callback`: host that callback_url may name; repeatable.")
 @click.option("--options", default="{}", help='JSON, e.g. {"format": "form", "max_items": 1}.')
 @json_option
 @pass_context
@@ -188,9 +167,7 @@ async def webhook_enable(ctx: Context, account: str, name: str) -> str:
 @json_option
 @pass_context
 @run_async
-async def webhook_rotate(
-    ctx: Context, account: str, name: str, keep_old: int, force: bool, as_json: bool
-) -> None:
+async def webhook_rotate(ctx: Context, account: str, name: str, keep_old: int, force: bool, as_json: bool) -> None:
     """A new secret; the present one signs beside it for a while."""
     async with ctx.database() as database:
         secret = await service.rotate_secret(
@@ -247,24 +224,12 @@ async def webhook_deliveries(
             since=clock.now() - timedelta(days=31), limit=limit,
         )  # fmt: skip
     lines = [
-        asdict(d) | {"id": str(d.id), "type": type_of(d.kind), "message_id": str(d.message_id or "")}
-        for d in found
+        asdict(d) | {"id": str(d.id), "type": type_of(d.kind), "message_id": str(d.message_id or "")} for d in found
     ]
     if as_json:
         print_json(lines)
         return
-    columns = (
-        "id",
-        "type",
-        "message_id",
-        "state",
-        "tries",
-        "problem",
-        "next_at",
-        "done_at",
-        "done_by",
-        "target",
-    )
+    columns = ("id", "type", "message_id", "state", "tries", "problem", "next_at", "done_at", "done_by", "target")
     print_table(lines, columns, empty="none")
 
 
@@ -272,9 +237,7 @@ async def webhook_deliveries(
 @click.argument("account")
 @click.option("--state", type=STATE, default="dead", show_default=True)
 @click.option("--type", "type_", type=TYPE)
-@click.option(
-    "--hours", type=click.IntRange(1, 24 * 31), default=24 * 31, help="Events of so many last hours."
-)
+@click.option("--hours", type=click.IntRange(1, 24 * 31), default=24 * 31, help="Events of so many last hours.")
 @click.option("--message", "messages", type=int, multiple=True, help="Events about this message; repeatable.")
 @click.option("--event", "events", type=int, multiple=True, help="This event; repeatable.")
 @click.option("--way", type=WAYS, help="Offer them by this way once, instead of the account's.")

@@ -131,9 +131,7 @@ class Actor:
     def partner(cls, protocol: str, username: str, account_id: int, address: str | None = None) -> Actor:
         """A client of our SMPP or CMPP servers."""
         allowed = frozenset({Permission.MESSAGE_SEND, Permission.MESSAGE_CANCEL, Permission.MESSAGE_VIEW})
-        return cls(
-            ActorKind.PARTNER, f"{protocol}:{username}", account_id, allowed, Scope((account_id,)), address
-        )
+        return cls(ActorKind.PARTNER, f"{protocol}:{username}", account_id, allowed, Scope((account_id,)), address)
 
     @property
     def label(self) -> ActorLabel:

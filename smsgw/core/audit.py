@@ -36,9 +36,7 @@ class Problem:
 
 
 ACCEPT = "audit.accept"
-_RESTORE = (
-    "compare with the last good backup, find out who could write to the database, then smsgwctl audit accept"
-)
+_RESTORE = "compare with the last good backup, find out who could write to the database, then smsgwctl audit accept"
 _SAID = {
     "edited": ("row {span} was changed after it was written", _RESTORE),
     "foreign": ("row {span} was not written by smsgw: it is not signed", _RESTORE),

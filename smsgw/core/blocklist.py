@@ -123,9 +123,7 @@ class BlockList:
         if (at == len(self._numbers) or self._numbers[at] != value) and value not in self._changes:
             return None  # nearly always
         hits = [
-            e
-            for e in self.entries(value)
-            if (not e.until or e.until > now) and e.scope.covers(account_id, type_, sign)
+            e for e in self.entries(value) if (not e.until or e.until > now) and e.scope.covers(account_id, type_, sign)
         ]
         return min(hits, key=lambda e: (e.source == OPT_OUT, e.scope), default=None)
 

@@ -48,9 +48,7 @@ class Reassembly(Generic[P]):
     * repeat_window: seconds after completion in which the same part again counts as repeated.
     """
 
-    def __init__(
-        self, *, lifetime: float = 7200.0, max_parts: int = 50_000, repeat_window: float = 300.0
-    ) -> None:
+    def __init__(self, *, lifetime: float = 7200.0, max_parts: int = 50_000, repeat_window: float = 300.0) -> None:
         if lifetime <= 0 or max_parts < MAX_PARTS or repeat_window < 0:
             raise ValueError("lifetime > 0, max_parts >= 255 and repeat_window >= 0 are needed")
         self._lifetime = lifetime

@@ -149,9 +149,7 @@ class History:
                 rule = phrase("frequency.tagged", rate=watch.tag_rate.text)
                 return "NUMBER_FREQ_LIMITED", {"rule": rule}
         if watch.rates:
-            near = [
-                abs(watch.at - sent[n]) for n in range(0, len(sent), _WIDTH) if sent[n + 1] == watch.scope
-            ]
+            near = [abs(watch.at - sent[n]) for n in range(0, len(sent), _WIDTH) if sent[n + 1] == watch.scope]
             for rate in watch.rates:
                 if sum(distance < rate.seconds for distance in near) >= rate.most:
                     return "NUMBER_FREQ_LIMITED", {

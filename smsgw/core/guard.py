@@ -65,19 +65,11 @@ class Limits:
 
 PORTAL = Limits(network=Rate(30, 0.2), user=Rate(5, 0.2), newcomers=Rate(300, 2.0), attempts=Rate(10, 0.5))
 FACTORS = Limits(
-    network=Rate(10, 1 / 60),
-    user=Rate(5, 1 / 360),
-    newcomers=Rate(10, 1 / 360),
-    attempts=Rate(10, 0.5),
-    longest=900.0,
+    network=Rate(10, 1 / 60), user=Rate(5, 1 / 360), newcomers=Rate(10, 1 / 360), attempts=Rate(10, 0.5), longest=900.0
 )
 """Of second factors, by people whose password was right: a code of an app is one of a million, and three are good."""
 PARTNERS = Limits(
-    network=Rate(10, 0.2),
-    user=Rate(5, 0.2),
-    newcomers=Rate(300, 2.0),
-    attempts=Rate(30, 5.0),
-    spares_own=True,
+    network=Rate(10, 0.2), user=Rate(5, 0.2), newcomers=Rate(300, 2.0), attempts=Rate(30, 5.0), spares_own=True
 )
 
 

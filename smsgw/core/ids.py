@@ -39,9 +39,7 @@ class IdSource:
         self._sequence = 0
         self._elsewhere = 0
         self._revoked = False
-        if (
-            after >> _SHIFT > wall_ms() - EPOCH_MS
-        ):  # the clock was ahead: what has been since then is not known
+        if after >> _SHIFT > wall_ms() - EPOCH_MS:  # the clock was ahead: what has been since then is not known
             self._last = (after >> _SHIFT) + _UNTOLD_MS
 
     @property

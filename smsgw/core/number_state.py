@@ -48,6 +48,4 @@ def parse(text: str) -> NumberState:
         return _NAMES[text.strip().lower()]
     except KeyError:
         chinese = "、".join(str(STATE_NAMES[state]) for state in NumberState)
-        raise ValueError(
-            phrase("number_state.wanted", chinese=chinese, known=", ".join(NumberState))
-        ) from None
+        raise ValueError(phrase("number_state.wanted", chinese=chinese, known=", ".join(NumberState))) from None

@@ -198,12 +198,8 @@ _PREFIXES: dict[str, str] = {
         "195 197 198 1703 1705 1706".split(),
         CMCC,
     ),
-    **dict.fromkeys(
-        "130 131 132 145 146 155 156 166 167 171 175 176 185 186 196 1704 1707 1708 1709".split(), CUCC
-    ),
-    **dict.fromkeys(
-        "133 141 149 153 162 173 174 177 180 181 189 190 191 193 199 1349 1700 1701 1702".split(), CTCC
-    ),
+    **dict.fromkeys("130 131 132 145 146 155 156 166 167 171 175 176 185 186 196 1704 1707 1708 1709".split(), CUCC),
+    **dict.fromkeys("133 141 149 153 162 173 174 177 180 181 189 190 191 193 199 1349 1700 1701 1702".split(), CTCC),
     "192": CBN,
 }
 
@@ -226,9 +222,7 @@ class Segments:
     Raises `ValueError` for a prefix that is not 3 to 11 digits starting with 1.
     """
 
-    def __init__(
-        self, entries: Iterable[tuple[str, Home]] = (), *, sevens: Iterable[tuple[int, Home]] = ()
-    ) -> None:
+    def __init__(self, entries: Iterable[tuple[str, Home]] = (), *, sevens: Iterable[tuple[int, Home]] = ()) -> None:
         self._homes: list[Home] = [Home(UNKNOWN)]
         self._numbers: dict[Home, int] = {}
         self._seven = array("H", bytes(2 * _SIZE))

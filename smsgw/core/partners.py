@@ -112,9 +112,7 @@ class ReplyTo:
         numbers = (
             self.wanted, self.source_ton, self.source_npi, self.dest_ton, self.dest_npi, int(self.group),
         )  # fmt: skip
-        return "\t".join(
-            (*map(str, map(int, numbers)), *map(_plain, (self.source, self.destination, self.service)))
-        )
+        return "\t".join((*map(str, map(int, numbers)), *map(_plain, (self.source, self.destination, self.service))))
 
     @staticmethod
     def unpack(text: str) -> ReplyTo | None:
@@ -125,15 +123,7 @@ class ReplyTo:
         wanted, source_ton, source_npi, dest_ton, dest_npi, group = map(int, fields[:6])
         source, destination, service = fields[6:]
         return ReplyTo(
-            Wanted(wanted & 3),
-            source,
-            destination,
-            source_ton,
-            source_npi,
-            dest_ton,
-            dest_npi,
-            service,
-            bool(group),
+            Wanted(wanted & 3), source, destination, source_ton, source_npi, dest_ton, dest_npi, service, bool(group)
         )
 
 

@@ -62,9 +62,7 @@ _ALWAYS_NAMED: Final[tuple[Network, ...]] = tuple(
     )
 )  # fmt: skip
 """This machine and clouds' metadata: a network opens them only when it is named for them, not because it is wide."""
-_NEVER: Final[tuple[Network, ...]] = tuple(
-    ipaddress.ip_network(t) for t in ("224.0.0.0/4", "240.0.0.0/4", "ff00::/8")
-)
+_NEVER: Final[tuple[Network, ...]] = tuple(ipaddress.ip_network(t) for t in ("224.0.0.0/4", "240.0.0.0/4", "ff00::/8"))
 
 
 def parse(text: str) -> Address | None:
@@ -93,9 +91,7 @@ def opened(ip: Address, networks: Iterable[Network]) -> bool:
     if _within(ip, _NEVER):
         return False
     guard = next((g for g in _ALWAYS_NAMED if ip in g), None)
-    return any(
-        ip in network and (guard is None or network.prefixlen >= guard.prefixlen) for network in networks
-    )
+    return any(ip in network and (guard is None or network.prefixlen >= guard.prefixlen) for network in networks)
 
 
 def _within(ip: Address, networks: Iterable[Network]) -> bool:
@@ -111,6 +107,4 @@ def common(one: Iterable[Network], other: Iterable[Network]) -> tuple[Network, .
         for b in others
         if a.version == b.version and a.overlaps(b)
     }
-    return tuple(
-        sorted(found, key=lambda network: (network.version, int(network.network_address), network.prefixlen))
-    )
+    return tuple(sorted(found, key=lambda network: (network.version, int(network.network_address), network.prefixlen)))

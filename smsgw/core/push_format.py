@@ -49,9 +49,7 @@ def webhook_id(event_ids: Sequence[int]) -> str:
 def signature(keys: Sequence[bytes], id_: str, timestamp: int, body: bytes) -> str:
     """The value of ``webhook-signature``: one signature for each key, separated by blanks."""
     signed = f"{id_}.{timestamp}.".encode() + body
-    return " ".join(
-        "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode() for key in keys
-    )
+    return " ".join("v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode() for key in keys)
 
 
 def build(endpoint: Endpoint, url: str, type_: str, items: Sequence[Item], id_: str, now: datetime) -> Call:
@@ -110,9 +108,7 @@ def _objects(options: Options, type_: str, items: Sequence[Item]) -> list[dict[s
     if options.fields:
         return [
             {
-                name: _time(value, form)
-                if isinstance(value := _value(item, path, type_), datetime)
-                else value
+                name: _time(value, form) if isinstance(value := _value(item, path, type_), datetime) else value
                 for name, path in options.fields.items()
             }
             for item in items
@@ -135,9 +131,7 @@ def _text(value: Any, form: str) -> str:
 def _flat(options: Options, type_: str, item: Item) -> dict[str, str]:
     """The item's fields as texts; members of members with a point between."""
     if options.fields:
-        return {
-            name: _text(_value(item, path, type_), options.times) for name, path in options.fields.items()
-        }
+        return {name: _text(_value(item, path, type_), options.times) for name, path in options.fields.items()}
     flat = {"type": type_}
     for name, value in item.items():
         if isinstance(value, Mapping):

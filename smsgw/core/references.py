@@ -48,9 +48,7 @@ def by_reference(candidates: Sequence[Candidate], reference: int) -> Candidate |
     return fits[0] if len(fits) == 1 and fits[0].state in _MAY_BE_REPORTED else None
 
 
-def by_number(
-    candidates: Sequence[Candidate], submitted: datetime | None, received: datetime
-) -> Candidate | None:
+def by_number(candidates: Sequence[Candidate], submitted: datetime | None, received: datetime) -> Candidate | None:
     """The only part without an answer, when no other part to this number waits for a report that this might be.
 
     ``submitted`` is the time of the submit as the report has it, in a zone that nobody knows.

@@ -96,12 +96,7 @@ DEFAULTS: Table = {
 }
 """The table without an operator's changes."""
 
-_TYPE_OF = {
-    Lane.EMERGENCY: _OTP,
-    Lane.OTP: _OTP,
-    Lane.NOTICE: _NOTICE,
-    Lane.MARKETING: _MARKETING,
-}
+_TYPE_OF = {Lane.EMERGENCY: _OTP, Lane.OTP: _OTP, Lane.NOTICE: _NOTICE, Lane.MARKETING: _MARKETING}
 
 
 def type_of(lane: int) -> MessageType:

@@ -40,9 +40,7 @@ def _pool(table: Mapping[str, Any]) -> Table:
     members = []
     for given in table["channels"]:
         one = {"name": given} if isinstance(given, str) else given
-        members.append(
-            {"name": one["name"], "weight": one.get("weight", 1), "standby": one.get("standby", False)}
-        )
+        members.append({"name": one["name"], "weight": one.get("weight", 1), "standby": one.get("standby", False)})
     return {"name": table["name"], "channels": members}
 
 

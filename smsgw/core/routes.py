@@ -14,8 +14,7 @@ from dataclasses import dataclass, field
 from datetime import time
 from typing import Any
 
-from smsgw.core import kinds as kinds_of
-from smsgw.core import numbers
+from smsgw.core import kinds as kinds_of, numbers
 from smsgw.core.model import MessageType
 
 BUILT_IN = ("CMCC", "CUCC", "CTCC", "CBN", "INTL")
@@ -265,9 +264,7 @@ def parse(
     """
     problems: list[str] = []
     known = set(channels)
-    problems += [
-        f"unknown key {key}; known are pool, rule" for key in document if key not in ("pool", "rule")
-    ]
+    problems += [f"unknown key {key}; known are pool, rule" for key in document if key not in ("pool", "rule")]
     pools: dict[str, Pool] = {}
     for position, table in enumerate(_tables(document, "pool", MAX_POOLS, problems), 1):
         pool = _pool(f"pool {position}", table, known, problems)
@@ -355,15 +352,11 @@ def _without(document: Mapping[str, Any], kind: str, value: str) -> dict[str, An
     """Without a move, and without the pools of moves that nothing leads to any more."""
     rules = [r for r in document.get("rule", []) if not _gives(r, kind, value)]
     used = {r.get("pool") for r in rules}
-    pools = [
-        p for p in document.get("pool", []) if not str(p.get("name")).startswith(ONLY) or p.get("name") in used
-    ]
+    pools = [p for p in document.get("pool", []) if not str(p.get("name")).startswith(ONLY) or p.get("name") in used]
     return {"pool": pools, "rule": rules}
 
 
-def _tables(
-    document: Mapping[str, Any], key: str, limit: int, problems: list[str]
-) -> list[Mapping[str, Any]]:
+def _tables(document: Mapping[str, Any], key: str, limit: int, problems: list[str]) -> list[Mapping[str, Any]]:
     found = document.get(key, [])
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         problems.append(f"{key} must be a list of tables ([[{key}]])")
@@ -432,9 +425,7 @@ def _rule(
     free = [v for v in values["type"] if kinds_of.NAME.fullmatch(v)] if kinds is None else kinds
     checks = {"type": [*map(str, MessageType), *free], "carrier": list(numbers.CARRIERS)}
     for key, allowed in checks.items():
-        problems += [
-            f"{where}: {key} {v} is none of {', '.join(allowed)}" for v in values[key] if v not in allowed
-        ]
+        problems += [f"{where}: {key} {v} is none of {', '.join(allowed)}" for v in values[key] if v not in allowed]
     problems += [f"{where}: prefix {v} is not digits" for v in values["prefix"] if not _PREFIX.match(v)]
     return Rule(
         name,

@@ -19,13 +19,7 @@ def _quoted(text: str) -> str:
 
 
 def string_to_sign(
-    method: str,
-    path: str,
-    query: str,
-    timestamp: str,
-    nonce: str,
-    body_sha256: str,
-    idempotency_key: str = "",
+    method: str, path: str, query: str, timestamp: str, nonce: str, body_sha256: str, idempotency_key: str = ""
 ) -> str:
     """What a signature covers; ``query`` in canonical form, ``body_sha256`` in lower hex.
 
@@ -35,15 +29,11 @@ def string_to_sign(
     return f"v2\n{string_to_sign_v1(method, path, query, timestamp, nonce, body_sha256)}\n{idempotency_key}"
 
 
-def string_to_sign_v1(
-    method: str, path: str, query: str, timestamp: str, nonce: str, body_sha256: str
-) -> str:
+def string_to_sign_v1(method: str, path: str, query: str, timestamp: str, nonce: str, body_sha256: str) -> str:
     """What version 1 covers: all but the ``Idempotency-Key``."""
     return f"{method}\n{path}\n{query}\n{timestamp}\n{nonce}\n{body_sha256}"
 
 
 def sign(secret: str, text: str, version: int = 2) -> str:
     """The value of ``X-Sms-Signature`` for a string to sign."""
-    return (
-        f"v{version}=" + hmac.digest(secret.encode(), text.encode("utf-8", "surrogateescape"), "sha256").hex()
-    )
+    return f"v{version}=" + hmac.digest(secret.encode(), text.encode("utf-8", "surrogateescape"), "sha256").hex()

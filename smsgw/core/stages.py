@@ -94,12 +94,7 @@ def steps_of(given: Mapping[str, Any]) -> Steps:
 
 
 def _number(value: Any, field: str, low: float, high: float) -> float:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not isfinite(value)
-        or not low <= value <= high
-    ):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value) or not low <= value <= high:
         raise _wrong(field, "number.in", low=f"{low:g}", high=f"{high:g}")
     return float(value)
 

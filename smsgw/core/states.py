@@ -63,17 +63,7 @@ TRANSITIONS: dict[PartState, frozenset[PartState]] = {
     # UNCONFIRMED from the waiting states: sent again by policy, and the second attempt came to nothing. DELIVERED,
     # UNDELIVERABLE: an earlier attempt was delivered after all, or had failed at a carrier and no other followed.
     S.QUEUED: frozenset(
-        {
-            S.SENDING,
-            S.HELD,
-            S.UNKNOWN,
-            S.EXPIRED,
-            S.UNCONFIRMED,
-            S.DELIVERED,
-            S.UNDELIVERABLE,
-            S.CANCELLED,
-            S.REJECTED,
-        }
+        {S.SENDING, S.HELD, S.UNKNOWN, S.EXPIRED, S.UNCONFIRMED, S.DELIVERED, S.UNDELIVERABLE, S.CANCELLED, S.REJECTED}
     ),
     S.DEFERRED: frozenset(
         {
@@ -91,17 +81,7 @@ TRANSITIONS: dict[PartState, frozenset[PartState]] = {
     ),
     # EXPIRED: refused for now, or found never written, when its validity is over.
     S.SENDING: frozenset(
-        {
-            S.SENT,
-            S.DEFERRED,
-            S.QUEUED,
-            S.REJECTED,
-            S.UNKNOWN,
-            S.EXPIRED,
-            S.UNCONFIRMED,
-            S.DELIVERED,
-            S.UNDELIVERABLE,
-        }
+        {S.SENT, S.DEFERRED, S.QUEUED, S.REJECTED, S.UNKNOWN, S.EXPIRED, S.UNCONFIRMED, S.DELIVERED, S.UNDELIVERABLE}
     ),
     S.UNKNOWN: frozenset(
         {S.SENT, S.DEFERRED, S.QUEUED, S.REJECTED, S.EXPIRED, S.DELIVERED, S.UNDELIVERABLE, S.UNCONFIRMED}
@@ -119,16 +99,7 @@ TRANSITIONS: dict[PartState, frozenset[PartState]] = {
 }
 
 FINAL = frozenset(
-    {
-        S.DELIVERED,
-        S.UNDELIVERABLE,
-        S.EXPIRED,
-        S.NO_REPORT,
-        S.UNCONFIRMED,
-        S.REJECTED,
-        S.CANCELLED,
-        S.DUPLICATE,
-    }
+    {S.DELIVERED, S.UNDELIVERABLE, S.EXPIRED, S.NO_REPORT, S.UNCONFIRMED, S.REJECTED, S.CANCELLED, S.DUPLICATE}
 )
 CORRECTABLE = frozenset({S.UNCONFIRMED, S.NO_REPORT})
 """Finals that a late report may still correct, once."""
@@ -203,10 +174,5 @@ def success_percent(delivered: int, failed: int) -> float | None:
     return None if rate is None else 100 * rate
 
 
-DECISIONS = {
-    "unconfirmed": S.UNCONFIRMED,
-    "delivered": S.DELIVERED,
-    "failed": S.UNDELIVERABLE,
-    "resend": S.DEFERRED,
-}
+DECISIONS = {"unconfirmed": S.UNCONFIRMED, "delivered": S.DELIVERED, "failed": S.UNDELIVERABLE, "resend": S.DEFERRED}
 """What an operator may decide about an unknown outcome."""

@@ -174,12 +174,7 @@ def choose(text: str, allowed: Iterable[Coding] = (Coding.GSM7, Coding.UCS2)) ->
 
 
 def split(
-    text: str,
-    coding: Coding,
-    *,
-    ref: int,
-    ref16: bool = False,
-    single_limit: int | None = None,
+    text: str, coding: Coding, *, ref: int, ref16: bool = False, single_limit: int | None = None
 ) -> list[Segment]:
     """Cut `text` into the parts that carry it, at least one.
 

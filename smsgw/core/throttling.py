@@ -52,17 +52,7 @@ class Spell:
 class Throttling:
     """Of one channel. ``answered`` when the carrier has refused, and while ``open``; ``look`` now and then."""
 
-    __slots__ = (
-        "_began_at",
-        "_limit",
-        "_lowest",
-        "_over",
-        "_refused",
-        "_taken",
-        "_told_at",
-        "_until",
-        "_waiting",
-    )
+    __slots__ = ("_began_at", "_limit", "_lowest", "_over", "_refused", "_taken", "_told_at", "_until", "_waiting")
 
     def __init__(self) -> None:
         self._began_at: datetime | None = None
@@ -103,9 +93,7 @@ class Throttling:
             if ended or at - self._until >= QUIET:
                 self._over.append(self._spell(self._began_at, over=True))
                 self._began_at = None
-        due = (
-            self._told_at is None or at - self._told_at >= TELL_EVERY if self._began_at is not None else False
-        )
+        due = self._told_at is None or at - self._told_at >= TELL_EVERY if self._began_at is not None else False
         return [*self._over, *([self.now] if due and self.now is not None else [])]
 
     def told(self, spells: Sequence[Spell], at: datetime) -> None:

@@ -27,10 +27,7 @@ def step_of(secret: bytes, code: str, now: float, *, after: int = 0) -> int | No
     here = int(now) // STEP
     found = None
     for step in range(here - DRIFT, here + DRIFT + 1):  # all, always: time must not tell which one
-        if (
-            hmac.compare_digest(code_at(secret, step).encode(), code.encode("utf-8", "replace"))
-            and step > after
-        ):
+        if hmac.compare_digest(code_at(secret, step).encode(), code.encode("utf-8", "replace")) and step > after:
             found = step
     return found
 

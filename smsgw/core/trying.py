@@ -74,9 +74,7 @@ def refilled(body: str) -> str:
 def _filled(name: str, value: Any) -> Any:
     if isinstance(value, dict):
         items = [(key, one) for key, one in value.items() if key != "…"]
-        return {
-            f"name{n}" if _NAME.fullmatch(key) else key: _filled(key, one) for n, (key, one) in enumerate(items, 1)
-        }
+        return {f"name{n}" if _NAME.fullmatch(key) else key: _filled(key, one) for n, (key, one) in enumerate(items, 1)}
     if isinstance(value, list):
         return [_filled(name, one) for one in value if not (isinstance(one, str) and one.startswith("…"))]
     return _text(name, value) if isinstance(value, str) else value

@@ -210,9 +210,7 @@ class Endpoint:
 class Hooks:
     """Ways and endpoints of all accounts; immutable."""
 
-    def __init__(
-        self, endpoints: Iterable[Endpoint] = (), ways: Mapping[int, Way] = MappingProxyType({})
-    ) -> None:
+    def __init__(self, endpoints: Iterable[Endpoint] = (), ways: Mapping[int, Way] = MappingProxyType({})) -> None:
         self.endpoints: Mapping[int, Endpoint] = MappingProxyType({e.id: e for e in endpoints})
         self._ways = MappingProxyType(dict(ways))
         named: dict[tuple[int, str], Endpoint] = {}

@@ -10,8 +10,7 @@ from smsgw.core.model import ChannelSpec
 from smsgw.core.throttling import Spell
 from smsgw.core.words import samples
 from smsgw.demo.world import World
-from smsgw.platform.channels import checks
-from smsgw.platform.channels import service as channels
+from smsgw.platform.channels import checks, service as channels
 from smsgw.platform.channels.checks import Finding, Stage, Tell, Verdict
 from smsgw.platform.settings import service as settings
 from smsgw.store.config import throttles
@@ -86,14 +85,19 @@ async def _throttled(world: World) -> None:
 
 _SPELLS = (
     # hours ago, minutes, down to, carried a second, refused
-    (100, 42, 212.0, 231.4, 318), (77, 35, 240.0, 268.9, 203), (52, 3, None, 388.0, 4), (28, 51, 188.0, 214.2, 467),
+    (100, 42, 212.0, 231.4, 318),
+    (77, 35, 240.0, 268.9, 203),
+    (52, 3, None, 388.0, 4),
+    (28, 51, 188.0, 214.2, 467),
     (5, 24, 266.0, 285.5, 121),
 )
 
 
 _CHANGES = (
     # days ago, rate, whether it waits for somebody else
-    (9, 300, 0), (6, 400, 0), (0, 600, 1),
+    (9, 300, 0),
+    (6, 400, 0),
+    (0, 600, 1),
 )
 
 

@@ -17,8 +17,7 @@ from smsgw.platform import phrases
 from smsgw.platform.content import service as content
 from smsgw.platform.content.model import SIGN, TEMPLATE, Answer
 from smsgw.platform.drafts import service as drafts
-from smsgw.platform.drafts.model import Kind as DraftKind
-from smsgw.platform.drafts.model import State
+from smsgw.platform.drafts.model import Kind as DraftKind, State
 from smsgw.platform.org import queries as org
 from smsgw.platform.phrases import PhraseDraft, PhraseScope
 from smsgw.platform.scenarios import service as scenarios
@@ -34,7 +33,11 @@ async def fill(world: World) -> None:
     with world.then(world.start + timedelta(hours=10)):
         for sender in world.senders.values():
             id_ = await content.add_sign(
-                world.change(), sender.id, sender.sign, source="organisation", note=texts()["fill"],
+                world.change(),
+                sender.id,
+                sender.sign,
+                source="organisation",
+                note=texts()["fill"],
                 expires_at=world.now + timedelta(days=300 + 40 * len(sender.name)),
             )
             await _decide(world, SIGN, id_, {})
@@ -43,9 +46,7 @@ async def fill(world: World) -> None:
         for row in texts()["scenario"]:
             await _scenario(world, row)
         await world.date("scenario.created_at scenario.updated_at scenario.stopped_at")
-        await words.put(
-            world.change(), [Word(w["word"], w["category"], Action(w["action"])) for w in texts()["word"]]
-        )
+        await words.put(world.change(), [Word(w["word"], w["category"], Action(w["action"])) for w in texts()["word"]])
         await world.date(DATED)
         for row in texts()["filing"]:
             await _filing(world, row)

@@ -26,17 +26,14 @@ from smsgw.demo.world import Sender, World, texts
 from smsgw.platform.alarms import rules
 from smsgw.platform.alarms.queries import ALARMS
 from smsgw.platform.alarms.rules import Draft as Rule
-from smsgw.platform.audience import book
-from smsgw.platform.audience import service as audience
+from smsgw.platform.audience import book, service as audience
 from smsgw.platform.audience.model import ContactInput
 from smsgw.platform.duty import contacts, roster
 from smsgw.platform.faults import service as faults
-from smsgw.platform.lists import carrier, complaints, consents
-from smsgw.platform.lists import service as lists
+from smsgw.platform.lists import carrier, complaints, consents, service as lists
 from smsgw.platform.lists.carrier import LiftState
 from smsgw.platform.notices import service as notices
-from smsgw.platform.numbers import filters
-from smsgw.platform.numbers import service as numbers
+from smsgw.platform.numbers import filters, service as numbers
 from smsgw.platform.retention import service as retention
 from smsgw.platform.tickets import service as tickets
 from smsgw.runtime import clock
@@ -327,10 +324,7 @@ async def _reply(world: World, *, opts_out: bool = False) -> None:
     inbound = Inbound(row["channel_id"], f"{below:016X}", row["number"], row["access_code"], said, world.at)
     async with world.database.transaction() as connection:
         await commit_inbound(
-            connection,
-            [Arrived(inbound, row["account_id"], "")],
-            lambda: world.id_at(world.at),
-            DEFAULT_WORDS,
+            connection, [Arrived(inbound, row["account_id"], "")], lambda: world.id_at(world.at), DEFAULT_WORDS
         )
         if world.dice.random() < 0.95:  # the account's webhook has taken it
             since = world.id_at(world.at - timedelta(minutes=1))

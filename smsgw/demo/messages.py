@@ -130,9 +130,7 @@ def _of_task(world: World, row: dict[str, Any]) -> Call:
     at = world.moment(world.days - 1 - row["days_ago"], 10)
     numbers = tuple(world.dice.sample(sorted(set(world.numbers)), row["rows"]))
     content = text_for(world, sender, sent.text)
-    sent.call = Call(
-        at, sender, sent.text.type, Origin.TASK, OPERATOR, content, numbers, sent.text.id, task=sent
-    )
+    sent.call = Call(at, sender, sent.text.type, Origin.TASK, OPERATOR, content, numbers, sent.text.id, task=sent)
     world.tasks.append(sent)
     return sent.call
 
@@ -154,9 +152,7 @@ def _call(world: World, day: int) -> Call:
     dice = world.dice
     sender = dice.choices(list(world.senders.values()), [s.share for s in world.senders.values()])[0]
     kind = dice.choices(list(sender.mix), list(sender.mix.values()))[0]
-    text = dice.choice(
-        [t for (name, _), t in world.templates.items() if name == sender.name and t.type == kind]
-    )
+    text = dice.choice([t for (name, _), t in world.templates.items() if name == sender.name and t.type == kind])
     hour = dice.choices(range(24), HOURS)[0]
     if kind == MessageType.MARKETING:
         hour = min(max(hour, 9), 19)
@@ -196,9 +192,7 @@ def _waiting(world: World) -> Iterator[Call]:
         return Call(at, sender, "notice", Origin.PORTAL, OPERATOR, said, numbers, **more)
 
     yield call(hall, 50, values["review_content"], few, state=PartState.HELD)
-    tomorrow = world.now.astimezone(CHINA).replace(hour=9, minute=0, second=0, microsecond=0) + timedelta(
-        days=1
-    )
+    tomorrow = world.now.astimezone(CHINA).replace(hour=9, minute=0, second=0, microsecond=0) + timedelta(days=1)
     yield call(hall, 34, values["scheduled_content"], few[:8], state=PartState.SCHEDULED, due=tomorrow)
     yield call(traffic, 21, values["scheduled_content"], few[8:10], state=PartState.UNKNOWN)
     yield call(traffic, 12, values["scheduled_content"], few[10:], state=PartState.DEFERRED)
@@ -255,9 +249,7 @@ def _end(world: World, call: Call, carrier: str) -> _End:
         return _End(PartState.UNCONFIRMED, claimed, None, claimed + timedelta(hours=6))
     if chance < 0.040 + (0.25 if bad else 0.0):
         code = dice.choices(list(CODES), list(CODES.values()))[0]
-        return _End(
-            PartState.UNDELIVERABLE, claimed, answered, final, code, class_of(code), retried=chance < 0.013
-        )
+        return _End(PartState.UNDELIVERABLE, claimed, answered, final, code, class_of(code), retried=chance < 0.013)
     return _End(PartState.DELIVERED, claimed, answered, final, "DELIVRD", retried=chance > 0.988)
 
 
@@ -272,9 +264,7 @@ def _stands(call: Call) -> _End:
 
 def _refused(call: Call, chance: float) -> _End:
     """By ourselves, at the door."""
-    code, cls = (
-        ("NUMBER_OPTED_OUT", "BLACKLIST_LOCAL") if chance < 0.002 else ("NUMBER_EMPTY", "EMPTY_NUMBER")
-    )
+    code, cls = ("NUMBER_OPTED_OUT", "BLACKLIST_LOCAL") if chance < 0.002 else ("NUMBER_EMPTY", "EMPTY_NUMBER")
     since = (call.at - timedelta(days=3)).astimezone(CHINA).strftime("%Y-%m-%d %H:%M")
     said = message_of(code, {"time": since})
     return _End(PartState.REJECTED, final=call.at, code=code, cls=cls, by_us=True, refusal=said)
@@ -300,9 +290,7 @@ def _parts(
         PartState.DEFERRED: world.now + timedelta(minutes=20),
     }  # fmt: skip
     for n in range(1, total + 1):
-        carrier_id = (
-            f"{(id_ << 3) + n & 0xFFFFFFFFFFFFFFFF:016x}" if end.answered and end.code != "1" else None
-        )
+        carrier_id = f"{(id_ << 3) + n & 0xFFFFFFFFFFFFFFFF:016x}" if end.answered and end.code != "1" else None
         part = PartRow(
             id=id_, part=n, total=total, account_id=call.sender.id, pool_id=pool, lane=lane, state=int(end.state),
             unknown_policy=None, next_at=waits.get(end.state), expires_at=(call.due or call.at) + VALID, code=end.code,
@@ -321,9 +309,7 @@ def _parts(
         if end.retried and end.claimed:
             first = call.at + timedelta(seconds=(end.claimed - call.at).total_seconds() / 4)
             early = f"{(id_ << 3) + n + 0x8000000000000000 & 0xFFFFFFFFFFFFFFFF:016x}"
-            made.attempts.append(
-                (id_, n, 1, channel, early, "MA:0051", first, first + timedelta(seconds=0.05))
-            )
+            made.attempts.append((id_, n, 1, channel, early, "MA:0051", first, first + timedelta(seconds=0.05)))
             detail = json.dumps({"code": "MA:0051", "class": "TIMEOUT"})
             made.events.append((id_, first + timedelta(seconds=0.06), n, "retried", detail))
     if end.state is PartState.UNKNOWN and end.claimed:
@@ -354,9 +340,7 @@ async def _answer(connection: Connection, key: str, first: int, call: Call) -> N
     """What the portal keeps of a sending: its answer under the key of its form."""
     parts = count_parts(call.content, choose(call.content))
     status = states.status_of(call.state or PartState.QUEUED)
-    items = tuple(
-        ItemResult(f"+{number}", str(first + n), status, parts) for n, number in enumerate(call.numbers)
-    )
+    items = tuple(ItemResult(f"+{number}", str(first + n), status, parts) for n, number in enumerate(call.numbers))
     answer = msgspec.json.encode(SendResult(str(first), len(items), 0, items))
     await connection.execute(_KEY, call.sender.id, key, first, answer, call.at)
 

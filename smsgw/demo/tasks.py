@@ -48,9 +48,7 @@ async def _enter(world: World, connection: Connection, sent: Sent, call: Call) -
         sent.text.content, made, sign=call.sender.sign, template_id=sent.text.id or None,
     )  # fmt: skip
     await tasks.insert(connection, task)
-    rows: list[tuple[object, ...]] = [
-        (task.id, n, n, number, None, []) for n, number in enumerate(call.numbers, 1)
-    ]
+    rows: list[tuple[object, ...]] = [(task.id, n, n, number, None, []) for n, number in enumerate(call.numbers, 1)]
     await connection.copy_records_to_table("task_row", records=rows, columns=ROW_COLUMNS, timeout=60)
     await tasks.add_run(connection, task.id, 1, call.at, size, call.at)
     await tasks.mark_fed(connection, Chunk(task.id, 1, 1, size, sent.first), refused=(), due_at=call.at)
@@ -95,9 +93,7 @@ async def _plan(world: World, connection: Connection, row: dict[str, Any], n: in
         (task.id, 0, len(numbers) + at, None, "1390013", "NUMBER_INVALID", "", None)
         for at in range(1, row.get("bad", 0) + 1)
     ]
-    await connection.copy_records_to_table(
-        "task_problem", records=problems, columns=tasks.PROBLEM_COLUMNS, timeout=60
-    )
+    await connection.copy_records_to_table("task_problem", records=problems, columns=tasks.PROBLEM_COLUMNS, timeout=60)
     bad = json.dumps({"NUMBER_INVALID": len(problems)} if problems else {})
     await connection.execute(_PLANNED, task.id, len(numbers), bad)
     if wanted:

@@ -115,8 +115,7 @@ from smsgw.platform.links.table import LinkTable
 from smsgw.platform.links.telling import FirstClicks
 from smsgw.platform.lists.consent_import import ConsentImporter
 from smsgw.platform.lists.number_import import NumberImporter
-from smsgw.platform.load_tests.running import FOLDER as LOAD_TESTS
-from smsgw.platform.load_tests.running import LoadTests
+from smsgw.platform.load_tests.running import FOLDER as LOAD_TESTS, LoadTests
 from smsgw.platform.numbers.filters import NumberFilterer
 from smsgw.platform.numbers.vendor import Outside
 from smsgw.platform.org.importing import StaffImporter
@@ -280,8 +279,15 @@ class Composition:
     @cached_property
     def neighbours(self) -> Neighbours:
         return Neighbours(
-            self.settings.redis, self.sealer, self.number, self.demand, self.fleet, self.hub, self.guesses,
-            lambda: self.heartbeat.live, lambda: self.meters.granting,
+            self.settings.redis,
+            self.sealer,
+            self.number,
+            self.demand,
+            self.fleet,
+            self.hub,
+            self.guesses,
+            lambda: self.heartbeat.live,
+            lambda: self.meters.granting,
         )
 
     @cached_property
@@ -421,9 +427,7 @@ class Composition:
 
     @cached_property
     def maintenance(self) -> Maintenance:
-        return Maintenance(
-            self.database, self.outcomes, self.snapshots, self.hub, self.ids, self.settings, self.fleet
-        )
+        return Maintenance(self.database, self.outcomes, self.snapshots, self.hub, self.ids, self.settings, self.fleet)
 
     # --- files, tasks, jobs ---------------------------------------------------------------------------------------
 
@@ -444,9 +448,7 @@ class Composition:
 
     @cached_property
     def feeder(self) -> Feeder:
-        return Feeder(
-            self.database, self.tasks, self.acceptor, ids=self.ids, snapshots=self.snapshots, now=self.now
-        )
+        return Feeder(self.database, self.tasks, self.acceptor, ids=self.ids, snapshots=self.snapshots, now=self.now)
 
     @cached_property
     def fallback(self) -> Fallback:

@@ -17,8 +17,7 @@ from smsgw.node.operators import ACTOR
 from smsgw.node.task_control import take, view_of
 from smsgw.platform.campaigns.sheets import letter
 from smsgw.platform.change import Change
-from smsgw.platform.content import proofs as documents
-from smsgw.platform.content import queries as content
+from smsgw.platform.content import proofs as documents, queries as content
 from smsgw.platform.content.model import SIGN
 from smsgw.platform.files.model import FileKind, Incoming
 from smsgw.platform.lists import consent_import, consents, proofs

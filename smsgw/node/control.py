@@ -34,19 +34,15 @@ from smsgw.node.siblings import Lent, Told
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.change import Change
-from smsgw.platform.channels import checks
-from smsgw.platform.channels import queries as channel_queries
-from smsgw.platform.channels import service as channel_service
+from smsgw.platform.channels import checks, queries as channel_queries, service as channel_service
 from smsgw.platform.diagnostics import service as diagnostics
-from smsgw.platform.messages import service as message_service
-from smsgw.platform.messages import undecided
+from smsgw.platform.messages import service as message_service, undecided
 from smsgw.platform.webhooks import service as webhook_service
 from smsgw.runtime.sparing import Sparing
 from smsgw.store.records import audit
 from smsgw.web.listening import longest
 
 if TYPE_CHECKING:
-
     from smsgw.node.parts import Node
 
 log = structlog.get_logger(__name__)

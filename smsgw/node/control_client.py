@@ -39,9 +39,7 @@ async def stream(socket: Path, path: str, body: Any, *, timeout_s: float) -> Asy
 
 
 @asynccontextmanager
-async def _asked(
-    socket: Path, method: str, path: str, body: Any, timeout_s: float
-) -> AsyncIterator[ClientResponse]:
+async def _asked(socket: Path, method: str, path: str, body: Any, timeout_s: float) -> AsyncIterator[ClientResponse]:
     """The answer to a request that the daemon has not refused."""
     try:
         with reachable(socket) as near:
@@ -54,6 +52,4 @@ async def _asked(
                     raise DaemonRefusal(str(answer.get("code")), str(answer.get("message")))
                 yield response
     except (ClientError, OSError, TimeoutError) as exc:
-        raise DaemonAway(
-            f"no daemon answers on {socket}: is `smsgwctl run` running with this configuration?"
-        ) from exc
+        raise DaemonAway(f"no daemon answers on {socket}: is `smsgwctl run` running with this configuration?") from exc

@@ -14,9 +14,7 @@ from smsgw.pipeline.heartbeat import Heartbeat
 class Health:
     """What ``/ready`` and the status say."""
 
-    def __init__(
-        self, heartbeat: Heartbeat, channels: ChannelManager, acceptor: Acceptor, partners: Partners
-    ) -> None:
+    def __init__(self, heartbeat: Heartbeat, channels: ChannelManager, acceptor: Acceptor, partners: Partners) -> None:
         self._heartbeat = heartbeat
         self._channels = channels
         self._acceptor = acceptor

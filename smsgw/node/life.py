@@ -38,8 +38,7 @@ from smsgw.runtime import aio, clock, crew, failpoints, private
 from smsgw.runtime.config import Config
 from smsgw.runtime.crew import HeldLock, Place
 from smsgw.store.config import keys, segments
-from smsgw.store.engine import journal as journals
-from smsgw.store.engine import migrate, nodes, partitions
+from smsgw.store.engine import journal as journals, migrate, nodes, partitions
 from smsgw.store.engine.database import Database, forgive_abandoned
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.engine.journal import Journal, boot_id
@@ -179,9 +178,7 @@ class Daemon:
         public = self._settings.public
         if public.hosts and not public.listen:
             log.warning("links.not_served", hosts=public.hosts, hint="set [public] listen on at least one node")
-        return await nodes.take(
-            database, who, self._settings.node.number, serves_links=bool(public.listen)
-        )
+        return await nodes.take(database, who, self._settings.node.number, serves_links=bool(public.listen))
 
     async def _begin(self, node: Node) -> None:
         """Start the parts, each after those that it needs."""
@@ -327,8 +324,7 @@ class Daemon:
         context.used_keys.clear()
         try:
             await keys.note_used(
-                self.node.database,
-                {k: (datetime.fromtimestamp(at, UTC), ip or None) for k, (at, ip) in used.items()},
+                self.node.database, {k: (datetime.fromtimestamp(at, UTC), ip or None) for k, (at, ip) in used.items()}
             )
         except Exception:
             for key_id, use in used.items():
@@ -355,9 +351,7 @@ class Daemon:
             try:
                 async with asyncio.timeout(STEP_PATIENCE):
                     await close()
-            except (
-                asyncio.CancelledError
-            ):  # the second signal: the next steps must happen, and need not be waited for
+            except asyncio.CancelledError:  # the second signal: the next steps must happen, and need not be waited for
                 log.warning("stop.hurried", part=name)
             except Exception as exc:  # the next steps must happen
                 log.error("stop.failed", part=name, error=exc)
@@ -440,9 +434,7 @@ async def taken(path: Path, patience: float) -> HeldLock:
     return lock
 
 
-async def run(
-    settings: Config, place: Place | None = None, *, on_ready: Callable[[Node], Any] | None = None
-) -> None:
+async def run(settings: Config, place: Place | None = None, *, on_ready: Callable[[Node], Any] | None = None) -> None:
     """Run a node until SIGTERM or SIGINT (a second signal does not wait for a clean stop); SIGHUP reloads.
 
     A worker that is not wanted any more runs until nothing of it is left.

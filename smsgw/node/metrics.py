@@ -33,9 +33,7 @@ class _Collector:
             "smsgw_accept_waiting_parts", "Parts that wait for their accept commit", node.acceptor.waiting
         )
         yield GaugeMetricFamily(
-            "smsgw_outcomes_waiting",
-            "Answers, reports and messages that wait for their commit",
-            node.outcomes.waiting,
+            "smsgw_outcomes_waiting", "Answers, reports and messages that wait for their commit", node.outcomes.waiting
         )
         spooling = node.acceptor.spooling
         yield GaugeMetricFamily(
@@ -43,12 +41,8 @@ class _Collector:
             spooling.octets if spooling else 0,
         )  # fmt: skip
         yield GaugeMetricFamily("smsgw_spool_calls", "Calls in the spool", spooling.calls if spooling else 0)
-        yield GaugeMetricFamily(
-            "smsgw_http_connections", "Connections to API and portal", node.connections.open
-        )
-        yield GaugeMetricFamily(
-            "smsgw_http_connections_most", "How many there may be", node.connections.most
-        )
+        yield GaugeMetricFamily("smsgw_http_connections", "Connections to API and portal", node.connections.open)
+        yield GaugeMetricFamily("smsgw_http_connections_most", "How many there may be", node.connections.most)
         closed = CounterMetricFamily(
             "smsgw_http_connections_closed", "Connections that were closed to keep within the limits", labels=["reason"]
         )
@@ -77,8 +71,7 @@ class _Collector:
             "rate": "Submits per second over the last 5 seconds",
         }
         families = {
-            name: GaugeMetricFamily(f"smsgw_channel_{name}", text, labels=["channel"])
-            for name, text in gauges.items()
+            name: GaugeMetricFamily(f"smsgw_channel_{name}", text, labels=["channel"]) for name, text in gauges.items()
         }
         reason = GaugeMetricFamily(
             "smsgw_channel_limited_by", "Why the channel is not faster", labels=["channel", "reason"]
@@ -225,22 +218,16 @@ def _of_partners(partners: Partners) -> Iterator[Metric]:
             counter.add_metric(list(values), n)
         yield counter
     yield CounterMetricFamily(
-        "smsgw_partner_logins_slowed",
-        "Logins that were refused without a look at the password",
-        partners.slowed,
+        "smsgw_partner_logins_slowed", "Logins that were refused without a look at the password", partners.slowed
     )
     yield CounterMetricFamily(
-        "smsgw_partner_parts_given_up",
-        "Parts of long messages whose siblings did not come",
-        partners.parts.given_up,
+        "smsgw_partner_parts_given_up", "Parts of long messages whose siblings did not come", partners.parts.given_up
     )
 
 
 def _webhooks(pusher: Pusher) -> Iterator[Metric]:
     names = ["account", "webhook"]
-    waiting = GaugeMetricFamily(
-        "smsgw_webhook_waiting", "Events that wait (counted up to 100,000)", labels=names
-    )
+    waiting = GaugeMetricFamily("smsgw_webhook_waiting", "Events that wait (counted up to 100,000)", labels=names)
     oldest = GaugeMetricFamily("smsgw_webhook_oldest_seconds", "Age of the oldest of them", labels=names)
     failures = GaugeMetricFamily("smsgw_webhook_failures", "Failed calls in a row", labels=names)
     delivered = CounterMetricFamily("smsgw_webhook_delivered", "Events delivered", labels=names)
@@ -274,8 +261,6 @@ def handler(node: Node) -> Callable[[web.Request], Awaitable[web.Response]]:
     registry = _registry(node)
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(
-            body=generate_latest(registry), headers={"Content-Type": "text/plain; version=0.0.4"}
-        )
+        return web.Response(body=generate_latest(registry), headers={"Content-Type": "text/plain; version=0.0.4"})
 
     return metrics

@@ -26,9 +26,7 @@ def sealer(settings: Config) -> Sealer:
 
 
 @contextlib.asynccontextmanager
-async def database(
-    settings: Config, *, owner_dsn: str = "", as_it_is: int | None = None
-) -> AsyncIterator[Database]:
+async def database(settings: Config, *, owner_dsn: str = "", as_it_is: int | None = None) -> AsyncIterator[Database]:
     """The database of the settings, brought to this program's schema (as ``owner_dsn`` if given), or with
     ``as_it_is`` left with the one that it has, if it is that one at least.
 

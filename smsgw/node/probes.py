@@ -31,9 +31,7 @@ async def _of_edge(root: Path, about: str) -> list[Finding]:
     """What is wrong with the edge of an installation, told ``about`` the node that asks."""
     socket = crew.folder_of(root, crew.EDGE) / crew.CONTROL
     try:
-        said = await control_client.call(
-            socket, "GET", f"/edge/findings?about={about}", timeout_s=ASK_EDGE_WITHIN
-        )
+        said = await control_client.call(socket, "GET", f"/edge/findings?about={about}", timeout_s=ASK_EDGE_WITHIN)
         return [Finding(kind, object_, severity, unpacked(detail)) for kind, object_, severity, detail in said]
     except (control_client.DaemonAway, control_client.DaemonRefusal, ValueError, TypeError):
         # It is not there, or is of another release and says what we do not understand.
@@ -56,11 +54,7 @@ def probes(parts: Parts) -> dict[str, Probe]:
 
     def stalled() -> Wording | None:
         limit = rules().threshold("writer_stalled")
-        writers = {
-            "accept": parts.acceptor.outage,
-            "outcomes": parts.outcomes.outage,
-            "push": parts.pusher.outage,
-        }
+        writers = {"accept": parts.acceptor.outage, "outcomes": parts.outcomes.outage, "push": parts.pusher.outage}
         stuck = [label("writer", name) for name, seconds in writers.items() if seconds > limit]
         return phrase("alarm.writer", writers=listed(stuck)) if stuck else None
 

@@ -258,9 +258,7 @@ class Bind:
                 self.submits += 1
                 self.destinations += len(order.destinations)
                 self._under_way.setdefault(request.pdu.sequence, UnderWay(request))
-                extension = extension_of(
-                    order.source, self.partner, account, self._service.snapshots.current.numbering
-                )
+                extension = extension_of(order.source, self.partner, account, self._service.snapshots.current.numbering)
                 if order.concat is not None:
                     self._later(self._part(request, order, extension), request)
                     continue
@@ -412,9 +410,7 @@ class Bind:
         except SmsgwError:
             if len(entries) == 1:
                 raise
-            await asyncio.gather(
-                *(self._supervised(self._send(account, [entry]), (entry[0],)) for entry in entries)
-            )
+            await asyncio.gather(*(self._supervised(self._send(account, [entry]), (entry[0],)) for entry in entries))
             return
         for entry, item in zip(entries, result.items, strict=True):
             if item.message_id is not None:
@@ -455,10 +451,7 @@ class Bind:
             base = first - position
             await self._service.note_refused(
                 [
-                    (
-                        self._part_row(base + n, order, order.replies[n], order.destinations[n], extension),
-                        i.code or "",
-                    )
+                    (self._part_row(base + n, order, order.replies[n], order.destinations[n], extension), i.code or "")
                     for n, i in failed
                 ]
             )
@@ -493,9 +486,7 @@ class Bind:
 
     def _part_row(self, id_: int, order: Submit, reply: ReplyTo, number: str, extension: str) -> Part:
         concat = order.concat
-        ref, total, part, wide = (
-            (concat.ref, concat.total, concat.number, concat.wide) if concat else (0, 1, 1, False)
-        )
+        ref, total, part, wide = (concat.ref, concat.total, concat.number, concat.wide) if concat else (0, 1, 1, False)
         return Part(
             id=id_,
             account_id=self.partner.account_id,

@@ -13,19 +13,8 @@ from smsgw.core.model import Origin
 from smsgw.core.partners import Partner, ReplyTo, Wanted
 from smsgw.core.text import Coding
 from smsgw.partners.cmpp_ids import from_msg_id, to_msg_id
-from smsgw.partners.protocol_server import (
-    Cancel,
-    Count,
-    Login,
-    Order,
-    Standing,
-    Submit,
-    Unfit,
-    content_of,
-    span_of,
-)
-from smsgw.protocols.cmpp import codes, pdus, reports
-from smsgw.protocols.cmpp import rules as cmpp_rules
+from smsgw.partners.protocol_server import Cancel, Count, Login, Order, Standing, Submit, Unfit, content_of, span_of
+from smsgw.protocols.cmpp import codes, pdus, reports, rules as cmpp_rules
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.rules import Rules
 from smsgw.runtime import clock
@@ -158,9 +147,7 @@ class CmppServer:
         )
         send_at, expire_at = span_of(pdu.at_time, pdu.valid_time, now, bad_begin=STRUCTURE, bad_end=STRUCTURE)
         wanted = Wanted.ALL if pdu.registered_delivery == 1 else Wanted.NONE
-        replies = tuple(
-            ReplyTo(wanted, pdu.src_id, number, service=pdu.service_id, group=len(to) > 1) for number in to
-        )
+        replies = tuple(ReplyTo(wanted, pdu.src_id, number, service=pdu.service_id, group=len(to) > 1) for number in to)
         urgent = pdu.msg_level == _URGENT
         return Submit(to, replies, pdu.src_id, octets, coding, concat, send_at, expire_at, urgent)
 
@@ -222,9 +209,7 @@ class CmppServer:
 
     # --- deliveries --------------------------------------------------------------------------------------------
 
-    def receipt(
-        self, claimed: Claimed, receipt: ReceiptTo, partner: Partner, version: int, tlvs: bool
-    ) -> Pdu:
+    def receipt(self, claimed: Claimed, receipt: ReceiptTo, partner: Partner, version: int, tlvs: bool) -> Pdu:
         """DELIVER with a status report. Its own Msg_Id is the same however often it is sent."""
         reply = receipt.reply
         number = reply.destination or numbers.national(receipt.number)
@@ -272,12 +257,6 @@ class CmppServer:
 def stat_of(status: str, code: str) -> str:
     """Stat of a report: the carrier's own word of a failure where it fits, else ours."""
     said = code.partition("/")[0]
-    if (
-        status == "failed"
-        and 1 <= len(said) <= 7
-        and said.isascii()
-        and said.isprintable()
-        and not said.isdigit()
-    ):
+    if status == "failed" and 1 <= len(said) <= 7 and said.isascii() and said.isprintable() and not said.isdigit():
         return said
     return STATS.get(status, "UNKNOWN")

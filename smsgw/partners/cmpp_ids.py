@@ -33,14 +33,10 @@ def from_msg_id(msg_id: int, now: datetime) -> int:
     latest = (now + _AHEAD).astimezone(CHINA)
     for year in range(latest.year, latest.year - 5, -1):  # 29 February comes every fourth year
         try:
-            at = datetime(
-                year, parts.month, parts.day, parts.hour, parts.minute, parts.second, ms * 1000, CHINA
-            )
+            at = datetime(year, parts.month, parts.day, parts.hour, parts.minute, parts.second, ms * 1000, CHINA)
         except ValueError:
             continue
         if at <= latest:
             since = round(at.astimezone(UTC).timestamp() * 1000) - EPOCH_MS
-            return (
-                since << 22 | (parts.gateway >> 6 & 0x3FF) << 12 | parts.sequence & 0xFFF if since > 0 else 0
-            )
+            return since << 22 | (parts.gateway >> 6 & 0x3FF) << 12 | parts.sequence & 0xFFF if since > 0 else 0
     return 0

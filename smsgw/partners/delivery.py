@@ -31,8 +31,7 @@ from smsgw.runtime import aio, clock
 from smsgw.runtime.sparing import Sparing
 from smsgw.store.engine.database import STATEMENT_TIMEOUT, Connection, Database
 from smsgw.store.engine.group_commit import Batcher
-from smsgw.store.messages import bind_events as store
-from smsgw.store.messages import events
+from smsgw.store.messages import bind_events as store, events
 from smsgw.store.messages.bind_events import Claimed
 from smsgw.store.messages.events import MAX_PULL, BoundEvent, Found
 
@@ -139,9 +138,7 @@ class Settler:
         """The one that was kept; it is kept no longer."""
         return self._references.pop(event_id, None)
 
-    async def _commit(
-        self, connection: Connection, items: list[_Settled], again: bool
-    ) -> list[bool | SmsgwError]:
+    async def _commit(self, connection: Connection, items: list[_Settled], again: bool) -> list[bool | SmsgwError]:
         groups: dict[tuple[int, float, str], set[int]] = {}
         for item in items:
             pause = -1.0 if item.pause is None else item.pause
@@ -163,13 +160,7 @@ class Feed:
     """See the module."""
 
     def __init__(
-        self,
-        account_id: int,
-        database: Database,
-        settler: Settler,
-        snapshots: Snapshots,
-        node: int,
-        first_ref: int,
+        self, account_id: int, database: Database, settler: Settler, snapshots: Snapshots, node: int, first_ref: int
     ) -> None:
         self.account_id = account_id
         self.binds: list[Receiver] = []

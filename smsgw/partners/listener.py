@@ -94,8 +94,7 @@ class Listener:
             )
         except OSError as exc:
             raise OSError(
-                exc.errno,
-                f"cannot listen on {self.address} ([partners.{self.face.protocol}] listen): {exc.strerror}",
+                exc.errno, f"cannot listen on {self.address} ([partners.{self.face.protocol}] listen): {exc.strerror}"
             ) from exc
         log.info("partner.listening", protocol=self.face.protocol, address=self.url)
 

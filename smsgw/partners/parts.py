@@ -118,13 +118,9 @@ class Parts:
             raise kept
         return kept
 
-    async def _commit(
-        self, connection: Connection, parts: list[Part], again: bool
-    ) -> list[Kept | SmsgwError]:
+    async def _commit(self, connection: Connection, parts: list[Part], again: bool) -> list[Kept | SmsgwError]:
         # A repeat finds its own rows, as if the partner had sent them again.
-        results, told = await store.keep(
-            connection, parts, self._ids.next, now=clock.now(), answers=self.answers
-        )
+        results, told = await store.keep(connection, parts, self._ids.next, now=clock.now(), answers=self.answers)
         self._told |= told
         return list(results)
 
@@ -141,9 +137,7 @@ class Parts:
             raise Refused("ACCOUNT_STOPPED")
         request = SendRequest(
             account=account,
-            items=(
-                SendItem(first["number"], _content(ordered), ext=IN_PARTS, extend_code=first["extend_code"]),
-            ),
+            items=(SendItem(first["number"], _content(ordered), ext=IN_PARTS, extend_code=first["extend_code"]),),
             type=partner.type,
             origin=Origin(partner.protocol),
             submitter=partner.label,
@@ -191,13 +185,9 @@ class Parts:
             except Temporary:
                 continue  # the next round, until their time is over
             except SmsgwError as exc:
-                work = partial(
-                    store.refuse, part_ids=[row["id"] for row in rows], ids=self._ids.next, code=exc.code
-                )
+                work = partial(store.refuse, part_ids=[row["id"] for row in rows], ids=self._ids.next, code=exc.code)
                 await self._tell(work)
-        self.given_up += await self._tell(
-            partial(store.give_up, before=now - store.PATIENCE, ids=self._ids.next)
-        )
+        self.given_up += await self._tell(partial(store.give_up, before=now - store.PATIENCE, ids=self._ids.next))
 
 
 def _content(rows: Sequence[Row]) -> str:

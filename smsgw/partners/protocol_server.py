@@ -165,9 +165,7 @@ class ProtocolServer(Protocol):
     def cancelled(self, pdu: Pdu, done: bool) -> Pdu:
         """The answer to a cancel."""
 
-    def receipt(
-        self, claimed: Claimed, receipt: ReceiptTo, partner: Partner, version: int, tlvs: bool
-    ) -> Pdu:
+    def receipt(self, claimed: Claimed, receipt: ReceiptTo, partner: Partner, version: int, tlvs: bool) -> Pdu:
         """The request that carries a receipt."""
 
     def message(self, mo: Row, partner: Partner, ref: int, tlvs: bool) -> list[Pdu]:

@@ -255,9 +255,7 @@ class Partners:
                 "partner.wrong_login", (face.protocol, place_of(ip)),
                 protocol=face.protocol, user=asked.username[:20], peer=ip,
             )  # fmt: skip
-            asyncio.get_running_loop().call_later(
-                WRONG_LOGIN_PAUSE, self._refuse_now, link, event, face.wrong_login
-            )
+            asyncio.get_running_loop().call_later(WRONG_LOGIN_PAUSE, self._refuse_now, link, event, face.wrong_login)
             return
         if asked.stamp is not None and not partner.any_clock:
             own = self._guard.knows(ip, user, now)
@@ -455,9 +453,7 @@ class Partners:
             for one in seen:
                 self._seen.pop(one, None)
         now = asyncio.get_running_loop().time()
-        for row in await store.noted_connects(
-            self._database, self._seen_since and self._seen_since - OVERLAP
-        ):
+        for row in await store.noted_connects(self._database, self._seen_since and self._seen_since - OVERLAP):
             self._seen_since = row["noted_at"]
             first = now - max(0.0, (clock.now() - row["noted_at"]).total_seconds())
             self._connects.learn(row["partner_id"], row["stamp"], first, now)
@@ -521,9 +517,7 @@ class Partners:
         """Where a message, or the message of a part, of this account stands."""
         row = await partner_queries.standing(self._database, account_id, id_)
         return (
-            None
-            if row is None
-            else Standing(id_, PartState(row["state"]), row["by_us"], row["final_at"], row["code"])
+            None if row is None else Standing(id_, PartState(row["state"]), row["by_us"], row["final_at"], row["code"])
         )
 
     async def counts(self, account_id: int, day: str) -> dict[str, int]:

@@ -30,8 +30,7 @@ from smsgw.partners.protocol_server import (
 from smsgw.protocols.dialects import SMPP34
 from smsgw.protocols.pdu import RESPONSE, Pdu, Tlv
 from smsgw.protocols.rules import Rules
-from smsgw.protocols.smpp import codes, pdus, reports, times, tlvs
-from smsgw.protocols.smpp import rules as smpp_rules
+from smsgw.protocols.smpp import codes, pdus, reports, rules as smpp_rules, times, tlvs
 from smsgw.store.engine.database import Row
 from smsgw.store.messages.bind_events import Claimed, ReceiptTo
 
@@ -200,11 +199,7 @@ class SmppServer:
 
     @staticmethod
     def _reply(
-        pdu: pdus.SubmitSm | pdus.DataSm | pdus.SubmitMulti,
-        ton: int,
-        npi: int,
-        destination: str,
-        group: bool = False,
+        pdu: pdus.SubmitSm | pdus.DataSm | pdus.SubmitMulti, ton: int, npi: int, destination: str, group: bool = False
     ) -> ReplyTo:
         return ReplyTo(
             Wanted(pdu.registered_delivery & 3),
@@ -222,9 +217,7 @@ class SmppServer:
         self._plain(pdu)
         if not 1 <= len(pdu.dest_address) <= MAX_DESTINATIONS:
             raise Unfit(ESME_RINVNUMDESTS, f"{len(pdu.dest_address)} destinations")
-        unfit = {
-            n: ESME_RINVDLNAME for n, d in enumerate(pdu.dest_address) if not isinstance(d, pdus.SmeAddress)
-        }
+        unfit = {n: ESME_RINVDLNAME for n, d in enumerate(pdu.dest_address) if not isinstance(d, pdus.SmeAddress)}
         good = [d for d in pdu.dest_address if isinstance(d, pdus.SmeAddress)]
         if not good:
             raise Unfit(ESME_RINVDLNAME, "there are no distribution lists")
@@ -277,9 +270,7 @@ class SmppServer:
                 pdu.schedule_delivery_time, pdu.validity_period, now,
                 bad_begin=ESME_RINVSCHED, bad_end=ESME_RINVEXPIRY,
             )  # fmt: skip
-        return Submit(
-            destinations, replies, pdu.source_addr, octets, coding, concat, send_at, expire_at, urgent
-        )
+        return Submit(destinations, replies, pdu.source_addr, octets, coding, concat, send_at, expire_at, urgent)
 
     # --- answers -----------------------------------------------------------------------------------------------
 
@@ -336,18 +327,14 @@ class SmppServer:
 
     # --- deliveries --------------------------------------------------------------------------------------------
 
-    def receipt(
-        self, claimed: Claimed, receipt: ReceiptTo, partner: Partner, version: int, tlvs: bool
-    ) -> Pdu:
+    def receipt(self, claimed: Claimed, receipt: ReceiptTo, partner: Partner, version: int, tlvs: bool) -> Pdu:
         """deliver_sm with a receipt: as text by appendix B, and as optional parameters."""
         stat, error = stat_of(claimed.event.status, claimed.event.code)
         written = reports.Receipt(
             id=spell(receipt.id, partner),
             dlvrd="001" if claimed.event.status == "delivered" else "000",
             submit_date=f"{time_of(receipt.id).astimezone(CHINA):%y%m%d%H%M}",
-            done_date=f"{claimed.event.done_at.astimezone(CHINA):%y%m%d%H%M}"
-            if claimed.event.done_at
-            else None,
+            done_date=f"{claimed.event.done_at.astimezone(CHINA):%y%m%d%H%M}" if claimed.event.done_at else None,
             stat=stat,
             err=error,
             text=receipt_head(receipt.head),
@@ -381,12 +368,7 @@ class SmppServer:
 
     @staticmethod
     def _deliver(
-        mo: Row,
-        partner: Partner,
-        data_coding: int,
-        esm_class: int,
-        octets: bytes,
-        extra: tuple[Tlv, ...] = (),
+        mo: Row, partner: Partner, data_coding: int, esm_class: int, octets: bytes, extra: tuple[Tlv, ...] = ()
     ) -> Pdu:
         return pdus.DeliverSm(
             source_addr_ton=1,

@@ -112,9 +112,7 @@ class Fleet:
         """These are the channels that there are, by id."""
         self._specs = dict(specs)
         self._table = None
-        self.reporting_once = frozenset(
-            id_ for id_, s in specs.items() if s.profile.get("long_reports") == "first"
-        )
+        self.reporting_once = frozenset(id_ for id_, s in specs.items() if s.profile.get("long_reports") == "first")
 
     def begun(self, channel_id: int, channel: Running) -> None:
         """A channel runs here."""

@@ -33,9 +33,7 @@ class Numbering:
         tree = [e for e in (*own, *extensions) if e.account_id in accounts]
         self._extensions = _together((e.code, e) for e in tree if e.code)
         self._plain = frozenset(e.account_id for e in tree if not e.code)
-        self._sign_codes = MappingProxyType(
-            {(e.account_id, e.sign): e.code for e in tree if e.sign and not e.former}
-        )
+        self._sign_codes = MappingProxyType({(e.account_id, e.sign): e.code for e in tree if e.sign and not e.former})
 
     def extension_of(self, account: Account, sign: str) -> str:
         """The digits behind the access code from which this account's messages with this signature come."""

@@ -174,9 +174,7 @@ class Supervisor:
                 del self._held[lease.resource]
                 self._interrupt(lease.resource)
             wanted = {runner.work.exclusive for runner in self._runners.values()} - {"", *self._held}
-            for resource, lease in (
-                await leases.acquire_many(self._database, sorted(wanted), self._node)
-            ).items():
+            for resource, lease in (await leases.acquire_many(self._database, sorted(wanted), self._node)).items():
                 self._held[resource] = lease
                 for runner in self._of(resource):
                     if runner.work.taken is not None:

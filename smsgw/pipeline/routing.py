@@ -55,8 +55,17 @@ class Router:
         return Home(segment.carrier, segment.province, "segment")
 
     def route(
-        self, snapshot: Snapshot, account: str, kind: MessageType, number: str, home: Home, sign: str, content: str,
-        now: datetime, prefer: str = "", custom: str = "",
+        self,
+        snapshot: Snapshot,
+        account: str,
+        kind: MessageType,
+        number: str,
+        home: Home,
+        sign: str,
+        content: str,
+        now: datetime,
+        prefer: str = "",
+        custom: str = "",
     ) -> Route:
         """Where a message goes; to the pool that is preferred where a rule leads there and it has a channel now."""
         table = snapshot.table
@@ -71,8 +80,16 @@ class Router:
         return Route(home, pool, snapshot.pools[pool])
 
     def explain(
-        self, snapshot: Snapshot, account: str, kind: MessageType, number: str, home: Home, sign: str, content: str,
-        now: datetime, custom: str = "",
+        self,
+        snapshot: Snapshot,
+        account: str,
+        kind: MessageType,
+        number: str,
+        home: Home,
+        sign: str,
+        content: str,
+        now: datetime,
+        custom: str = "",
     ) -> tuple[int, list[Considered]]:
         """The table's version and every rule that was looked at, up to the one that decides."""
         table = snapshot.table

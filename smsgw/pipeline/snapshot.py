@@ -29,21 +29,23 @@ from smsgw.core.settings import Settings
 from smsgw.core.webhooks import Hooks
 from smsgw.pipeline.numbering import Numbering
 from smsgw.runtime import clock
-from smsgw.store.config import accounts as accounts_store
-from smsgw.store.config import alarm_rules as rules_store
-from smsgw.store.config import brands as brands_store
-from smsgw.store.config import channels as channels_store
-from smsgw.store.config import codes as codes_store
-from smsgw.store.config import keys as keys_store
-from smsgw.store.config import kinds as kinds_store
-from smsgw.store.config import numbers as numbers_store
-from smsgw.store.config import partners as partners_store
-from smsgw.store.config import policies as policies_store
-from smsgw.store.config import retry_rules as retries_store
-from smsgw.store.config import routes as routes_store
-from smsgw.store.config import sections as sections_store
-from smsgw.store.config import settings as settings_store
-from smsgw.store.config import webhooks as webhooks_store
+from smsgw.store.config import (
+    accounts as accounts_store,
+    alarm_rules as rules_store,
+    brands as brands_store,
+    channels as channels_store,
+    codes as codes_store,
+    keys as keys_store,
+    kinds as kinds_store,
+    numbers as numbers_store,
+    partners as partners_store,
+    policies as policies_store,
+    retry_rules as retries_store,
+    routes as routes_store,
+    sections as sections_store,
+    settings as settings_store,
+    webhooks as webhooks_store,
+)
 from smsgw.store.config.codes import AccessCode, Extension
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.rows import apart
@@ -79,12 +81,7 @@ class Keys:
     def __init__(self, keys: Iterable[ApiKey] = ()) -> None:
         self.by_id: Mapping[str, ApiKey] = MappingProxyType({k.key_id: k for k in keys})
         self.by_bearer: Mapping[bytes, ApiKey] = MappingProxyType(
-            {
-                digest: k
-                for k in self.by_id.values()
-                for digest in (k.bearer_sha256, k.old_bearer_sha256)
-                if digest
-            }
+            {digest: k for k in self.by_id.values() for digest in (k.bearer_sha256, k.old_bearer_sha256) if digest}
         )
         self.tests = any(k.test and k.status == "active" for k in self.by_id.values())
         """Whether some key is a test key that is in use."""

@@ -171,9 +171,7 @@ class Listing(Generic[R, F]):
     def _made(self, row: Row) -> R:
         return self.row(*tuple(row)[1:]) if self.make is None else self.make(row)
 
-    async def search(
-        self, database: Database | Connection, actor: Actor, wanted: F | None, window: Window
-    ) -> Slice[R]:
+    async def search(self, database: Database | Connection, actor: Actor, wanted: F | None, window: Window) -> Slice[R]:
         """A window of the rows that the actor sees and the filter lets through."""
         statement = _Statement(_actor(actor))
         where, select = self._where(statement, wanted), statement.write(self._select)

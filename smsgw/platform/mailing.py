@@ -109,9 +109,7 @@ UPDATE {name} SET state = 'waiting', tries = 0, next_at = $2 WHERE id = $1 AND s
         id_: int | None = await connection.fetchval(self._claim, now)
         return id_
 
-    async def end(
-        self, database: Database, mail: OutMail, outcome: str, said: str, digest: str, now: datetime
-    ) -> str:
+    async def end(self, database: Database, mail: OutMail, outcome: str, said: str, digest: str, now: datetime) -> str:
         """Enter what has become of a mail (an outcome of ``net.mail``); its state."""
         state, next_at = {"sent": "sent", "refused": "failed", "unsure": "unsure"}.get(outcome, "waiting"), now
         if state == "waiting":

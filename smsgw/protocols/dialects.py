@@ -23,9 +23,7 @@ class Dialect:
     `max_frame` is the default limit in octets for one PDU, generous against the specification.
     """
 
-    def __init__(
-        self, name: str, protocol: Protocol, version: int, versions: tuple[int, ...], max_frame: int
-    ) -> None:
+    def __init__(self, name: str, protocol: Protocol, version: int, versions: tuple[int, ...], max_frame: int) -> None:
         self.name = name
         self.protocol = protocol
         self.version = version
@@ -73,13 +71,7 @@ class Dialect:
 
     def _malformed(self, name: str, command_id: int, sequence: Any, fault: FieldError) -> Malformed:
         return Malformed(
-            name,
-            fault.field,
-            fault.offset,
-            fault.reason,
-            command_id=command_id,
-            sequence=sequence,
-            kind=fault.kind,
+            name, fault.field, fault.offset, fault.reason, command_id=command_id, sequence=sequence, kind=fault.kind
         )
 
     def _decoder(self) -> Callable[[bytes | bytearray | memoryview], Pdu]:
@@ -156,9 +148,7 @@ class Dialect:
         if omitted is not None:
             return omitted
         return (
-            pdu.command_id in self._bare_errors
-            and bool(getattr(pdu, "command_status", 0))
-            and layout.is_default(pdu)
+            pdu.command_id in self._bare_errors and bool(getattr(pdu, "command_status", 0)) and layout.is_default(pdu)
         )
 
     def _head(self, pdu: Pdu, length: int) -> bytes:
@@ -168,9 +158,7 @@ class Dialect:
                 node, time, counter = pdu.sequence
                 return header.codec.pack(length, pdu.command_id, node, time, counter)
             if header.status is not None:
-                return header.codec.pack(
-                    length, pdu.command_id, getattr(pdu, "command_status", 0), pdu.sequence
-                )
+                return header.codec.pack(length, pdu.command_id, getattr(pdu, "command_status", 0), pdu.sequence)
             return header.codec.pack(length, pdu.command_id, pdu.sequence)
         except (struct.error, TypeError, ValueError) as exc:
             raise FieldError("structure", f"header: {exc}", None, header.sequence) from exc

@@ -122,15 +122,5 @@ class CloseNow:
 
 
 Event: TypeAlias = (
-    Bound
-    | Refused
-    | LoginRequest
-    | Request
-    | Notice
-    | Answer
-    | Expired
-    | Late
-    | Closed
-    | Violation
-    | CloseNow
+    Bound | Refused | LoginRequest | Request | Notice | Answer | Expired | Late | Closed | Violation | CloseNow
 )

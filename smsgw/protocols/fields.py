@@ -521,13 +521,9 @@ def octets(spec: str, length: str, **more: Any) -> Any:
     return Octets(spec=spec, length=length, **more)
 
 
-def numbers(
-    spec: str, count: str, size: int, *, later: tuple[int, int] | None = None, limit: int = 255
-) -> Any:
+def numbers(spec: str, count: str, size: int, *, later: tuple[int, int] | None = None, limit: int = 255) -> Any:
     """Counted list of numbers of `size` octets each."""
-    return Numbers(
-        spec=spec, count=count, item=Fixed(spec=spec, size=size, later=later, number=True), limit=limit
-    )
+    return Numbers(spec=spec, count=count, item=Fixed(spec=spec, size=size, later=later, number=True), limit=limit)
 
 
 def triple(spec: str) -> Any:

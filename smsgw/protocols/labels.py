@@ -12,8 +12,7 @@ from itertools import islice
 MAX_LABELS = 64
 """Labels that are looked for: a receipt has eight, a message from a phone may have thousands."""
 _LABEL = re.compile(
-    r"(?:(?<=\s)|(?<=\A)|(?<=,)|(?<=;))(id|sub|dlvrd|submit[ _]?date|done[ _]?date|stat|err|te?xt)[ ]?:",
-    re.IGNORECASE,
+    r"(?:(?<=\s)|(?<=\A)|(?<=,)|(?<=;))(id|sub|dlvrd|submit[ _]?date|done[ _]?date|stat|err|te?xt)[ ]?:", re.IGNORECASE
 )
 _NAMES = {"submitdate": "submit_date", "donedate": "done_date", "txt": "text"}
 
@@ -33,9 +32,7 @@ def spans(text: str) -> list[tuple[str, int, int, int]]:
     if "text" in names and "stat" in names[: (at_text := names.index("text"))]:
         del found[at_text + 1 :]
     ends = [match.start() for match in found[1:]] + [len(text)]
-    return [
-        (name, match.start(), match.end(), end) for name, match, end in zip(names, found, ends, strict=False)
-    ]
+    return [(name, match.start(), match.end(), end) for name, match, end in zip(names, found, ends, strict=False)]
 
 
 def parse(text: str) -> dict[str, str]:

@@ -92,9 +92,7 @@ class Layout:
                 index += 1
             self._add(first, string if isinstance(string, CStr) else None, limit, start, stop, other)
 
-    def _add(
-        self, first: int, string: CStr | None, limit: int, start: int, stop: int, other: Kind | None
-    ) -> None:
+    def _add(self, first: int, string: CStr | None, limit: int, start: int, stop: int, other: Kind | None) -> None:
         run = self.rows[start:stop]
         # "0s" reads nothing and gives a place holder, so that absent rows keep their position.
         codes = ">" + "".join("0s" if row.kind is None else row.kind.code or "" for row in run)

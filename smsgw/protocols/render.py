@@ -46,9 +46,7 @@ def from_fields(dialect: Dialect, fields: Mapping[str, Any], *, name: str | None
     shown = name or "pdu"
     try:
         command_id = _command_id(dialect, fields, name)
-        common: dict[str, Any] = {
-            "sequence": _sequence(fields.get(header.sequence), header.sequence, header.triple)
-        }
+        common: dict[str, Any] = {"sequence": _sequence(fields.get(header.sequence), header.sequence, header.triple)}
         if header.status is not None:
             common["command_status"] = _integer(fields.get(header.status, 0), header.status)
         head = {header.length, header.command, header.status, header.sequence}

@@ -258,12 +258,7 @@ class Session:
             elif self._bound or self.state is State.DRAINING:
                 self._keep_alive(now)
                 idle = self.config.idle_timeout
-                if (
-                    idle is not None
-                    and now >= self._heard + idle
-                    and self._bound
-                    and self._deaf_since is None
-                ):
+                if idle is not None and now >= self._heard + idle and self._bound and self._deaf_since is None:
                     self.close(now, "idle")
             if self._unsettled or now >= self._close_by or now >= self._answers_by:
                 self._settle(now)
@@ -388,9 +383,7 @@ class Session:
         sequence = self._next_sequence()
         pdu.sequence = sequence
         octets = self.dialect.encode(pdu)
-        self._outstanding[sequence] = _Sent(
-            op, tag, now, self._heard_time(now) + self.config.response_timeout
-        )
+        self._outstanding[sequence] = _Sent(op, tag, now, self._heard_time(now) + self.config.response_timeout)
         self._write(octets)
         return sequence
 

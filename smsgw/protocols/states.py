@@ -110,11 +110,7 @@ TRANSITIONS: Mapping[State, Mapping[Trigger, State]] = {
         Trigger.END: State.ENDING,
         Trigger.GONE: State.CLOSED,
     },
-    State.LEAVING: {
-        Trigger.CLOSE: State.LEAVING,
-        Trigger.END: State.ENDING,
-        Trigger.GONE: State.CLOSED,
-    },
+    State.LEAVING: {Trigger.CLOSE: State.LEAVING, Trigger.END: State.ENDING, Trigger.GONE: State.CLOSED},
     State.ENDING: {Trigger.CLOSE: State.ENDING, Trigger.GONE: State.CLOSED},
     State.CLOSED: {Trigger.CLOSE: State.CLOSED},
 }

@@ -140,9 +140,7 @@ class Opening:
             return _page(pages.warning(found.link.target), 200)
         return web.Response(status=302, headers={"Location": found.link.target, **_UNLISTED})
 
-    def at_once(
-        self, asked: RawRequestMessage, peer: str, secure: bool, tell: Callable[[bytes], object]
-    ) -> bool:
+    def at_once(self, asked: RawRequestMessage, peer: str, secure: bool, tell: Callable[[bytes], object]) -> bool:
         """As ``open``, of what most do: go straight on by a link in force. ``listening.AtOnce``."""
         context, headers, path = self._context, asked.headers, asked.path
         code, host = path[1:], _host(headers)

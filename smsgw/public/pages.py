@@ -28,9 +28,7 @@ _PAGE = Template(
     '<meta name="viewport" content="width=device-width,initial-scale=1"><title>$title</title>'
     f"<style>{_STYLE}</style></head><body><main>$body</main></body></html>\n"
 )
-_SAID = Template(
-    '<h1>$title</h1><p>$text</p>$more<p lang="en"><small><b>$title_en.</b> $text_en $more_en</small></p>'
-)
+_SAID = Template('<h1>$title</h1><p>$text</p>$more<p lang="en"><small><b>$title_en.</b> $text_en $more_en</small></p>')
 _LINK = Template('<a $look rel="noreferrer nofollow" href="$target">$text</a>')
 
 

@@ -9,18 +9,14 @@ from typing import Any
 
 from smsgw.core import text, udh
 from smsgw.core.decoded import Decoded
-from smsgw.protocols.cmpp import pdus as cmpp
-from smsgw.protocols.cmpp import reports as cmpp_reports
+from smsgw.protocols.cmpp import pdus as cmpp, reports as cmpp_reports
 from smsgw.protocols.dialects import DIALECTS, by_name
 from smsgw.protocols.errors import Malformed
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.render import to_fields
 from smsgw.protocols.sgip import pdus as sgip
-from smsgw.protocols.smgp import pdus as smgp
-from smsgw.protocols.smgp import reports as smgp_reports
-from smsgw.protocols.smpp import pdus as smpp
-from smsgw.protocols.smpp import reports as smpp_reports
-from smsgw.protocols.smpp import tlvs
+from smsgw.protocols.smgp import pdus as smgp, reports as smgp_reports
+from smsgw.protocols.smpp import pdus as smpp, reports as smpp_reports, tlvs
 
 #: Msg_Fmt of the Chinese protocols, and data_coding of SMPP, as far as they mean an alphabet.
 _FORMATS = {0: text.Coding.ASCII, 8: text.Coding.UCS2, 15: text.Coding.GB18030}

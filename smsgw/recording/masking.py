@@ -15,14 +15,10 @@ from typing import Any
 
 from smsgw.core import udh
 from smsgw.protocols import labels
-from smsgw.protocols.cmpp import pdus as cmpp
-from smsgw.protocols.cmpp import reports as cmpp_reports
+from smsgw.protocols.cmpp import pdus as cmpp, reports as cmpp_reports
 from smsgw.protocols.pdu import Pdu, Tlv, Unknown
-from smsgw.protocols.smgp import pdus as smgp
-from smsgw.protocols.smgp import reports as smgp_reports
-from smsgw.protocols.smpp import pdus as smpp
-from smsgw.protocols.smpp import reports as smpp_reports
-from smsgw.protocols.smpp import tlvs
+from smsgw.protocols.smgp import pdus as smgp, reports as smgp_reports
+from smsgw.protocols.smpp import pdus as smpp, reports as smpp_reports, tlvs
 
 REMEMBERED = 50_000
 """Numbers whose replacement is kept at hand (it comes out the same without)."""

@@ -91,9 +91,7 @@ def _event(recording: Recording, entry: Any) -> bool:
     at, link = float(entry["t"]), int(entry["link"])
     if kind is not None:
         closed = kind == "closed"
-        recording.events.append(
-            Turn(at, link, closed, entry.get("by") == "carrier", entry.get("how") == "rst")
-        )
+        recording.events.append(Turn(at, link, closed, entry.get("by") == "carrier", entry.get("how") == "rst"))
     elif "hex" in entry:
         pdu = DIALECTS[entry["protocol"]].decode(bytes.fromhex(entry["hex"]))
         recording.events.append(Seen(at, link, entry["from"] == "client", pdu))

@@ -110,9 +110,7 @@ class Recorder:
 
     def end(self) -> bytes:
         """The last line."""
-        return (
-            bytes(_encoder.encode({"event": "end", "why": self.over or "stopped", "pdus": self.pdus})) + b"\n"
-        )
+        return bytes(_encoder.encode({"event": "end", "why": self.over or "stopped", "pdus": self.pdus})) + b"\n"
 
     def _add(self, made: list[bytes], line: Mapping[str, Any]) -> bool:
         octets = _encoder.encode(line) + b"\n"
@@ -181,9 +179,5 @@ class Tap:
             line |= {"name": type(pdu).__name__, "sequence": pdu.sequence}
             octets = dialect.encode(self._recorder.masker.pdu(pdu))
         except Malformed as error:
-            return line | {
-                "name": error.pdu_name,
-                "malformed": error.field or error.kind,
-                "octets": len(frame),
-            }
+            return line | {"name": error.pdu_name, "malformed": error.field or error.kind, "octets": len(frame)}
         return line | {"hex": octets.hex()}

@@ -40,9 +40,7 @@ class Word:
 class Clock:
     """Owned by one process; ``hear`` it what the database says."""
 
-    def __init__(
-        self, wall: Callable[[], float] = _time.time, steady: Callable[[], float] = boottime
-    ) -> None:
+    def __init__(self, wall: Callable[[], float] = _time.time, steady: Callable[[], float] = boottime) -> None:
         self._wall = wall
         self.steady = steady
         """Seconds on a clock that runs on while the machine sleeps and that nobody sets."""

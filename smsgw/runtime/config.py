@@ -416,9 +416,7 @@ def load(path: Path | None, environ: Mapping[str, str] | None = None) -> Config:
     tables = _tables(document)
     known = [_shown(name) for name in sections]
     problems += [
-        f"{where}: unknown section [{name}]; known are {', '.join(known)}"
-        for name in tables
-        if name not in known
+        f"{where}: unknown section [{name}]; known are {', '.join(known)}" for name in tables if name not in known
     ]
     built = {}
     for name, default in sections.items():
@@ -457,7 +455,7 @@ def _misfits(settings: Config) -> Iterator[str]:
             "it; in a password write / as %2F, ? as %3F, # as %23, @ as %40, % as %25"
         )
     if not all(_is_address(one) and not set(one) & set("/@?#") for one in redis.sentinels):
-        yield "[redis] sentinels: each must look like \"192.0.2.1:26379\", without scheme and password"
+        yield '[redis] sentinels: each must look like "192.0.2.1:26379", without scheme and password'
     if settings.mail.host and not settings.mail.address:
         yield '[mail] sender must be the address that mails are from, like "sms@example.gov.cn"'
     if settings.mail.security not in ("tls", "starttls", "none"):
@@ -519,18 +517,11 @@ def _tables(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _env_names(sections: Mapping[str, Any]) -> set[str]:
-    return {
-        f"SMSGW_{n}_{f.name}".upper() for n, section in sections.items() for f in dataclasses.fields(section)
-    }
+    return {f"SMSGW_{n}_{f.name}".upper() for n, section in sections.items() for f in dataclasses.fields(section)}
 
 
 def _section(
-    name: str,
-    kind: type[Any],
-    given: Mapping[str, Any],
-    environ: Mapping[str, str],
-    where: str,
-    problems: list[str],
+    name: str, kind: type[Any], given: Mapping[str, Any], environ: Mapping[str, str], where: str, problems: list[str]
 ) -> Any:
     hints = get_type_hints(kind)
     values: dict[str, Any] = {}
@@ -560,12 +551,7 @@ def _section(
         may_be_off = converted == "" and (
             name in ("admin", "public") or name.startswith(_NESTED) or key == "tls_listen"
         )
-        if (
-            problem is None
-            and key in ("listen", "tls_listen")
-            and not may_be_off
-            and not _is_address(converted)
-        ):
+        if problem is None and key in ("listen", "tls_listen") and not may_be_off and not _is_address(converted):
             problem = 'must look like "127.0.0.1:8080" or "[::1]:8080"'
         if problem is None and key == "syslog" and converted[:1] not in ("", "/") and not _is_address(converted):
             problem = 'must look like "/dev/log" or "192.0.2.1:514"'
@@ -597,17 +583,11 @@ def _convert(value: Any, hint: Any) -> tuple[str | None, Any]:
     if hint is bool:
         return (None, value) if isinstance(value, bool) else ("must be true or false", None)
     if hint is int:
-        return (
-            (None, value)
-            if isinstance(value, int) and not isinstance(value, bool)
-            else ("must be a number", None)
-        )
+        return (None, value) if isinstance(value, int) and not isinstance(value, bool) else ("must be a number", None)
     if hint is str:
         return (None, value) if isinstance(value, str) else ("must be a text", None)
     if hint is Path:
-        return (
-            (None, Path(value).expanduser()) if isinstance(value, str) and value else ("must be a path", None)
-        )
+        return (None, Path(value).expanduser()) if isinstance(value, str) and value else ("must be a path", None)
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return None, tuple(value)
     return "must be a list of texts", None

@@ -39,14 +39,8 @@ WRITERS: Final[Mapping[str, str]] = {
 """What each group commit (``store/engine/group_commit.py``) commits."""
 
 PLACES: Final[Mapping[str, str]] = {
-    **{
-        f"{w}.commit": f"{what}: the transaction is complete, its COMMIT is not sent"
-        for w, what in WRITERS.items()
-    },
-    **{
-        f"{w}.committed": f"{what}: committed, whoever waits for it does not know"
-        for w, what in WRITERS.items()
-    },
+    **{f"{w}.commit": f"{what}: the transaction is complete, its COMMIT is not sent" for w, what in WRITERS.items()},
+    **{f"{w}.committed": f"{what}: committed, whoever waits for it does not know" for w, what in WRITERS.items()},
     "spool.write": "calls are about to be written to the spool",
     "spool.sync": "calls are written to the spool and not synced",
     "spool.synced": "calls are synced, their callers have no answer yet",

@@ -111,9 +111,7 @@ def _output() -> TextIO:
         return sys.stderr
 
 
-def plain_errors(
-    logger: object, method: str, event: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
+def plain_errors(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """Processor: an error with where it has happened. What PostgreSQL and its driver say holds the values that they had
     been given, texts and numbers among them; of theirs the code and the names of table and constraint are kept."""
     info = event.pop("exc_info", None)
@@ -152,9 +150,7 @@ def _said(error: BaseException) -> str:
     return f"{name}: {printable(str(error))}"
 
 
-def masked_numbers(
-    logger: object, method: str, event: structlog.typing.EventDict
-) -> structlog.typing.EventDict:
+def masked_numbers(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """Processor: whatever is said, a mobile number in it has its middle hidden."""
     for name, value in event.items():
         if isinstance(value, str) and (name in ("error", "detail", "exception") or len(value) > 10):

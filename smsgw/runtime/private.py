@@ -23,9 +23,7 @@ def close(folder: Path, inside: Iterable[str] = ()) -> None:
     for path in (folder, *(folder / name for name in inside)):
         if path.is_dir() and not path.is_symlink():
             with os.scandir(path) as entries:
-                closed += sum(
-                    _closed(Path(entry.path)) for entry in entries if entry.is_file(follow_symlinks=False)
-                )
+                closed += sum(_closed(Path(entry.path)) for entry in entries if entry.is_file(follow_symlinks=False))
             closed += _closed(path)
     if closed:
         log.warning("data.closed", folder=str(folder), entries=closed, reason="others had rights to them")

@@ -35,9 +35,7 @@ class Sparing:
     are written, then at most one in ``every`` seconds: the last of them, with their number as ``times``.
     """
 
-    def __init__(
-        self, log: Any, *, at_once: int = 1, every: float = EVERY, max_kinds: int = MAX_KINDS
-    ) -> None:
+    def __init__(self, log: Any, *, at_once: int = 1, every: float = EVERY, max_kinds: int = MAX_KINDS) -> None:
         self._log = log
         self._at_once = at_once
         self._every = every

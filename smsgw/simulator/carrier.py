@@ -138,11 +138,7 @@ class Carrier:
     """
 
     def __init__(
-        self,
-        config: CarrierConfig | None = None,
-        *,
-        wirelog: WireLog | None = None,
-        replay: Replay | None = None,
+        self, config: CarrierConfig | None = None, *, wirelog: WireLog | None = None, replay: Replay | None = None
     ) -> None:
         """Raises `ScenarioError` when the configuration contradicts itself, `OSError` for a file to record into."""
         config = config or CarrierConfig()
@@ -153,10 +149,7 @@ class Carrier:
         self.behaviour = config.behaviour
         self.counts = Counts()
         self.inbox = Inbox(
-            config.name,
-            keep=config.keep_messages,
-            max_counted=config.max_counted,
-            token_pattern=config.token_pattern,
+            config.name, keep=config.keep_messages, max_counted=config.max_counted, token_pattern=config.token_pattern
         )
         self.wirelog = wirelog
         self.recording = FileRecording(config) if config.record else None
@@ -346,9 +339,7 @@ class Carrier:
         Raises `ScenarioError`, and nothing is changed then.
         """
         known = {f.name for f in dataclasses.fields(Behaviour)}
-        ready = {
-            k: v for k, v in changes.items() if k in known and not isinstance(v, str | int | float | list)
-        }
+        ready = {k: v for k, v in changes.items() if k in known and not isinstance(v, str | int | float | list)}
         written = {k: v for k, v in changes.items() if k not in ready}
         behaviour = dataclasses.replace(parse_behaviour(written, self.behaviour), **ready)
         problems = check(dataclasses.replace(self.config, behaviour=behaviour))
@@ -605,9 +596,7 @@ class Carrier:
     def _accept(self, link: Link, submission: Submission, now: float) -> None:
         self.counts.accepted += len(submission.destinations)
         for destination in submission.destinations:
-            self.inbox.add(
-                destination, submission.source, submission.text, submission.concat, link.number, now
-            )
+            self.inbox.add(destination, submission.source, submission.text, submission.concat, link.number, now)
         if not self._arrived.is_set():
             self._arrived.set()
 
@@ -697,9 +686,7 @@ class Carrier:
         for at, how in self.replay.plan.cuts:
             self._timers.at(now + at / speed, self._cut_any, how)
 
-    def _as_recorded(
-        self, link: Link, request: Request, submission: Submission, attempt: Try, now: float
-    ) -> None:
+    def _as_recorded(self, link: Link, request: Request, submission: Submission, attempt: Try, now: float) -> None:
         assert self.replay is not None  # noqa: S101
         assert self._timers is not None  # noqa: S101
         speed = self.config.replay_speed
@@ -753,20 +740,14 @@ class Carrier:
 
     # -- reports and replies ------------------------------------------------------------------------------------
 
-    def _report(
-        self, user: str, submission: Submission, id: int, rule: Rule | None, early: bool, now: float
-    ) -> None:
+    def _report(self, user: str, submission: Submission, id: int, rule: Rule | None, early: bool, now: float) -> None:
         behaviour = self.behaviour
         assert self._timers is not None  # noqa: S101  a link exists only after start
         if behaviour.one_report and submission.concat is not None and submission.concat.number > 1:
             return
         for k, destination in enumerate(submission.destinations):
             state = behaviour.reports.draw(self._dice) if rule is None or rule.report is None else rule.report
-            if (
-                state == NO_REPORT
-                or not submission.wish.includes(state)
-                or self._chance(behaviour.lose_reports)
-            ):
+            if state == NO_REPORT or not submission.wish.includes(state) or self._chance(behaviour.lose_reports):
                 continue
             error = "000" if state == "DELIVRD" else "001"
             report = Report(
@@ -782,9 +763,7 @@ class Carrier:
                 submission.reference,
             )
             copies = behaviour.report_copies if self._chance(behaviour.duplicate_reports) else 1
-            delay: Delay = (
-                behaviour.report_delay if rule is None or rule.report_delay is None else rule.report_delay
-            )
+            delay: Delay = behaviour.report_delay if rule is None or rule.report_delay is None else rule.report_delay
             if self._chance(behaviour.late_reports):
                 delay = behaviour.late_by
             if early:

@@ -277,14 +277,7 @@ class Scenario:
     log: Path | None = None
 
 
-ID_FORMS: Mapping[str, str] = {
-    "dec": "d",
-    "hex": "x",
-    "HEX": "X",
-    "dec10": "010d",
-    "hex8": "08x",
-    "HEX8": "08X",
-}
+ID_FORMS: Mapping[str, str] = {"dec": "d", "hex": "x", "HEX": "X", "dec10": "010d", "hex8": "08x", "HEX8": "08X"}
 
 
 REPORT_FORMS: Mapping[str, tuple[str, ...]] = {"cmpp": ("swapped",), "sgip": (), "smgp": ("hex",)}
@@ -320,9 +313,7 @@ def parse_scenario(data: Mapping[str, Any]) -> Scenario:
         log = None
     carriers = [_carrier(f"carrier {n}", table, seed, errors) for n, table in enumerate(tables, 1)]
     names = [c.name for c in carriers]
-    errors += [
-        f"two carriers are called {name!r}" for name in sorted({n for n in names if names.count(n) > 1})
-    ]
+    errors += [f"two carriers are called {name!r}" for name in sorted({n for n in names if names.count(n) > 1})]
     if errors:
         raise ScenarioError(errors)
     return Scenario(tuple(carriers), Path(log) if log else None)

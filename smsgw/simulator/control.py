@@ -35,8 +35,7 @@ class Simulator:
         """
         self._log = WireLog(scenario.log, octets=octets) if scenario.log is not None else None
         self.carriers: Mapping[str, Carrier] = {
-            config.name: Carrier(config, wirelog=self._log, replay=_replay(config))
-            for config in scenario.carriers
+            config.name: Carrier(config, wirelog=self._log, replay=_replay(config)) for config in scenario.carriers
         }
         self._commands: Mapping[str, Callable[[list[Carrier], dict[str, Any]], Any]] = {
             "counts": self._counts,

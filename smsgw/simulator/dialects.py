@@ -11,26 +11,16 @@ from enum import Enum
 from itertools import count
 from typing import Any, Protocol
 
-from smsgw.core import text as texts
-from smsgw.core import udh
+from smsgw.core import text as texts, udh
 from smsgw.core.text import Coding
 from smsgw.core.udh import Concat
-from smsgw.protocols.cmpp import msgid
-from smsgw.protocols.cmpp import pdus as cmpp
-from smsgw.protocols.cmpp import reports as cmpp_reports
-from smsgw.protocols.cmpp import rules as cmpp_rules
+from smsgw.protocols.cmpp import msgid, pdus as cmpp, reports as cmpp_reports, rules as cmpp_rules
 from smsgw.protocols.dialects import Dialect
 from smsgw.protocols.pdu import Pdu, Tlv
 from smsgw.protocols.rules import Rules
-from smsgw.protocols.sgip import pdus as sgip
-from smsgw.protocols.sgip import rules as sgip_rules
-from smsgw.protocols.smgp import pdus as smgp
-from smsgw.protocols.smgp import reports as smgp_reports
-from smsgw.protocols.smgp import rules as smgp_rules
-from smsgw.protocols.smpp import pdus as smpp
-from smsgw.protocols.smpp import reports as smpp_reports
-from smsgw.protocols.smpp import rules as smpp_rules
-from smsgw.protocols.smpp import tlvs
+from smsgw.protocols.sgip import pdus as sgip, rules as sgip_rules
+from smsgw.protocols.smgp import pdus as smgp, reports as smgp_reports, rules as smgp_rules
+from smsgw.protocols.smpp import pdus as smpp, reports as smpp_reports, rules as smpp_rules, tlvs
 from smsgw.simulator.config import ID_FORMS, CarrierConfig
 
 UDHI = 0x40
@@ -181,22 +171,8 @@ def coding_of(data_coding: int, default: Coding) -> Coding:
     return Coding.BINARY
 
 
-_CODINGS = {
-    1: Coding.ASCII,
-    2: Coding.BINARY,
-    3: Coding.LATIN1,
-    4: Coding.BINARY,
-    8: Coding.UCS2,
-    15: Coding.GB18030,
-}
-_NUMBERS = {
-    Coding.GSM7: 0,
-    Coding.ASCII: 0,
-    Coding.LATIN1: 3,
-    Coding.BINARY: 4,
-    Coding.UCS2: 8,
-    Coding.GB18030: 15,
-}
+_CODINGS = {1: Coding.ASCII, 2: Coding.BINARY, 3: Coding.LATIN1, 4: Coding.BINARY, 8: Coding.UCS2, 15: Coding.GB18030}
+_NUMBERS = {Coding.GSM7: 0, Coding.ASCII: 0, Coding.LATIN1: 3, Coding.BINARY: 4, Coding.UCS2: 8, Coding.GB18030: 15}
 
 
 def _without_header(octets: bytes, udhi: bool) -> tuple[bytes, Concat | None]:
@@ -280,13 +256,7 @@ class CmppDialect:
             gateway = self._port() if self._gateway is None else self._gateway
             self._stamp = msgid.pack(
                 msgid.MsgId(
-                    now.tm_mon,
-                    now.tm_mday,
-                    now.tm_hour,
-                    now.tm_min,
-                    now.tm_sec,
-                    gateway & msgid.MAX_GATEWAY,
-                    0,
+                    now.tm_mon, now.tm_mday, now.tm_hour, now.tm_min, now.tm_sec, gateway & msgid.MAX_GATEWAY, 0
                 )
             )
         first = self._stamp | self._count & 0xFFFF
@@ -428,9 +398,7 @@ class SmgpDialect:
 
     def _spelled(self, content: bytes) -> bytes:
         start, end = smgp_reports.id_at(content)
-        return (
-            content[:start] + content[start:end].hex().encode() + content[end:] if self._digits else content
-        )
+        return content[:start] + content[start:end].hex().encode() + content[end:] if self._digits else content
 
     def reply(self, reply: Reply) -> Pdu:
         return smgp.Deliver(
@@ -590,9 +558,7 @@ class SmppDialect:
             destinations: tuple[str, ...] = (pdu.destination_addr,)
             content = pdu.short_message
         elif isinstance(pdu, smpp.SubmitMulti):
-            destinations = tuple(
-                d.destination_addr for d in pdu.dest_address if isinstance(d, smpp.SmeAddress)
-            )
+            destinations = tuple(d.destination_addr for d in pdu.dest_address if isinstance(d, smpp.SmeAddress))
             content = pdu.short_message
         elif isinstance(pdu, smpp.DataSm):
             destinations = (pdu.destination_addr,)
@@ -691,11 +657,7 @@ _RESPONSES: dict[type[Pdu], type[Pdu]] = {
     smpp.SubmitMulti: smpp.SubmitMultiResp,
     smpp.DataSm: smpp.DataSmResp,
 }
-_OTHER: dict[type[Pdu], int] = {
-    smpp.QuerySm: _RQUERYFAIL,
-    smpp.CancelSm: _RCANCELFAIL,
-    smpp.ReplaceSm: _RREPLACEFAIL,
-}
+_OTHER: dict[type[Pdu], int] = {smpp.QuerySm: _RQUERYFAIL, smpp.CancelSm: _RCANCELFAIL, smpp.ReplaceSm: _RREPLACEFAIL}
 
 
 def _sar(pdu: Pdu) -> Concat | None:
@@ -704,7 +666,5 @@ def _sar(pdu: Pdu) -> Concat | None:
     )
     if not ref or not total or not number:
         return None
-    concat = Concat(
-        int.from_bytes(ref, "big"), int.from_bytes(total, "big"), int.from_bytes(number, "big"), wide=True
-    )
+    concat = Concat(int.from_bytes(ref, "big"), int.from_bytes(total, "big"), int.from_bytes(number, "big"), wide=True)
     return concat if 1 <= concat.number <= concat.total <= udh.MAX_PARTS else None

@@ -56,9 +56,7 @@ class Inbox:
         self._token = re.compile(token_pattern) if token_pattern else None
         self._box: Reassembly[str] = Reassembly(lifetime=_DAY, max_parts=_MAX_PARTS, repeat_window=_DAY)
 
-    def add(
-        self, destination: str, source: str, text: str, concat: Concat | None, connection: int, now: float
-    ) -> None:
+    def add(self, destination: str, source: str, text: str, concat: Concat | None, connection: int, now: float) -> None:
         """Take one accepted part."""
         parts = 1
         if concat is not None and concat.total > 1:

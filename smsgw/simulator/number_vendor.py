@@ -63,8 +63,10 @@ class NumberVendor:
             return web.Response(status=503)
         wanted = hmac.new(self.secret.encode(), body, hashlib.sha256).hexdigest()
         said = json.loads(body)
-        if self.refusing or said.get("app_id") != self.app_id or not hmac.compare_digest(
-            wanted, request.headers.get("X-Signature", "")
+        if (
+            self.refusing
+            or said.get("app_id") != self.app_id
+            or not hmac.compare_digest(wanted, request.headers.get("X-Signature", ""))
         ):
             return web.Response(status=401)
         asked = said.get("md5") or said.get("numbers") or []

@@ -16,11 +16,8 @@ from smsgw.core import udh
 from smsgw.protocols.cmpp import pdus as cmpp
 from smsgw.protocols.pdu import RESPONSE, Pdu
 from smsgw.protocols.sgip import pdus as sgip
-from smsgw.protocols.smgp import pdus as smgp
-from smsgw.protocols.smgp import reports as smgp_reports
-from smsgw.protocols.smpp import pdus as smpp
-from smsgw.protocols.smpp import reports as smpp_reports
-from smsgw.protocols.smpp import tlvs
+from smsgw.protocols.smgp import pdus as smgp, reports as smgp_reports
+from smsgw.protocols.smpp import pdus as smpp, reports as smpp_reports, tlvs
 from smsgw.recording import Recording, RecordingError, Seen, Turn, read
 
 FROZEN_AFTER = 5.0
@@ -336,11 +333,7 @@ class _Reader:
         phone = core(_phone(seen.pdu))
         for found in cited.values():
             for spelling in _spellings(found):
-                fits = [
-                    t
-                    for t in by_id.get(spelling, ())
-                    if phone in map(core, key_of(t.pdu)[0]) and t.at <= seen.at
-                ]
+                fits = [t for t in by_id.get(spelling, ()) if phone in map(core, key_of(t.pdu)[0]) and t.at <= seen.at]
                 if fits:
                     answer = next(i for _, a in fits[-1].answers if (i := answer_id(a)))
                     pairs += [(answer, place, other) for place, other in cited.items()]

@@ -17,25 +17,12 @@ from collections import Counter, deque
 from typing import Any
 
 from smsgw.protocols import labels
-from smsgw.protocols.cmpp import pdus as cmpp
-from smsgw.protocols.cmpp import reports as cmpp_reports
+from smsgw.protocols.cmpp import pdus as cmpp, reports as cmpp_reports
 from smsgw.protocols.pdu import Pdu, Tlv
 from smsgw.protocols.sgip import pdus as sgip
-from smsgw.protocols.smgp import pdus as smgp
-from smsgw.protocols.smgp import reports as smgp_reports
+from smsgw.protocols.smgp import pdus as smgp, reports as smgp_reports
 from smsgw.protocols.smpp import tlvs
-from smsgw.simulator.plan import (
-    Key,
-    Plan,
-    Try,
-    answer_id,
-    as_number,
-    core,
-    is_report,
-    key_of,
-    place,
-    source_of,
-)
+from smsgw.simulator.plan import Key, Plan, Try, answer_id, as_number, core, is_report, key_of, place, source_of
 
 
 class Renumbering:
@@ -163,10 +150,7 @@ class Replay:
             case smgp.Deliver():
                 if any(pdu.msg_id):
                     pdu.msg_id = bytes.fromhex(self._ids.new(pdu.msg_id.hex(), "answer"))
-                pdu.dest_term_id, pdu.src_term_id = (
-                    self._service(pdu.dest_term_id),
-                    self._here(pdu.src_term_id),
-                )
+                pdu.dest_term_id, pdu.src_term_id = (self._service(pdu.dest_term_id), self._here(pdu.src_term_id))
                 if pdu.is_report == 1:
                     pdu.msg_content = self._smgp_report(pdu.msg_content)
             case sgip.Deliver():

@@ -95,9 +95,7 @@ class WireLog:
         lines: list[bytes] = []
         for at, tap, incoming, data in noted:
             stamp = round(self._epoch + at, 6)
-            lines += [
-                self._encoder.encode({"t": stamp} | line) for line in tap.read(incoming, data, self._octets)
-            ]
+            lines += [self._encoder.encode({"t": stamp} | line) for line in tap.read(incoming, data, self._octets)]
         if lines:
             self._file.write(b"\n".join(lines) + b"\n")
             self._file.flush()

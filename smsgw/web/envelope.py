@@ -85,9 +85,7 @@ def failure(error: SmsgwError, request_id: str, *, english: bool) -> tuple[int, 
     if isinstance(error, AllRejected):
         chinese, in_english, data = error.message, error.message_en, error.data
     else:
-        data = {
-            name: text for name, value in detail.items() if isinstance(text := spoken(value, english), _PLAIN)
-        }
+        data = {name: text for name, value in detail.items() if isinstance(text := spoken(value, english), _PLAIN)}
     body = _encoder.encode(
         {
             "code": code,

@@ -32,9 +32,7 @@ def add_health(app: web.Application, ready: Ready) -> None:
 
     async def is_ready(_: web.Request) -> web.Response:
         good, checks = ready()
-        return _answer(
-            "OK" if good else "NOT_READY", {"status": "ok" if good else "not_ready", "checks": checks}
-        )
+        return _answer("OK" if good else "NOT_READY", {"status": "ok" if good else "not_ready", "checks": checks})
 
     app.router.add_get("/health", health)
     app.router.add_get("/ready", is_ready)

@@ -157,9 +157,7 @@ class _Connection(web.RequestHandler):
 
     __slots__ = ("_connections", "_unread", "begun", "place")
 
-    def __init__(
-        self, connections: Connections, place: str, server: web.Server, options: Mapping[str, Any]
-    ) -> None:
+    def __init__(self, connections: Connections, place: str, server: web.Server, options: Mapping[str, Any]) -> None:
         super().__init__(server, loop=asyncio.get_running_loop(), **options)
         self._connections = connections
         self.place = place
@@ -179,11 +177,7 @@ class _Connection(web.RequestHandler):
         return self._next_keepalive_close_time - self.keepalive_timeout
 
     def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
     ) -> web.StreamResponse:
         """The answer to what is no request of any application, with the headers of every other."""
         return serving.bare(super().handle_error(request, status, exc, message))
@@ -230,9 +224,7 @@ class _Connection(web.RequestHandler):
 class AtOnce(Protocol):
     """Answers requests that need neither a task nor an application."""
 
-    def __call__(
-        self, asked: RawRequestMessage, peer: str, secure: bool, tell: Callable[[bytes], object], /
-    ) -> bool:
+    def __call__(self, asked: RawRequestMessage, peer: str, secure: bool, tell: Callable[[bytes], object], /) -> bool:
         """False: not this one, and nothing was done. True: ``tell`` is called once with the whole answer, now or later,
         and the connection stays open. Only requests without a body come here, of HTTP/1.1, one at a time."""
 
@@ -436,14 +428,8 @@ class Listener(web.BaseSite):
         context = self._ssl_context
         how: dict[str, Any] = {}
         if context:
-            how = {
-                "ssl": context,
-                "ssl_handshake_timeout": GREETING_SECONDS,
-                "ssl_shutdown_timeout": GOODBYE_SECONDS,
-            }
+            how = {"ssl": context, "ssl_handshake_timeout": GREETING_SECONDS, "ssl_shutdown_timeout": GOODBYE_SECONDS}
         try:
             await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, sock, **how)
         except OSError as exc:  # of TLS, too
-            sparing.info(
-                "http.greeting_failed", connection.place, ip=connection.place, error=type(exc).__name__
-            )
+            sparing.info("http.greeting_failed", connection.place, ip=connection.place, error=type(exc).__name__)

@@ -27,9 +27,7 @@ _HOST = re.compile(r"([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def only_tls(
-    settings: HttpConfig, trusted: Sequence[Network]
-) -> Callable[..., Awaitable[web.StreamResponse]]:
+def only_tls(settings: HttpConfig, trusted: Sequence[Network]) -> Callable[..., Awaitable[web.StreamResponse]]:
     """A middleware: a request that did not come over TLS (to us, or to a trusted proxy that says so) gets to see
     ``/health`` and ``/ready``. One of the API is refused with ``TLS_REQUIRED``, unless ``plain_api`` lets it pass; a
     page is sent on to TLS, and a form is refused: what it held has been heard already."""

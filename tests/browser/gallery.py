@@ -128,9 +128,7 @@ def difference(kept: Path, made: Path, folder: Path, *, exact: bool) -> str:
 def _read(path: Path, *, coarse: bool) -> Image.Image:
     image = Image.open(path).convert("RGBA")
     if coarse:
-        return image.resize(
-            (max(1, image.width // COARSE), max(1, image.height // COARSE)), Image.Resampling.BOX
-        )
+        return image.resize((max(1, image.width // COARSE), max(1, image.height // COARSE)), Image.Resampling.BOX)
     return image
 
 

@@ -52,28 +52,20 @@ def arguments() -> argparse.Namespace:
     """What is asked for."""
     parser = argparse.ArgumentParser(prog="scripts/screenshots", description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=Path("var/screenshots"))
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="TEXT", help="addresses that contain it"
-    )
+    parser.add_argument("--only", action="append", default=[], metavar="TEXT", help="addresses that contain it")
     parser.add_argument("--lang", action="append", choices=LANGUAGES)
     parser.add_argument("--size", action="append", choices=list(SIZES))
     parser.add_argument("--theme", action="append", choices=THEMES)
-    parser.add_argument(
-        "--role", action="append", choices=ROLES, help="whose first page is seen; all without it"
-    )
+    parser.add_argument("--role", action="append", choices=ROLES, help="whose first page is seen; all without it")
     parser.add_argument("--days", type=int, default=90)
-    parser.add_argument(
-        "--times", type=int, default=TIMES, help="how often a page is opened again; 0: no times"
-    )
+    parser.add_argument("--times", type=int, default=TIMES, help="how often a page is opened again; 0: no times")
     parser.add_argument("--daily", type=int, default=350)
     parser.add_argument(
         "--state", choices=STATES, default="full",
         help="empty: a new organisation; error: wrong forms, wrong filters, refused and failed pages",
     )  # fmt: skip
     parser.add_argument("--media", choices=MEDIA, default="screen", help="print: pages on paper")
-    parser.add_argument(
-        "--baseline", action="store_true", help="keep pictures of the gallery to compare with"
-    )
+    parser.add_argument("--baseline", action="store_true", help="keep pictures of the gallery to compare with")
     parser.add_argument("--compare", action="store_true", help="compare the gallery with the pictures kept")
     return parser.parse_args()
 
@@ -270,11 +262,7 @@ async def _without_database(
 def faults(seen: Seen) -> list[str]:
     """What must not be so."""
     found = [*seen.grave, *seen.console, *seen.violations]
-    return (
-        found
-        + [f"answered with {seen.status}"] * (seen.status != 200)
-        + ["wider than the window"] * seen.sticks_out
-    )
+    return found + [f"answered with {seen.status}"] * (seen.status != 200) + ["wider than the window"] * seen.sticks_out
 
 
 async def _print(browser: Browser, site: DemoSite, found: Iterable[Stop], asked: argparse.Namespace) -> None:
@@ -322,9 +310,7 @@ def _tell(rows: Sequence[dict[str, Any]]) -> None:
         if row["warm_ms"]:
             kb = (f"{row[key] / 1024:.1f}" for key in ("cold_octets", "chart_octets", "warm_octets"))
             cold, charts, warm = kb
-            print(
-                f"{row['name'][:48]:48} {row['warm_ms']:8} {row['ready_ms']:9} {cold:>8} {charts:>10} {warm:>8}"
-            )
+            print(f"{row['name'][:48]:48} {row['warm_ms']:8} {row['ready_ms']:9} {cold:>8} {charts:>10} {warm:>8}")
     for row in rows:
         for fault in row["faults"]:
             print(f"FAULT {row['picture']}: {fault}")

@@ -71,7 +71,6 @@ async def test_an_emergency_is_edited_passed_by_another_and_arrives_as_passed(
     await routing.publish(change, ROUTES, "")
     await owned(dsn, "UPDATE role SET permissions = permissions || '{message.urgent}' WHERE code = 'operator'")
     async with opened(chromium, node, DESKTOP, "clerk", allowed="422") as page:
-
         # Without the account's right it cannot be chosen, and the page says why.
         await page.goto("/send")
         await page.fill("#content", "请立即撤离")
@@ -125,15 +124,11 @@ async def test_an_emergency_is_edited_passed_by_another_and_arrives_as_passed(
         found = await node.received(2)
         assert all("体育场" in text for text in found.values()), found
         assert sorted(found) == ["13800138000", "13800138001"]
-    rows = await node.db.fetch(
-        "SELECT actor, action, after FROM audit WHERE object LIKE 'task/%' ORDER BY id"
-    )
+    rows = await node.db.fetch("SELECT actor, action, after FROM audit WHERE object LIKE 'task/%' ORDER BY id")
     assert [(r["actor"], r["action"]) for r in rows] == [
         ("clerk", "task.urgent"), ("clerk", "task.change"), ("leader", "task.pass"),
         ("clerk", "task.change"),
     ]  # fmt: skip
     assert "体育场" in json.loads(rows[1]["after"])["content"]
-    lanes = await node.db.fetch(
-        "SELECT DISTINCT p.lane, q.name FROM part p JOIN pool q ON q.id = p.pool_id"
-    )
+    lanes = await node.db.fetch("SELECT DISTINCT p.lane, q.name FROM part p JOIN pool q ON q.id = p.pool_id")
     assert [tuple(r) for r in lanes] == [(0, "fast")]

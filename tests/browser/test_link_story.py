@@ -56,9 +56,7 @@ async def sent(page: Page, n: int) -> None:
 
 
 @pytest.mark.slow
-async def test_a_link_goes_out_is_opened_and_the_rest_get_it_again(
-    chromium: Browser, edge: tuple[Node, str]
-) -> None:
+async def test_a_link_goes_out_is_opened_and_the_rest_get_it_again(chromium: Browser, edge: tuple[Node, str]) -> None:
     node, public = edge
     async with opened(chromium, node, DESKTOP, "leader") as page:
         await page.goto("/send")

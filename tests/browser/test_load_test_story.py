@@ -60,9 +60,7 @@ async def cleared(folder: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)  # three gateways come up, one after the other
 @pytest.mark.usefixtures("real_load_tests")
-async def test_from_the_page_to_its_report_and_no_further(
-    chromium: Browser, node: Node, tmp_path: Path
-) -> None:
+async def test_from_the_page_to_its_report_and_no_further(chromium: Browser, node: Node, tmp_path: Path) -> None:
     folder, database = tmp_path / FOLDER, node.db
     async with opened(chromium, node, DESKTOP, "leader") as page:
         await page.goto("/loadtest")

@@ -39,9 +39,7 @@ async def site(postgres: Any, tmp_path_factory: pytest.TempPathFactory) -> Async
 @pytest.mark.timeout(600)  # of every page, in one window after the other
 @pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("kind", KINDS)
-async def test_what_is_said_of_mistakes_shuts_nobody_out(
-    chromium: Browser, site: DemoSite, kind: str
-) -> None:
+async def test_what_is_said_of_mistakes_shuts_nobody_out(chromium: Browser, site: DemoSite, kind: str) -> None:
     find, least = KINDS[kind]
     faults, made = list[str](), set[str]()
     by_role = dict[str, list[Mistake]]()

@@ -18,9 +18,7 @@ pytestmark = pytest.mark.staff(admin="admin")
 
 @pytest.mark.shard("core")
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-async def test_log_in_send_watch_it_arrive_open_its_trace(
-    chromium: Browser, site: Site, size: tuple[int, int]
-) -> None:
+async def test_log_in_send_watch_it_arrive_open_its_trace(chromium: Browser, site: Site, size: tuple[int, int]) -> None:
     async with opened(chromium, site, size, "admin") as page:
         await fits(page)
         if size == PHONE:
@@ -60,9 +58,7 @@ async def test_log_in_send_watch_it_arrive_open_its_trace(
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-async def test_home_refreshes_itself_and_keeps_its_chart(
-    chromium: Browser, site: Site, size: tuple[int, int]
-) -> None:
+async def test_home_refreshes_itself_and_keeps_its_chart(chromium: Browser, site: Site, size: tuple[int, int]) -> None:
     account = site.snapshots.current.account(site.accounts["hall"])
     assert account
     first = (SendItem(to="13800138001", content="您好"),)

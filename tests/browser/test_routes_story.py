@@ -86,17 +86,13 @@ async def grows(carrier: Carrier, other: Carrier) -> None:
 
 
 @pytest.mark.shard("alone")
-async def test_traffic_is_switched_in_the_editor_while_it_runs_and_rolled_back(
-    chromium: Browser, node: Node
-) -> None:
+async def test_traffic_is_switched_in_the_editor_while_it_runs_and_rolled_back(chromium: Browser, node: Node) -> None:
     """S20a, S21a, U12."""
     spare = carrier("900002")
     await spare.start()
     change, load = node.change(), Load()
     key = await keys.add(change, node.daemon.node.sealer, node.hall, scopes=("send",), requests_per_second=1000)
-    await channels.add(
-        change, node.daemon.node.sealer, "spare", leading_to(spare, "900002", carriers=["CBN"])
-    )
+    await channels.add(change, node.daemon.node.sealer, "spare", leading_to(spare, "900002", carriers=["CBN"]))
     await until(lambda: spare.counts.logins > 0 and node.carrier.counts.logins > 0)
     loading = aio.spawn(load.run(node.url, key), name="load")
     try:

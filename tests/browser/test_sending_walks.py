@@ -130,9 +130,7 @@ async def test_a_code_passes_a_mass_that_two_channels_share(chromium: Browser, n
 
 async def test_a_rehearsal_goes_to_ones_own_phone_first(chromium: Browser, node: Node) -> None:
     """S22b: before an activity is announced its text goes to the person's own phone, then to everybody."""
-    await node.db.execute(
-        "UPDATE staff SET phone = '8613800001301', phone_verified_at = now() WHERE login = 'chief'"
-    )
+    await node.db.execute("UPDATE staff SET phone = '8613800001301', phone_verified_at = now() WHERE login = 'chief'")
     async with opened(chromium, node, PHONE, "chief") as page:
         await composes(page, node.hall, "活动今日开始", subject="活动发布")
         await to_the_end(page, "13800001302")

@@ -159,10 +159,7 @@ async def test_contacts_from_a_file_become_whom_a_message_goes_to(chromium: Brow
         await page.wait_for_url("**/jobs/*")
         await expect(page.locator("#detail")).to_contain_text("已完成")
         rows = await node.db.fetch("SELECT name, tags FROM contact ORDER BY number")
-        assert [(row["name"], sorted(row["tags"])) for row in rows] == [
-            ("王一", ["居民", "街道"]),
-            ("李二", []),
-        ]
+        assert [(row["name"], sorted(row["tags"])) for row in rows] == [("王一", ["居民", "街道"]), ("李二", [])]
         await page.goto("/contacts?tag=街道")
         await expect(page.locator("#list-rows tbody tr")).to_have_count(1)
         await expect(page.locator("#list-rows tbody")).to_contain_text("138****0201")
@@ -221,9 +218,7 @@ async def test_a_blocked_number_gets_nothing_until_the_entry_is_lifted(chromium:
         await page.click("form.send button.btn-primary")
         await page.wait_for_url("**/send/quick/result*")
     assert await node.gets(number) == ["【市政服务】您好"]
-    said = await node.db.fetchval(
-        "SELECT after FROM audit WHERE action = 'block.remove' ORDER BY id DESC LIMIT 1"
-    )
+    said = await node.db.fetchval("SELECT after FROM audit WHERE action = 'block.remove' ORDER BY id DESC LIMIT 1")
     assert "本人来函" in said
     assert number not in said
 
@@ -231,9 +226,7 @@ async def test_a_blocked_number_gets_nothing_until_the_entry_is_lifted(chromium:
 async def _free(page: Page, node: Node, number: str) -> bool:
     await quickly(page, node.hall, number, "您好")
     await page.wait_for_load_state()
-    return "将向 1 个号码发送" in await page.inner_text("main") and "黑名单" not in await page.inner_text(
-        "main"
-    )
+    return "将向 1 个号码发送" in await page.inner_text("main") and "黑名单" not in await page.inner_text("main")
 
 
 async def test_a_reply_is_seen_and_leads_to_what_it_answers(chromium: Browser, node: Node) -> None:
@@ -341,15 +334,11 @@ async def test_an_account_is_made_given_units_stopped_and_started(chromium: Brow
         await until(started)
         await page.click("form.send button.btn-primary")
         assert await node.gets(number, 2) == ["【交通出行】道路施工，请绕行", "【交通出行】再发一次"]
-        balance = (
-            "SELECT balance, (SELECT sum(units) FROM ledger WHERE account_id = $1) FROM account WHERE id = $1"
-        )
+        balance = "SELECT balance, (SELECT sum(units) FROM ledger WHERE account_id = $1) FROM account WHERE id = $1"
         row = await node.db.fetchrow(balance, account)
         assert row is not None
         assert tuple(row) == (48, 48)
-        actions = await node.db.fetch(
-            "SELECT action FROM audit WHERE object = 'account/hall' ORDER BY id DESC LIMIT 2"
-        )
+        actions = await node.db.fetch("SELECT action FROM audit WHERE object = 'account/hall' ORDER BY id DESC LIMIT 2")
         assert [one["action"] for one in actions] == ["account.start", "account.stop"]
 
 
@@ -379,9 +368,7 @@ async def test_a_signature_is_good_once_somebody_else_has_approved_it(chromium: 
             await chief.goto(f"/signs/{sign}/decide")
             await chief.select_option("#decision", "approved")
             await sends(chief)
-            assert await node.db.fetchval("SELECT state FROM sign WHERE id = $1", int(sign)) == "pending", (
-                "one's own"
-            )
+            assert await node.db.fetchval("SELECT state FROM sign WHERE id = $1", int(sign)) == "pending", "one's own"
             async with opened(chromium, node, DESKTOP, "boss") as boss:
                 await boss.goto(f"/signs/{sign}/decide")
                 await boss.select_option("#decision", "approved")
@@ -601,9 +588,7 @@ async def test_what_is_rejected_never_leaves_and_its_units_come_back(chromium: B
         await policies.put(node.change(), "review", "off", account_id=node.hall)
 
 
-async def test_a_word_far_down_in_a_table_is_seen_on_a_phone(
-    chromium: Browser, node: Node, tmp_path: Path
-) -> None:
+async def test_a_word_far_down_in_a_table_is_seen_on_a_phone(chromium: Browser, node: Node, tmp_path: Path) -> None:
     """S3: it is told before the sending is handed in; who approves it sees the row, and that it waits for too long. A
     rule is put on the phone, with what it would have held."""
     table = tmp_path / "名单.csv"
@@ -686,9 +671,7 @@ async def test_numbers_are_sorted_by_what_is_known_of_them(chromium: Browser, no
         await expect(page.locator(".effect")).to_contain_text("平台已有 3 个结论，免费；其余 2 个列为未知")
         await page.click(".effect ~ form button[type=submit]")
         await page.wait_for_url(re.compile(r"/number-filters/\d+$"))
-        await until(
-            lambda: node.db.fetchval("SELECT count(*) = 3 FROM number_filter_row WHERE state = 'empty'")
-        )
+        await until(lambda: node.db.fetchval("SELECT count(*) = 3 FROM number_filter_row WHERE state = 'empty'"))
         await page.reload()
         async with page.expect_download() as download:
             await page.click("a[href$='/class/empty']")
@@ -754,9 +737,7 @@ async def test_a_brand_is_published_and_seen_at_its_host_alone(chromium: Browser
         assert "城市短信" not in await other.title()
 
 
-async def test_a_channel_is_plugged_in_and_takes_over_from_one_that_is_stopped(
-    chromium: Browser, node: Node
-) -> None:
+async def test_a_channel_is_plugged_in_and_takes_over_from_one_that_is_stopped(chromium: Browser, node: Node) -> None:
     """S21a, S21b: added and stopped on their pages while the daemon runs; the next message goes the other way."""
     numbers_ = ("13800000901", "13800000902")
     second = carrier("900002", Behaviour())
@@ -780,9 +761,7 @@ async def test_a_channel_is_plugged_in_and_takes_over_from_one_that_is_stopped(
             await expect(page.locator(".effect")).to_contain_text("spare")
             await page.click(".effect ~ form button[type=submit]")
             await page.wait_for_url(f"**/channels/{first}")
-            await until(
-                lambda: node.db.fetchval("SELECT desired = 'stopped' FROM channel WHERE id = $1", first)
-            )
+            await until(lambda: node.db.fetchval("SELECT desired = 'stopped' FROM channel WHERE id = $1", first))
             await quickly(page, node.hall, numbers_[0], "改走备用")
             await page.click("form.send button.btn-primary")
             await until(lambda: [m.text for m in second.inbox.messages] == ["【市政服务】改走备用"])
@@ -823,9 +802,7 @@ async def ended(node: Node, id_: int, status: str) -> Any:
 MOST_SECONDS, MOST_CLICKS = 60.0, 4
 
 
-@pytest.mark.parametrize(
-    ("size", "number"), [(DESKTOP, "13800000771"), (PHONE, "13800000772")], ids=["desk", "phone"]
-)
+@pytest.mark.parametrize(("size", "number"), [(DESKTOP, "13800000771"), (PHONE, "13800000772")], ids=["desk", "phone"])
 async def test_from_a_phone_number_to_the_hop_that_failed_in_less_than_a_minute(
     chromium: Browser, node: Node, size: tuple[int, int], number: str
 ) -> None:
@@ -899,9 +876,7 @@ async def test_a_failure_is_counted_by_its_reason_and_its_number_is_put_into_a_g
     assert await node.db.fetchval(there, node.hall, f"86{number}") == 1
 
 
-@pytest.mark.parametrize(
-    ("size", "number"), [(DESKTOP, "13800000774"), (PHONE, "13800000775")], ids=["desk", "phone"]
-)
+@pytest.mark.parametrize(("size", "number"), [(DESKTOP, "13800000774"), (PHONE, "13800000775")], ids=["desk", "phone"])
 async def test_where_time_goes_is_seen_by_channel_and_by_hour(
     chromium: Browser, node: Node, size: tuple[int, int], number: str
 ) -> None:

@@ -19,9 +19,7 @@ PNG = (
 pytestmark = pytest.mark.staff(boss="super", chief="super")
 
 
-async def test_a_clerk_asks_with_the_proof_and_another_passes_it(
-    chromium: Browser, site: Site, tmp_path: Path
-) -> None:
+async def test_a_clerk_asks_with_the_proof_and_another_passes_it(chromium: Browser, site: Site, tmp_path: Path) -> None:
     """S23.4g, P4.4."""
     scope = Scope(site.accounts["hall"], "marketing", "")
     await service.block(by_test(site.db), ["8613800138000"], scope, OPT_OUT, "回复 R")

@@ -102,9 +102,7 @@ async def test_a_spreadsheet_of_personal_messages(chromium: Browser, node: Node,
         await page.fill("#at", f"{at:%Y-%m-%dT%H:%M}")
         await goes_on(page)
         await page.wait_for_url("**/confirm")
-        await expect(page.locator(".sum-up")).to_contain_text(
-            f"将向 {good} 个号码发送，预计 {good} 条，计费 {good} 条"
-        )
+        await expect(page.locator(".sum-up")).to_contain_text(f"将向 {good} 个号码发送，预计 {good} 条，计费 {good} 条")
         await expect(page.locator("main")).to_contain_text("提交后须经他人审批")
         await expect(page.locator("#carriers")).to_contain_text(f"移动 {good}")
         await expect(page.locator(".phone .bubble")).to_have_text(expected["13800000001"])

@@ -31,8 +31,7 @@ from smsgw.platform.exports import service
 from smsgw.platform.exports.model import Export, Format
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.jobs.model import Job, JobState
-from smsgw.platform.org import queries as people
-from smsgw.platform.org import service as org
+from smsgw.platform.org import queries as people, service as org
 from smsgw.runtime import aio, clock, log
 from smsgw.simulator import Behaviour, Delay
 from smsgw.store.engine.database import Database

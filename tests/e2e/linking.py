@@ -23,8 +23,7 @@ from tasking import make, number_of, quick, reaches
 from visiting import Visitors, address_of, going_first
 
 from smsgw.bench.load import Customer, Load
-from smsgw.bench.processes import CpuMeter, children
-from smsgw.bench.processes import name as name_of
+from smsgw.bench.processes import CpuMeter, children, name as name_of
 from smsgw.bench.wire import Endpoint
 from smsgw.core.actor import Actor
 from smsgw.platform.change import Change
@@ -33,8 +32,7 @@ from smsgw.platform.jobs.model import Job, JobState
 from smsgw.platform.links import code_files, queries
 from smsgw.platform.links.clicks import JUDGE_EVERY, SETTLED
 from smsgw.platform.links.model import NewLink, ShortLink
-from smsgw.platform.org import queries as people
-from smsgw.platform.org import service as org
+from smsgw.platform.org import queries as people, service as org
 from smsgw.runtime import aio, clock, crew
 from smsgw.store.engine.database import Database
 

@@ -15,16 +15,11 @@ from harness import PATIENCE, Site, free_port, site, until
 
 from smsgw.core import udh
 from smsgw.net.connection import Connection
-from smsgw.protocols.cmpp import pdus as cmpp
-from smsgw.protocols.cmpp import reports as cmpp_reports
-from smsgw.protocols.cmpp import rules as cmpp_rules
+from smsgw.protocols.cmpp import pdus as cmpp, reports as cmpp_reports, rules as cmpp_rules
 from smsgw.protocols.events import Answer, Bound, Closed, Event, Refused, Request, Violation
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import NotBound, Session, SessionConfig
-from smsgw.protocols.smpp import pdus as smpp
-from smsgw.protocols.smpp import reports as smpp_reports
-from smsgw.protocols.smpp import rules as smpp_rules
-from smsgw.protocols.smpp import tlvs
+from smsgw.protocols.smpp import pdus as smpp, reports as smpp_reports, rules as smpp_rules, tlvs
 
 PASSWORD = "secret12"
 

@@ -19,8 +19,7 @@ from trials import another_channel, deaths, die, hot_plug, loaded
 
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.platform.accounts import queries as account_queries
-from smsgw.platform.lists import complaints
-from smsgw.platform.lists import service as lists
+from smsgw.platform.lists import complaints, service as lists
 from smsgw.platform.routing import prefix_imports
 from smsgw.platform.settings import service as settings
 from smsgw.runtime import aio

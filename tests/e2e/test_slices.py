@@ -12,16 +12,7 @@ from typing import Any, Self
 import pytest
 import pytest_asyncio
 from harness import dice, until
-from partner_client import (
-    PartnerSite,
-    cmpp_client,
-    id_of,
-    in_parts,
-    module_site,
-    smpp_client,
-    submit,
-    submit_sm,
-)
+from partner_client import PartnerSite, cmpp_client, id_of, in_parts, module_site, smpp_client, submit, submit_sm
 
 from smsgw.runtime import aio
 

@@ -13,18 +13,7 @@ import pytest
 from harness import FINAL, Site, site, until
 from measures import memory, quantiles
 from storm import WINDOW, background
-from tasking import (
-    PREFIXES,
-    arrived,
-    book,
-    make,
-    quick,
-    reaches,
-    read_csv,
-    shown,
-    stopped_and_cancelled,
-    upload,
-)
+from tasking import PREFIXES, arrived, book, make, quick, reaches, read_csv, shown, stopped_and_cancelled, upload
 
 from smsgw.core.ids import CHINA
 

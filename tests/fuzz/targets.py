@@ -39,8 +39,7 @@ from smsgw.partners.protocol_server import Count, NotText, Submit, Unfit, text_o
 from smsgw.partners.smpp import SmppServer
 from smsgw.pipeline.accept.requests import SendItem, SendRequest
 from smsgw.platform.campaigns import sheets
-from smsgw.protocols.cmpp import reports as cmpp_reports
-from smsgw.protocols.cmpp import rules as cmpp
+from smsgw.protocols.cmpp import reports as cmpp_reports, rules as cmpp
 from smsgw.protocols.dialects import DIALECTS, Dialect
 from smsgw.protocols.errors import FramingLost, Malformed
 from smsgw.protocols.events import LoginRequest, Request
@@ -48,13 +47,8 @@ from smsgw.protocols.pdu import RESPONSE, Pdu, Tlv, Unknown
 from smsgw.protocols.render import from_fields, to_fields
 from smsgw.protocols.session import Session, SessionConfig
 from smsgw.protocols.sgip import rules as sgip
-from smsgw.protocols.smgp import pdus as smgp_pdus
-from smsgw.protocols.smgp import reports as smgp_reports
-from smsgw.protocols.smgp import rules as smgp
-from smsgw.protocols.smpp import pdus as smpp_pdus
-from smsgw.protocols.smpp import reports as smpp_reports
-from smsgw.protocols.smpp import rules as smpp
-from smsgw.protocols.smpp import tlvs
+from smsgw.protocols.smgp import pdus as smgp_pdus, reports as smgp_reports, rules as smgp
+from smsgw.protocols.smpp import pdus as smpp_pdus, reports as smpp_reports, rules as smpp, tlvs
 from smsgw.recording.masking import Masker
 from smsgw.web import uploads
 from smsgw.web.envelope import failure

@@ -60,9 +60,7 @@ class Browser:
         async with self.session.get(path, headers=headers) as response:
             return await self._read(response)
 
-    async def post(
-        self, path: str, data: Form, *, headers: dict[str, str] | None = None, follow: bool = True
-    ) -> str:
+    async def post(self, path: str, data: Form, *, headers: dict[str, str] | None = None, follow: bool = True) -> str:
         fields = {"csrf": self.csrf} | data if isinstance(data, dict) else [("csrf", self.csrf), *data]
         async with self.session.post(path, data=fields, headers=headers, allow_redirects=follow) as response:
             return await self._read(response)

@@ -29,43 +29,31 @@ from smsgw.core.webhooks import Reach
 from smsgw.demo.load_tests import result as load_test_result
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform import phrases
-from smsgw.platform.accounts import rebate_rules
-from smsgw.platform.accounts import service as accounts
-from smsgw.platform.alarms import receivers as alarm_receivers
-from smsgw.platform.alarms import rules as alarm_rules
-from smsgw.platform.alarms import silences as alarm_silences
+from smsgw.platform.accounts import rebate_rules, service as accounts
+from smsgw.platform.alarms import receivers as alarm_receivers, rules as alarm_rules, silences as alarm_silences
 from smsgw.platform.alarms.model import Draft as Receiver
 from smsgw.platform.audience import book, saved
 from smsgw.platform.audience.model import EntryDraft, Segment, SegmentKind, Sharing
 from smsgw.platform.brand import service as brands
 from smsgw.platform.change import Change
-from smsgw.platform.content import proofs as documents
-from smsgw.platform.content import service as content
+from smsgw.platform.content import proofs as documents, service as content
 from smsgw.platform.drafts import service as drafts
-from smsgw.platform.drafts.model import Kind as DraftKind
-from smsgw.platform.drafts.model import State
+from smsgw.platform.drafts.model import Kind as DraftKind, State
 from smsgw.platform.duty import contacts
 from smsgw.platform.exports import service as exports
 from smsgw.platform.exports.model import Export, Format
 from smsgw.platform.faults import service as faults
 from smsgw.platform.keys import service as keys
-from smsgw.platform.links import code_files
-from smsgw.platform.links import queries as link_queries
-from smsgw.platform.links import service as links
-from smsgw.platform.links.model import FILES as LINK_FILES
-from smsgw.platform.links.model import LinkKind, NewLink
-from smsgw.platform.lists import carrier as lifts
-from smsgw.platform.lists import complaints, consents, undoing
-from smsgw.platform.lists import service as lists
+from smsgw.platform.links import code_files, queries as link_queries, service as links
+from smsgw.platform.links.model import FILES as LINK_FILES, LinkKind, NewLink
+from smsgw.platform.lists import carrier as lifts, complaints, consents, service as lists, undoing
 from smsgw.platform.load_tests import service as load_tests
-from smsgw.platform.load_tests.model import Profile as LoadProfile
-from smsgw.platform.load_tests.model import Scenario as LoadScenario
+from smsgw.platform.load_tests.model import Profile as LoadProfile, Scenario as LoadScenario
 from smsgw.platform.materials import service as materials
 from smsgw.platform.materials.model import Draft as MaterialDraft
 from smsgw.platform.notices import service as notices
 from smsgw.platform.numbers import filters
-from smsgw.platform.org import factors, queries
-from smsgw.platform.org import service as org
+from smsgw.platform.org import factors, queries, service as org
 from smsgw.platform.partners import service as partners
 from smsgw.platform.phrases import PhraseDraft, PhraseScope
 from smsgw.platform.preferences import service as preferences
@@ -73,8 +61,7 @@ from smsgw.platform.scenarios import service as scenarios
 from smsgw.platform.scenarios.model import Terms
 from smsgw.platform.statements import service as statements
 from smsgw.platform.tickets import service as tickets
-from smsgw.platform.url_filings import proofs as filing_proofs
-from smsgw.platform.url_filings import service as filings
+from smsgw.platform.url_filings import proofs as filing_proofs, service as filings
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import Wanted as Receiving
 from smsgw.platform.words import service as words
@@ -199,9 +186,7 @@ async def _tasks(site: Site, account: int, message: int) -> dict[str, int]:
             problem = (id_, 0, 4, None, "1390013", "NUMBER_INVALID", f"{MARK} row", None)
             await tasks.add_rows(connection, rows, [problem])
             await tasks.change(connection, id_, valid=3, total=4)
-    await site.db.execute(
-        "UPDATE task SET state = 'paused', paused_from = 'scheduled' WHERE id = $1", made["task"]
-    )
+    await site.db.execute("UPDATE task SET state = 'paused', paused_from = 'scheduled' WHERE id = $1", made["task"])
     await site.db.execute("UPDATE task SET state = 'finished', run = 1, fed = 3 WHERE id = $1", made["sent_task"])
     await site.db.execute(_CHUNK, made["sent_task"], message)
     await site.db.execute("UPDATE message SET province = $2 WHERE id = $1", message, MARK)
@@ -224,9 +209,7 @@ async def _of_the_account(site: Site, by: Change, account: int, staff: int, mess
     await site.db.execute(_REPLY, reply, account, site.channel_id, NUMBER, f"{MARK} reply", message)
     name = await one("SELECT name FROM account WHERE id = $1", account)
     async with site.db.transaction() as connection:
-        await alarms.raise_(
-            connection, "webhook", f"webhook/{name}", "warning", f"{MARK} detail", now=clock.now()
-        )
+        await alarms.raise_(connection, "webhook", f"webhook/{name}", "warning", f"{MARK} detail", now=clock.now())
     draft = Receiver(f"{MARK} receiver", Way.SMS, "13912345676", account_id=account)
     receiver = await alarm_receivers.add(by, Sealer(b"k" * 32), draft, Reach())
     note = await alarm_receivers.test(by, receiver)
@@ -311,9 +294,7 @@ async def _links(site: Site, by: Change, account: int) -> dict[str, int]:
         wanted = NewLink(account, f"{MARK} {name}", f"https://{MARK}.example.org/", kind, codes=codes)
         link = await links.make(by, SEALER, wanted, LINK_DOMAINS, now=clock.now())
         made[name] = link.id
-    await site.db.execute(
-        "UPDATE short_link SET state = 'reviewing', passed = 0 WHERE id = $1", made["asked_link"]
-    )
+    await site.db.execute("UPDATE short_link SET state = 'reviewing', passed = 0 WHERE id = $1", made["asked_link"])
     await site.db.execute(
         "INSERT INTO link_click (id, link_id, n, version, at, address, method, agent, referer, purpose, language,"
         " accept) VALUES ($1, $2, 0, 1, now(), '112.96.33.1', 'GET', 'x', '', '', '', '')",
@@ -391,9 +372,7 @@ async def _of_the_person(site: Site, by: Change, department: int, staff: int) ->
         by, f"{MARK} title", f"{MARK} content", audience="departments", targets=[department],
         until=clock.now() + timedelta(days=7),
     )  # fmt: skip
-    draft = await drafts.begin(
-        own, "draft-of-another-one", DraftKind.SAME, State(subject=f"{MARK} draft"), ()
-    )
+    draft = await drafts.begin(own, "draft-of-another-one", DraftKind.SAME, State(subject=f"{MARK} draft"), ())
     return {
         "view": view, "job": job, "session": session, "announcement": announcement, "draft": draft.id,
         "audit": await site.db.fetchval("SELECT max(id) FROM audit WHERE actor = $1", OWNER),

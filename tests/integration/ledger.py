@@ -25,9 +25,7 @@ from smsgw.core.states import TRANSITIONS, PartState
 from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.outcomes.writer import Outcomes
 from smsgw.pipeline.upkeep.maintenance import Maintenance
-from smsgw.platform.accounts import queries as account_queries
-from smsgw.platform.accounts import reconciliation
-from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts import queries as account_queries, reconciliation, service as accounts
 from smsgw.runtime.config import Config
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database, connect
@@ -89,8 +87,7 @@ class Ledger:
         self.connection: asyncpg.Connection = await connect(self.dsn, writer=True)
         await self.change(_WATCH)
         await self.connection.executemany(
-            "INSERT INTO allowed VALUES ($1, $2)",
-            [(s, t) for s, targets in TRANSITIONS.items() for t in targets],
+            "INSERT INTO allowed VALUES ($1, $2)", [(s, t) for s, targets in TRANSITIONS.items() for t in targets]
         )
         self.account_id = await accounts.add(by_test(self.database), "shop", default_sign="小店")
         await accounts.top_up(by_test(self.database, self.ids.next), self.account_id, BALANCE, "")

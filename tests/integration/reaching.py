@@ -24,8 +24,7 @@ from smsgw.core.actor import EVERYTHING, Actor, ScopeKind
 from smsgw.core.permissions import Duty, Permission, duties_of
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
-from smsgw.platform.org import queries
-from smsgw.platform.org import service as org
+from smsgw.platform.org import queries, service as org
 from smsgw.platform.org.model import Person
 from smsgw.runtime import clock
 
@@ -52,6 +51,7 @@ OF_PERSONS = (
 """Nobody but their owner reaches them, who is somebody of the other department."""
 ROUTES = tuple(routes())
 _PLACE = re.compile(r"\{([a-z0-9]+)(?::((?:[^{}]|\{[^{}]*\})*))?\}")
+
 
 def shape(path: str) -> str:
     """A route's path with nothing but the names of its parameters."""
@@ -190,9 +190,7 @@ class World:
     def nobodys(self) -> dict[str, str]:
         """Of the same form, and there is none such."""
         own = {name: id_ for name, id_ in self.things.items() if name == "nobody"}
-        return {
-            n: str(int(i) + 77_777_777) if i.isdigit() else i[:-4] + "beef" for n, i in self.things.items()
-        } | own
+        return {n: str(int(i) + 77_777_777) if i.isdigit() else i[:-4] + "beef" for n, i in self.things.items()} | own
 
     async def state(self) -> dict[str, str]:
         """All that the database holds, table by table, but for what goes by itself or says who was there."""
@@ -226,9 +224,7 @@ async def _walkers(world: World, by: Change) -> None:
         rights = {p for p in _needed() if duties_of([p]) <= {duty}}
         await org.add_role(by, f"wide-{scope}", f"wide {scope}", rights, scope)
     roles = [(role.code,) for role in await queries.roles(world.site.db) if role.code != "foreign"]
-    roles += [
-        tuple(sorted(pair)) for pair in (chance.sample(made, 2) for _ in range(2)) if await _fit(world, pair)
-    ]
+    roles += [tuple(sorted(pair)) for pair in (chance.sample(made, 2) for _ in range(2)) if await _fit(world, pair)]
     for n, codes in enumerate(dict.fromkeys(roles)):
         world.walkers.append(await _walker(world, by, f"walker{n}", codes, chance))
     await world.site.snapshots.follow()
@@ -254,9 +250,7 @@ async def _a_role(by: Change, chance: random.Random, n: int) -> str:
     return f"made{n}"
 
 
-async def _walker(
-    world: World, by: Change, login: str, codes: Sequence[str], chance: random.Random
-) -> Walker:
+async def _walker(world: World, by: Change, login: str, codes: Sequence[str], chance: random.Random) -> Walker:
     department = await org.add_department(by, f"of {login}")
     below = await org.add_department(by, f"below {login}", department)
     account = await accounts.add(by, f"acc-{login}", default_sign="测试")
@@ -318,9 +312,7 @@ class Page(HTMLParser):
         for name in ("href", "hx-get", "data-open", "data-href", "data-badges", "data-address"):
             if tag != "link" and own.get(name, "").startswith(("/", "?")):
                 self.links.append(self._whole(own[name]))
-        self.asked += [
-            self._whole(own[name]) for name in ("hx-post", "data-passkey") if own.get(name)
-        ]
+        self.asked += [self._whole(own[name]) for name in ("hx-post", "data-passkey") if own.get(name)]
         match tag:
             case "form":
                 self._form = Form(own.get("method", "get").upper(), self._whole(own.get("action", "")))

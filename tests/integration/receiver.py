@@ -163,12 +163,7 @@ class Stage:
         )
 
     async def reports(
-        self,
-        count: int = 1,
-        *,
-        message_id: int | None = None,
-        account_id: int | None = None,
-        target: str | None = None,
+        self, count: int = 1, *, message_id: int | None = None, account_id: int | None = None, target: str | None = None
     ) -> list[int]:
         """New reports, about one message or about one each; their ids. The hub is notified."""
         account_id = account_id or self.account_id
@@ -206,9 +201,7 @@ class Stage:
         return await self.database.fetch("SELECT * FROM customer_event ORDER BY id")
 
     async def waiting(self) -> int:
-        return await self.database.fetchval(
-            "SELECT count(*) FROM customer_event WHERE acknowledged_at IS NULL"
-        )
+        return await self.database.fetchval("SELECT count(*) FROM customer_event WHERE acknowledged_at IS NULL")
 
 
 def repeated(ids: list[str]) -> list[str]:

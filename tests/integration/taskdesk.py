@@ -77,13 +77,7 @@ class Desk:
         self.offset += timedelta(**how)
 
     async def make(
-        self,
-        rows: int = 30,
-        content: str = "您好",
-        *,
-        prefix: str = "138",
-        to: Sequence[str] = (),
-        **fields: Any,
+        self, rows: int = 30, content: str = "您好", *, prefix: str = "138", to: Sequence[str] = (), **fields: Any
     ) -> int:
         numbers = tuple(to) or tuple(f"{prefix}{self.numbers + i:08d}" for i in range(rows))
         self.numbers += rows

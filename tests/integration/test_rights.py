@@ -16,8 +16,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from smsgw.admin import app as portal
-from smsgw.admin import proving
+from smsgw.admin import app as portal, proving
 from smsgw.admin.call import Call
 from smsgw.admin.rights import Route
 from smsgw.api.app import _permit

@@ -16,8 +16,7 @@ from harness import until
 from partner_client import PASSWORD, PartnerSite, module_site
 from php_smpp import PhpSmpp
 
-from smsgw.core import text as alphabets
-from smsgw.core import udh
+from smsgw.core import text as alphabets, udh
 from smsgw.core.text import Coding
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -91,9 +91,7 @@ def mutants(path: str, source: bytes) -> Iterator[Mutant]:
                     left_over = values[:n] + values[n + 1 :]
                     rest = left_over[0] if len(left_over) == 1 else ast.BoolOp(op, left_over)
                     yield module.mutant(*module.span(node), f"({ast.unparse(rest)})")
-            case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC and not _is_text(
-                left, right
-            ):
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC and not _is_text(left, right):
                 yield module.sign(left, right, _ARITHMETIC[type(op)])
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 yield module.mutant(*module.span(node), f"({ast.unparse(operand)})")

@@ -1,6 +1,6 @@
 """Faults in rights, planted one at a time in a copy of the tree, and whether the tests of rights mind.
 
-    scripts/mutate --rights [--seed 1] [--count 10]
+scripts/mutate --rights [--seed 1] [--count 10]
 """
 
 from __future__ import annotations

@@ -6,8 +6,7 @@ import string
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from smsgw.protocols.dialects import DIALECTS, Dialect
 from smsgw.protocols.errors import FramingLost, Malformed

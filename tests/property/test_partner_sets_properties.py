@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from smsgw.partners.again import IMPATIENT_AFTER, Answers
 from smsgw.store.messages.partner_parts import Part, _Heap

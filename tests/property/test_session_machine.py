@@ -6,21 +6,16 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from smsgw.protocols.cmpp import pdus as cmpp_pdus
-from smsgw.protocols.cmpp import rules as cmpp
+from smsgw.protocols.cmpp import pdus as cmpp_pdus, rules as cmpp
 from smsgw.protocols.events import Answer, Bound, Closed, CloseNow, Event, Expired, Late, Request
 from smsgw.protocols.pdu import Unknown
 from smsgw.protocols.session import NotBound, Session, SessionConfig, WindowFull
-from smsgw.protocols.sgip import pdus as sgip_pdus
-from smsgw.protocols.sgip import rules as sgip
-from smsgw.protocols.smgp import pdus as smgp_pdus
-from smsgw.protocols.smgp import rules as smgp
-from smsgw.protocols.smpp import pdus as smpp_pdus
-from smsgw.protocols.smpp import rules as smpp
+from smsgw.protocols.sgip import pdus as sgip_pdus, rules as sgip
+from smsgw.protocols.smgp import pdus as smgp_pdus, rules as smgp
+from smsgw.protocols.smpp import pdus as smpp_pdus, rules as smpp
 from smsgw.protocols.states import BOUND, OVER, State
 
 WINDOW = 4

@@ -8,8 +8,7 @@ import time
 from collections import Counter
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from smsgw.core.clicks import BURST_CODES, MOST, Hit, Verdict, alone, judged
 from smsgw.core.link_targets import checked, host_of

@@ -21,8 +21,7 @@ from certificates import certified
 from smsgw.core.errors import SmsgwError
 from smsgw.platform.database.queries import locks_wanted
 from smsgw.runtime import config
-from smsgw.runtime.config import Config, ConfigError, RetentionConfig
-from smsgw.runtime.config import load as load_config
+from smsgw.runtime.config import Config, ConfigError, RetentionConfig, load as load_config
 from smsgw.web import envelope
 
 

@@ -27,8 +27,7 @@ from smsgw.core.errors import Invalid
 from smsgw.core.guessing import Guesses
 from smsgw.core.keys import ApiKey
 from smsgw.core.model import Outcome, OutcomeKind
-from smsgw.node import control, control_client
-from smsgw.node import siblings as module
+from smsgw.node import control, control_client, siblings as module
 from smsgw.node.anywhere import Anywhere, TryingOfAll, WatchesOfAll
 from smsgw.node.life import AlreadyRunning, Daemon
 from smsgw.node.news import News

@@ -20,8 +20,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from smsgw.api import auth, openapi
-from smsgw.api import words as api
+from smsgw.api import auth, openapi, words as api
 from smsgw.core import words
 from smsgw.core.states import CORRECTABLE, FINAL, STATUS
 from smsgw.core.words import chinese_of
@@ -74,6 +73,8 @@ def test_documents_lead_somewhere() -> None:
 
 TESTS = ROOT / "tests"
 ROWS = re.findall(r"^\| ([FA]\d+) \| .* \| (.*) \| (.*)\|$", read("docs/faults.md"), re.MULTILINE)
+
+
 def test_every_fault_has_its_line_family_and_tests() -> None:
     assert [row for row, _, _ in ROWS] == [f"F{n}" for n in range(1, 42)] + [f"A{n}" for n in range(1, 15)]
     for row, tests, _ in ROWS:
@@ -136,6 +137,8 @@ LINES = [
 ]
 """Of the tables: requirements, what shows them, their status."""
 MET = {one: status for of, _, status in LINES for one in of}
+
+
 def group(one: str) -> str:
     """Where the summary counts it."""
     if one.startswith("T"):

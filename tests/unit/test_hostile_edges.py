@@ -43,11 +43,8 @@ from smsgw.protocols.dialects import DIALECTS, Dialect
 from smsgw.protocols.errors import Malformed
 from smsgw.protocols.fields import CStr, Fixed, Octets, Raw
 from smsgw.protocols.pdu import Pdu, Tlv
-from smsgw.protocols.smgp import pdus as smgp
-from smsgw.protocols.smgp import reports as smgp_reports
-from smsgw.protocols.smpp import pdus as smpp
-from smsgw.protocols.smpp import reports as smpp_reports
-from smsgw.protocols.smpp import tlvs
+from smsgw.protocols.smgp import pdus as smgp, reports as smgp_reports
+from smsgw.protocols.smpp import pdus as smpp, reports as smpp_reports, tlvs
 from smsgw.recording.masking import Masker
 from smsgw.web import uploads
 from smsgw.web.envelope import failure, prefers_english
@@ -60,6 +57,8 @@ HEADER = 8190
 HEADERS = {
     name: text.encode("utf-8", "surrogatepass")[:HEADER].decode("utf-8", "ignore") for name, text in TEXTS.items()
 }
+
+
 def over(work: Work, texts: Mapping[str, str] = TEXTS) -> dict[str, Any]:
     return bad_texts.over(work, texts, REFUSALS)
 
@@ -91,6 +90,7 @@ def test_bodies(name: str) -> None:
 
 def test_a_body_of_many_texts() -> None:
     from targets import run_api
+
     route = [r.path for r in ROUTES if r.body is not None].index("/messages/batch")
 
     def work(text: str) -> None:
@@ -133,6 +133,7 @@ def test_forms_and_decoders_take_any_text() -> None:
     assert not dear(over(_form))  # forms of the portal
     assert not dear(over(lambda t: recipients(t[:MOST_CHARACTERS])))
     assert not dear(over(_filter, HEADERS))
+
     def work(text: str) -> None:  # recordings and receipts
         payload = Tlv(tlvs.MESSAGE_PAYLOAD, octets(text)[: SIZE - 1])
         named = Tlv(tlvs.RECEIPTED_MESSAGE_ID, octets(text))

@@ -31,8 +31,7 @@ from smsgw.core.pasted import pieces
 from smsgw.core.printable import printable
 from smsgw.core.templates import variables_of
 from smsgw.core.text import Coding
-from smsgw.core.udh import InvalidUdh
-from smsgw.core.udh import parse as parse_udh
+from smsgw.core.udh import InvalidUdh, parse as parse_udh
 from smsgw.core.url_filings import found_in, target_of
 from smsgw.core.variables import Template as Text
 from smsgw.pipeline.accept.checks import MAX_CHARACTERS, Checker

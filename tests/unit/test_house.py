@@ -83,6 +83,7 @@ EXTRAS = "options.extras_require"
 
 def test_dependencies_are_declared_and_explained() -> None:
     for folder, where in ((PACKAGE, (RUN_TIME,)), (ROOT / "tests", (RUN_TIME, (EXTRAS, "test"), (EXTRAS, "fuzz")))):
+
         def plain(name: str) -> str:
             return name.lower().replace("_", "-")
 
@@ -173,6 +174,7 @@ def test_constructors_take_few_parameters_and_switch_nothing_off() -> None:
         if isinstance(default, ast.Lambda) or ast.unparse(default) in NOTHING
     }
     assert {(where.partition(":")[0].removeprefix("smsgw/"), name) for where, name, _ in found} == EMPTY, found
+
     def patches(node: ast.AST) -> bool:  # a node is not patched after it was built
         named = [target for target in _targets(node) if isinstance(target, ast.Attribute)]
         return any(not (isinstance(one.value, ast.Name) and one.value.id == "self") for one in named)
@@ -545,6 +547,7 @@ def test_whoever_changes_something_says_who_wishes_it() -> None:
                 found.add(f"{path.relative_to(PACKAGE / 'platform')}:{function.name}")
     assert {name for name in found if not {name, name.partition(":")[0]} & {*ITSELF}} == set()
     assert {name for name in ITSELF if not any(one.startswith(name) for one in found)} == set()
+
     # ``Unit.record`` takes what a thing was before as it is given: whoever changes something gives it.
     def untold(node: ast.AST) -> bool:  # what is changed is told as it was before
         match node:

@@ -22,8 +22,7 @@ from certificates import HERE, Authority
 from smsgw.api.app import runner_options
 from smsgw.core.guard import Rate
 from smsgw.net.connection import Connection
-from smsgw.partners.listener import MAX_STRANGERS, MAX_STRANGERS_OF_ONE, STRANGER
-from smsgw.partners.listener import Listener as PartnerListener
+from smsgw.partners.listener import MAX_STRANGERS, MAX_STRANGERS_OF_ONE, STRANGER, Listener as PartnerListener
 from smsgw.partners.smpp import SmppServer
 from smsgw.protocols.dialects import SMPP34
 from smsgw.protocols.events import LoginRequest

@@ -15,8 +15,10 @@ import re
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from re import _constants as sre  # type: ignore[attr-defined]
-from re import _parser as parser  # type: ignore[attr-defined]
+from re import (
+    _constants as sre,  # type: ignore[attr-defined]
+    _parser as parser,  # type: ignore[attr-defined]
+)
 from typing import Any
 
 from source_trees import dotted, forgotten, nodes, parsed
@@ -326,7 +328,7 @@ def test_expressions_and_unfolding_are_where_they_were_looked_at() -> None:
         for module, function, call, at_import in calls()
         if not at_import and not isinstance(call.args[0], ast.Constant)
     }
-    assert made <= REVIEWED.keys(), (f"look at docs/adr/030 first, then add it to REVIEWED: {made - REVIEWED.keys()}")
+    assert made <= REVIEWED.keys(), f"look at docs/adr/030 first, then add it to REVIEWED: {made - REVIEWED.keys()}"
     assert REVIEWED.keys() <= made, f"gone: {REVIEWED.keys() - made}"
     found = {  # texts are unfolded where their length is known
         f"{module}:{function.name}"

@@ -22,8 +22,7 @@ from pathlib import Path
 import pytest
 
 from smsgw.core.words import english_of
-from smsgw.node import supervisor as module
-from smsgw.node import watchdog
+from smsgw.node import supervisor as module, watchdog
 from smsgw.node.supervisor import Supervisor
 from smsgw.node.watchdog import Watchdog
 from smsgw.runtime import aio, config, failpoints, programs

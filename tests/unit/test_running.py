@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 import running
 from mutants import mutants
-from mutating import ROOT
-from mutating import run as run_mutant
+from mutating import ROOT, run as run_mutant
 
 TESTS = Path(__file__).parents[1]
 

@@ -112,7 +112,10 @@ def _lines(chart: Chart) -> dict[str, Any]:
         "tooltip": {"trigger": "axis"},
         "legend": {"show": len(series) > 1, "top": 0, "type": "scroll"},
         "grid": {  # room above for the legend, or for the unit
-            "left": 8, "right": 12, "top": 36 if len(series) > 1 else 32 if chart.unit else 16, "bottom": 4,
+            "left": 8,
+            "right": 12,
+            "top": 36 if len(series) > 1 else 32 if chart.unit else 16,
+            "bottom": 4,
             "containLabel": True,
         },
         "xAxis": {"type": "category", "data": list(chart.labels), "boundaryGap": kind == "bar"},
@@ -143,7 +146,14 @@ def _heat(chart: Chart) -> dict[str, Any]:
         "grid": {"left": 8, "right": 12, "top": 8, "bottom": 44, "containLabel": True},
         "xAxis": {"type": "category", "data": list(chart.labels), "splitArea": {"show": True}},
         "yAxis": {"type": "category", "data": [one.label for one in chart.series], "splitArea": {"show": True}},
-        "visualMap": {"min": 0, "max": most, "orient": "horizontal", "left": "center", "bottom": 0, "tone": "blue",
-                      "text": [f"{most:,}", "0"]},
+        "visualMap": {
+            "min": 0,
+            "max": most,
+            "orient": "horizontal",
+            "left": "center",
+            "bottom": 0,
+            "tone": "blue",
+            "text": [f"{most:,}", "0"],
+        },
         "series": [{"type": "heatmap", "data": data, "name": chart.unit, "label": {"show": True}}],
     }

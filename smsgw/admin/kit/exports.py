@@ -30,16 +30,7 @@ from smsgw.core.cells import harmless
 from smsgw.core.errors import Refused
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
-from smsgw.platform.exports.model import (
-    A_FILE,
-    ARCHIVE,
-    FILES,
-    MEDIA_TYPES,
-    MOST_COPIED,
-    MOST_ROWS,
-    NAME,
-    Format,
-)
+from smsgw.platform.exports.model import A_FILE, ARCHIVE, FILES, MEDIA_TYPES, MOST_COPIED, MOST_ROWS, NAME, Format
 from smsgw.platform.exports.service import seen
 from smsgw.platform.files.model import Incoming, StoredFile
 from smsgw.platform.files.service import FileStore
@@ -89,9 +80,7 @@ class Writer(Protocol):
 
 
 class _Csv:
-    def __init__(
-        self, path: Path, head: Sequence[str], mark: str, title: str, figures: Sequence[bool] = ()
-    ) -> None:
+    def __init__(self, path: Path, head: Sequence[str], mark: str, title: str, figures: Sequence[bool] = ()) -> None:
         del mark, title, figures  # it stands at the end: the first line has the names of the columns
         self._file = path.open("w", encoding="utf-8-sig", newline="")
         self._csv = csv.writer(self._file)
@@ -132,9 +121,7 @@ class _Xlsx:
     """A workbook of one sheet, of which the library makes all but the rows: those are compressed as they come, and do
     not stand in a file of twenty times the size first."""
 
-    def __init__(
-        self, path: Path, head: Sequence[str], mark: str, title: str, figures: Sequence[bool] = ()
-    ) -> None:
+    def __init__(self, path: Path, head: Sequence[str], mark: str, title: str, figures: Sequence[bool] = ()) -> None:
         frame = _framed(head, mark, title)
         before, self._after = frame.read(SHEET).split(b"</sheetData>")
         self._file = path.open("wb")
@@ -441,9 +428,7 @@ class _Copying:
                 finally:
                     one.unlink(missing_ok=True)
 
-    async def _file(
-        self, incoming: Incoming, path: Path, days: Sequence[date], total: int, cut: Sequence[str]
-    ) -> None:
+    async def _file(self, incoming: Incoming, path: Path, days: Sequence[date], total: int, cut: Sequence[str]) -> None:
         of, written, params = self._of, 0, self._of._context.job.params
         head = tuple(cells.heading(column, of._say) for column in of._columns)
         keys = [column.key for column in of._columns]
@@ -451,6 +436,7 @@ class _Copying:
             of._page.name, tuple(keys), params["language"], self.format, str(path), head, of._mark, of._title
         )
         async with copied_file(wanted, small=total <= SMALL) as process:
+
             async def sink(octets: bytes) -> None:
                 nonlocal written
                 written += (n := await process.take(octets))
@@ -476,9 +462,7 @@ class _Copying:
 class _MakingTable:
     """A table on its way: small enough to be made at once."""
 
-    def __init__(
-        self, database: Database, table: TableExport, actor: Actor, name: str, context: JobContext
-    ) -> None:
+    def __init__(self, database: Database, table: TableExport, actor: Actor, name: str, context: JobContext) -> None:
         params = context.job.params
         self._database, self._table, self._actor, self._context = database, table, actor, context
         actor.require(table.permission)
@@ -537,4 +521,3 @@ def _file_name(page: ListPage | TableExport, job: Job) -> str:
 
 def _shown(at: datetime) -> str:
     return f"{at.astimezone(CHINA):%Y-%m-%d %H:%M:%S}"
-

@@ -14,8 +14,7 @@ from typing import Any
 
 from smsgw.admin.kit import spans
 from smsgw.admin.kit.filters import Problem, network, read_id
-from smsgw.admin.words import kit as words
-from smsgw.admin.words import times
+from smsgw.admin.words import kit as words, times
 from smsgw.admin.words.terms import TERMS
 from smsgw.core import numbers
 from smsgw.core.accounts import MAX_NETWORKS

@@ -10,9 +10,15 @@ from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.tables import Column, Kind
-from smsgw.admin.words import account_route, audience, people, prefixes, routing
-from smsgw.admin.words import lists as words
-from smsgw.admin.words import unmatched as unmatched_words
+from smsgw.admin.words import (
+    account_route,
+    audience,
+    lists as words,
+    people,
+    prefixes,
+    routing,
+    unmatched as unmatched_words,
+)
 from smsgw.core.errors import CODES, message_of
 from smsgw.core.permissions import Permission
 from smsgw.platform.audience import importing as contacts
@@ -20,11 +26,9 @@ from smsgw.platform.audit import verification
 from smsgw.platform.channels import unmatched
 from smsgw.platform.evidence import verification as proving
 from smsgw.platform.exports import service as exports
-from smsgw.platform.exports.model import NAME as EXPORT
-from smsgw.platform.exports.model import REJECTED
+from smsgw.platform.exports.model import NAME as EXPORT, REJECTED
 from smsgw.platform.jobs.model import Job, JobState
-from smsgw.platform.lists import consent_import as consents
-from smsgw.platform.lists import number_import as listing
+from smsgw.platform.lists import consent_import as consents, number_import as listing
 from smsgw.platform.org import importing
 from smsgw.platform.routing import following, prefix_sheets
 from smsgw.platform.sheets import queries as sheets
@@ -74,9 +78,7 @@ _EXPORT = (
     Column("fetched", Kind.NUMBER, value=lambda job: job.checkpoint.get("fetched", 0)),
     Column("expires_at", Kind.TIME, value=_until),
 )
-_IMPORT = (
-    Column("file_name"), *(Column(one.value, Kind.NUMBER) for one in Outcome),
-)
+_IMPORT = (Column("file_name"), *(Column(one.value, Kind.NUMBER) for one in Outcome))
 
 
 async def detail(call: Call, job: Job) -> Detail:

@@ -46,8 +46,7 @@ from smsgw.platform.exports.model import LEAST_REASON, MOST_REASON, MOST_ROWS, E
 from smsgw.platform.handles import Database
 from smsgw.platform.listing import Listing
 from smsgw.platform.paging import MOST, Slice, Window
-from smsgw.platform.preferences import queries as preferences
-from smsgw.platform.preferences import service as preference_service
+from smsgw.platform.preferences import queries as preferences, service as preference_service
 from smsgw.platform.preferences.queries import View
 from smsgw.runtime import clock
 
@@ -324,9 +323,7 @@ class ListPage:
         self, method: str, below: str, handler: Handler, permission: Permission | None = None, *, passive: bool = False,
         step_up: Proof | None = None,
     ) -> Route:  # fmt: skip
-        return Route(
-            method, self.path + below, permission or self.permission, handler, passive, step_up=step_up
-        )
+        return Route(method, self.path + below, permission or self.permission, handler, passive, step_up=step_up)
 
     # --- the list ------------------------------------------------------------------------------------------------
 

@@ -77,6 +77,4 @@ def _first(found: Recipients) -> str:
     return ", ".join(piece[:20] for piece, _ in found.invalid[:5]) + (" …" if len(found.invalid) > 5 else "")
 
 
-FIELD = Field(
-    "numbers", Kind.LINES, "number", words.NUMBERS_HELP, required=True, most=MOST_CHARACTERS, check=problem
-)
+FIELD = Field("numbers", Kind.LINES, "number", words.NUMBERS_HELP, required=True, most=MOST_CHARACTERS, check=problem)

@@ -36,9 +36,7 @@ def token(sealer: Sealer, name: str, login: str, state: Mapping[str, str], count
     return tokens.make(sealer, f"selection {name} {login}", [dict(state), count, int(now.timestamp())])
 
 
-def read(
-    sealer: Sealer, name: str, login: str, ids: Sequence[str], given: str, now: datetime
-) -> Selection | Problem:
+def read(sealer: Sealer, name: str, login: str, ids: Sequence[str], given: str, now: datetime) -> Selection | Problem:
     """The selection of a form: its token when it has one, or else its ids."""
     if given:
         match tokens.read(sealer, f"selection {name} {login}", given):

@@ -46,14 +46,10 @@ class Unmasking:
         said, note = str(form.get("purpose", "")), str(form.get("note", ""))
         most = call.portal.context.snapshots.current.settings.unmask_daily
         try:
-            got = await service.whole(
-                call.change(), self.kind, self._id(call), said, note, most=most, now=clock.now()
-            )
+            got = await service.whole(call.change(), self.kind, self._id(call), said, note, most=most, now=clock.now())
         except Invalid as error:
             wrong = error.detail["field"]
-            problem = Problem(
-                words.UNMASK_NOTE if wrong == "note" else words.UNMASK_PURPOSE, {"most": MOST_NOTE}
-            )
+            problem = Problem(words.UNMASK_NOTE if wrong == "note" else words.UNMASK_PURPOSE, {"most": MOST_NOTE})
             return await self._page(call, problem=problem, wrong=wrong, said=said, note=note)
         except Refused as error:
             if error.code != "UNMASK_LIMIT":

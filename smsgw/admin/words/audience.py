@@ -185,12 +185,7 @@ CONTACT_IMPORT_RESULT, CONTACT_IMPORT_WRONG = N_("下载导入结果"), N_("下�
 
 # --- lists of numbers that are looked at -----------------------------------------------------------------------------
 
-FILTER_STATE: dict[str, str] = {
-    **NUMBER_STATE,
-    "": N_("待检测"),
-    "absent": N_("库无"),
-    "unknown": N_("未知"),
-}
+FILTER_STATE: dict[str, str] = {**NUMBER_STATE, "": N_("待检测"), "absent": N_("库无"), "unknown": N_("未知")}
 FILTERS = N_("空号过滤")
 FILTERS_LEAD = N_("先用平台已有的回执结论（免费），再按需向供应商查询未知的号码。清单保留 90 天。")
 FILTERS_EMPTY = N_("还没有空号过滤")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from smsgw.admin.i18n import N_
-from smsgw.admin.words.audience import FILTER_KEPT as FILTER_KEPT
-from smsgw.admin.words.audience import FILTER_STATE as FILTER_STATE
+from smsgw.admin.words.audience import FILTER_KEPT as FILTER_KEPT, FILTER_STATE as FILTER_STATE
 from smsgw.admin.words.content import REGISTRATION as REGISTRATION
 from smsgw.admin.words.times import DAYS
 
@@ -52,10 +51,7 @@ FREQUENCY: dict[str, str] = {
 }
 UNIT: dict[str, str] = {"hour": N_("小时"), "day": N_("天")}
 STEPS: dict[str, str] = {"": N_("一次发送"), "1": N_("逐步发送")}
-ONE_EACH: dict[str, str] = {
-    "number": N_("每个号码只发一条"),
-    "content": N_("同一号码内容不同可发多条"),
-}
+ONE_EACH: dict[str, str] = {"number": N_("每个号码只发一条"), "content": N_("同一号码内容不同可发多条")}
 CLASS: dict[str, str] = {
     "valid": N_("有效"),
     "held": N_("须审批"),

@@ -141,11 +141,7 @@ PHRASES_EMPTY = N_("还没有日常用语")
 PHRASES_TEACH = N_("把常用的句子存下来，编写短信时一点即用。")
 PHRASE_NEW = N_("新建日常用语")
 PHRASE_EDIT = N_("修改日常用语")
-PHRASE_SCOPE: dict[str, str] = {
-    "own": N_("仅自己"),
-    "department": N_("部门共享"),
-    "account": N_("账号共享"),
-}
+PHRASE_SCOPE: dict[str, str] = {"own": N_("仅自己"), "department": N_("部门共享"), "account": N_("账号共享")}
 PHRASE_TONE: dict[str, str] = {"own": "secondary", "department": "blue", "account": "green"}
 PHRASE_SCOPE_HELP = N_("部门共享：该部门及下级部门的人员可用；账号共享：能看到该账号的人员可用。")
 CHOOSE_DEPARTMENT = N_("请选择部门")

@@ -1,4 +1,5 @@
 """Words of message fallback (消息回落)."""
+
 from __future__ import annotations
 
 from smsgw.admin.i18n import N_

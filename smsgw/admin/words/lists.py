@@ -31,11 +31,7 @@ STAFF_TEACHES = N_("员工是登录本平台的人员；角色决定能做什么
 
 SEND = N_("短信发送")
 REASON: dict[str, str] = {**CLASS, "NONE": N_("未给出原因")}
-STAGE: dict[str, str] = {
-    "submitted": N_("已提交运营商"),
-    "refused": N_("未提交，有原因"),
-    "held": N_("暂存待发"),
-}
+STAGE: dict[str, str] = {"submitted": N_("已提交运营商"), "refused": N_("未提交，有原因"), "held": N_("暂存待发")}
 LEFT_OUT: dict[str, str] = {"any": ANY_CATEGORY, **CATEGORY}
 TO_GROUP = N_("加入通讯录分组")
 TO_GROUP_EFFECT = N_(

@@ -54,11 +54,7 @@ GROUPS: dict[str, GroupWords] = {
     "routing": GroupWords(N_("通道与路由"), "route", Side.OPERATIONS),
     "monitoring": GroupWords(N_("运维监控"), "heartbeat", Side.OPERATIONS),
 }
-PERSONAL: dict[str, str] = {
-    "/me": N_("个人中心"),
-    "/me/security": N_("账号安全"),
-    "/password": N_("修改密码"),
-}
+PERSONAL: dict[str, str] = {"/me": N_("个人中心"), "/me/security": N_("账号安全"), "/password": N_("修改密码")}
 """Pages of the person's menu, by address."""
 _TOP_UP = N_("充值管理")
 

@@ -85,6 +85,7 @@ class Ended(Protocol):
     @property
     def cls(self) -> str:
         """Class of the failure; empty: none."""
+
     @property
     def code(self) -> str:
         """As the carrier has given it."""
@@ -204,11 +205,7 @@ CHANNEL_REASON: dict[str, str] = {
     "nothing to send": N_("没有待发短信"),
     "not bound": N_("通道未连接"),
 }
-if (
-    CLASS.keys() != REPORT_CLASSES.keys()
-    or STATUS.keys() != STATUS_NAMES.keys()
-    or ALARM != chinese_of("alarm")
-):
+if CLASS.keys() != REPORT_CLASSES.keys() or STATUS.keys() != STATUS_NAMES.keys() or ALARM != chinese_of("alarm"):
     raise RuntimeError("the portal's words have fallen behind core")
 NUMBER_PROBLEM: dict[str, str] = {
     "empty": N_("号码为空"),
@@ -290,9 +287,7 @@ EXPLANATION: dict[str, str] = {
     "scheduled": N_("未到计划时间（见时间线），到时自动发送。"),
     "queued": N_("已落库，正在等待通道取走。若长时间停留，请查看首页的通道状态。"),
     "submitted": N_("运营商已接收，正在等待状态报告。通常几秒内返回，手机关机时可能要等到开机。"),
-    "uncertain": N_(
-        "已写给运营商但没有等到应答，可能已发出。系统不会盲目重发，等待应答、状态报告或策略时限。"
-    ),
+    "uncertain": N_("已写给运营商但没有等到应答，可能已发出。系统不会盲目重发，等待应答、状态报告或策略时限。"),
     "unconfirmed": N_("直到策略时限也没有等到应答或状态报告，可能已送达。迟到的报告仍会更正此结果。"),
     "delivered": N_("运营商报告短信已送达手机。"),
     "failed": N_("运营商报告失败或拒绝接收，原因见原始码。"),

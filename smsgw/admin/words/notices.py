@@ -45,17 +45,23 @@ SUBJECT: dict[str, str] = (
     {f"alarm.{kind}": word for kind, word in ALARM.items()}
     | {f"job.{kind}": word for kind, word in JOB_KIND.items()}
     | {
-        "sign.due30": N_("签名将在 30 天内到期"), "sign.due7": N_("签名将在 7 天内到期"),
-        "sign.due1": N_("签名将在 1 天内到期"), "sign.due0": N_("签名或其报备已过期"),
+        "sign.due30": N_("签名将在 30 天内到期"),
+        "sign.due7": N_("签名将在 7 天内到期"),
+        "sign.due1": N_("签名将在 1 天内到期"),
+        "sign.due0": N_("签名或其报备已过期"),
     }
     | {
-        "contract.due90": N_("合同将在 90 天内到期"), "contract.due30": N_("合同将在 30 天内到期"),
-        "contract.due7": N_("合同将在 7 天内到期"), "contract.due0": N_("合同已到期"),
+        "contract.due90": N_("合同将在 90 天内到期"),
+        "contract.due30": N_("合同将在 30 天内到期"),
+        "contract.due7": N_("合同将在 7 天内到期"),
+        "contract.due0": N_("合同已到期"),
         "contract.several": N_("多个账号的合同即将到期或已到期"),
         "balance.several": N_("多个账号的可用条数已用 80% 以上"),
         "quota.several": N_("多个账号的本月上限已用 80% 以上"),
-        "balance.used80": N_("可用条数已用 80%"), "balance.used100": N_("可用条数已用完"),
-        "quota.used80": N_("本月上限已用 80%"), "quota.used100": N_("本月上限已用完"),
+        "balance.used80": N_("可用条数已用 80%"),
+        "balance.used100": N_("可用条数已用完"),
+        "quota.used80": N_("本月上限已用 80%"),
+        "quota.used100": N_("本月上限已用完"),
     }
     | {"task.halted": N_("您的发送任务已自动停止，等待处理"), "inbound.assigned": N_("有一条上行短信指派给您处理")}
     | {f"security.{action}": word for action, word in SECURITY.items()}

@@ -45,9 +45,7 @@ SAME = N_("这就是现在的号码")
 DIGITS = N_("只能是数字，1 至 20 位")
 EXTENSION_DIGITS = N_("只能是数字，1 至 12 位")
 REPLACE, REPLACE_TITLE = N_("整条通道改走"), N_("整条通道改走另一通道")
-REPLACE_HELP = N_(
-    "接手的通道须已启用并服务同样的运营商；原通道转为排空，仍接收回执和回复（已停用的保持停用）。"
-)
+REPLACE_HELP = N_("接手的通道须已启用并服务同样的运营商；原通道转为排空，仍接收回执和回复（已停用的保持停用）。")
 REPLACE_EFFECT = N_(
     "通道 %(channel)s 的全部短信此后由 %(to)s 发送（速率上限 %(rate)s）。最近 7 天有 %(accounts)s 个账号、"
     "%(signs)s 个签名的 %(parts)s 条经它发送%(names)s；路由策略中 %(pools)s 个通道池、%(rules)s 条固定走它的"
@@ -80,9 +78,7 @@ GIVE_EFFECT_CLASH = N_(
     "%(who)s 的扩展号由 %(before)s 改为 %(after)s，几秒内对新受理的短信生效，无需重启。已受理、等待发送的 "
     "%(waiting)s 条仍从原扩展号发出，不丢不重；回复原扩展号在 %(until)s 之前仍能找到它。注意：%(clash)s"
 )
-NOT_LOOKED_THROUGH = N_(
-    "几秒内没有查清是否有别的账号近期从这些数字发送过；确认时再查，可能要几分钟，查到时不会更换。"
-)
+NOT_LOOKED_THROUGH = N_("几秒内没有查清是否有别的账号近期从这些数字发送过；确认时再查，可能要几分钟，查到时不会更换。")
 GIVEN = N_("扩展号已改为 %(after)s")
 NONE = N_("（无）")
 WAITING_MORE = N_("超过 %(n)s")

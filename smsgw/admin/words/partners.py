@@ -32,9 +32,7 @@ STOP_EFFECT = N_(
     "其中 %(unanswered)s 个提交尚未应答：平台照常受理或拒绝；已受理的短信照常发送，报告可由接口取走。"
 )
 START_EFFECT = N_("将启用 %(n)s 个登录名，几秒内即可连接。")
-REMOVE_EFFECT = N_(
-    "将删除登录名 %(names)s 并断开 %(binds)s 个连接，不能恢复。已受理的短信照常发送，报告可由接口取走。"
-)
+REMOVE_EFFECT = N_("将删除登录名 %(names)s 并断开 %(binds)s 个连接，不能恢复。已受理的短信照常发送，报告可由接口取走。")
 RENEW_EFFECT = N_("将为 %(name)s 更换密码并显示一次。现有的 %(binds)s 个连接几秒内断开，客户须用新密码重连。")
 EDIT_EFFECT = N_(
     "将修改 %(name)s 的限制，几秒内对现有的 %(binds)s 个连接生效，不断开；"

@@ -26,9 +26,7 @@ DEPARTMENT_MOVE_EFFECT = N_(
     "将把“%(name)s”连同下级共 %(n)s 个部门、%(people)s 名人员、%(accounts)s 个短信账号移到“%(parent)s”之下；"
     "新上级部门的有权人员随即可以看到它们，历史归属保留。"
 )
-DEPARTMENT_REMOVE_EFFECT = N_(
-    "将删除部门“%(name)s”，不能恢复：它没有下级部门、人员和短信账号。"
-)
+DEPARTMENT_REMOVE_EFFECT = N_("将删除部门“%(name)s”，不能恢复：它没有下级部门、人员和短信账号。")
 DEPARTMENT_NOT_EMPTY = N_(
     "部门“%(name)s”还有 %(n)s 个下级部门、%(people)s 名人员、%(accounts)s 个短信账号，移走之后才能删除。"
 )

@@ -21,8 +21,7 @@ EMPTY = N_("这段时间没有需要送往业务系统的事件")
 TEACHES = N_("账号设置推送地址，或由业务系统取走后，每条状态报告和上行短信的送达情况显示在这里。")
 AGAIN = N_("重新推送")
 AGAIN_EFFECT = N_(
-    "将 %(accounts)s 个账号的 %(n)s 个事件从头推送：已放弃 %(dead)s 个，等待中 %(waiting)s 个。"
-    "几秒内开始。"
+    "将 %(accounts)s 个账号的 %(n)s 个事件从头推送：已放弃 %(dead)s 个，等待中 %(waiting)s 个。几秒内开始。"
 )
 AGAIN_TWICE = N_(
     "将 %(accounts)s 个账号的 %(n)s 个事件从头推送：已放弃 %(dead)s 个，等待中 %(waiting)s 个，"

@@ -11,12 +11,7 @@ OUTCOME: dict[str, str] = {
     "message": N_("主动上行"),
     "unowned": N_("无归属账号"),
 }
-OUTCOME_TONE: dict[str, str] = {
-    "opt_out": "orange",
-    "reply": "green",
-    "message": "blue",
-    "unowned": "secondary",
-}
+OUTCOME_TONE: dict[str, str] = {"opt_out": "orange", "reply": "green", "message": "blue", "unowned": "secondary"}
 PUSHED: dict[str, str] = {
     "waiting": N_("待推送"),
     "offered": N_("已取走，待确认"),
@@ -36,9 +31,7 @@ REPLY_TITLE = N_("回复上行短信")
 REPLY_SEND = N_("发送回复")
 REPLY_LEAD = N_("回复沿用原短信的签名和扩展号，与其他短信一样路由、检查、计费和审核；发送后本条标为已回复。")
 REPLY_EFFECT = N_("将向 %(number)s 发送一条回复，共 %(parts)s 条、计费 %(price)s 条。")
-REPLY_HELD_EFFECT = N_(
-    "将向 %(number)s 发送一条回复，共 %(parts)s 条、计费 %(price)s 条；需审核通过后才会发出。"
-)
+REPLY_HELD_EFFECT = N_("将向 %(number)s 发送一条回复，共 %(parts)s 条、计费 %(price)s 条；需审核通过后才会发出。")
 REPLY_OPTED_OUT_EFFECT = N_(
     "该号码已退订营销短信。将以通知向 %(number)s 发送一条回复，共 %(parts)s 条、计费 %(price)s 条，请确认不含营销内容。"
 )

@@ -111,9 +111,7 @@ SUBMISSION_TONE: dict[str, str] = {
 SUBMISSION_NAME = N_("路由表 %(n)s")
 APPROVE, APPROVE_TITLE, REJECT, REJECT_TITLE = N_("批准"), N_("批准路由表"), N_("驳回"), N_("驳回路由表")
 WITHDRAW = N_("撤回")
-APPROVE_EFFECT = N_(
-    "将批准 %(by)s 提交的 %(changes)s 处改动，几秒内在所有节点生效。%(trial)s%(waiting)s可随时回退。"
-)
+APPROVE_EFFECT = N_("将批准 %(by)s 提交的 %(changes)s 处改动，几秒内在所有节点生效。%(trial)s%(waiting)s可随时回退。")
 REJECT_EFFECT = N_("将驳回 %(by)s 提交的路由表，路由不变；提交人的草稿仍在。")
 REJECTED, OWN_WAITS = N_("路由表已驳回，路由不变。"), N_("这是您提交的，须由另一人批准。")
 OLD_BASE = N_("提交之后已发布了版本 %(n)s，这一份不能再批准：请驳回后重新提交。")

@@ -150,10 +150,7 @@ WORDS_ADD, WORDS_ADD_TITLE, WORDS_TEST = N_("添加敏感词"), N_("添加敏感
 WORDS_REMOVE = N_("删除")
 WORD_IMPORT, WORDS = N_("导入敏感词"), N_("敏感词")
 WORD_IMPORT_LEAD = N_("从 CSV 或 XLSX 表格批量导入，后台处理；每一行的结果都可下载，不会悄悄丢弃。")
-WORD_DUPLICATE: dict[str, str] = {
-    "skip": N_("跳过：保留原有设置"),
-    "overwrite": N_("覆盖：改用表格中的分类和处理方式"),
-}
+WORD_DUPLICATE: dict[str, str] = {"skip": N_("跳过：保留原有设置"), "overwrite": N_("覆盖：改用表格中的分类和处理方式")}
 WORD_DUPLICATES_HELP = N_("词已在表中（账号和类型也相同）时的处理方式；同一文件中重复出现的词也按此处理。")
 WORD_IMPORT_ACTION_HELP = N_("用于没有写处理方式的行。表格中可写：拦截、送审、替换。")
 WORD_IMPORT_CATEGORY_HELP = N_("用于没有写分类的行，可留空。")

@@ -79,9 +79,7 @@ MEND_ROWS_BUT = N_("下载问题行（不含重复的 %(n)s 行）")
 PAUSE = N_("暂停")
 RESUME = N_("继续")
 CANCEL = N_("取消任务")
-PAUSE_EFFECT = N_(
-    "将暂停 %(n)s 个任务，共有 %(left)s 个号码尚无结果；已交给运营商的无法收回，其余停在队列中。"
-)
+PAUSE_EFFECT = N_("将暂停 %(n)s 个任务，共有 %(left)s 个号码尚无结果；已交给运营商的无法收回，其余停在队列中。")
 RESUME_EFFECT = N_("将继续 %(n)s 个任务，从暂停处接着发送，共有 %(left)s 个号码尚无结果。")
 CANCEL_EFFECT = N_(
     "将取消 %(n)s 个任务，共有 %(left)s 个号码尚无结果：未提交运营商的不再发送，已扣条数退回；已提交的无法撤回。"
@@ -139,8 +137,12 @@ UNTOLD: dict[str, str] = {"gone": N_("已超过保存期限"), "uncounted": N_("
 CLICK_SUMMARY = N_("点击短链 %(clicked)s，未点击 %(unclicked)s。")
 CLICK_RATE = N_("点击率（%）")
 BY_CARRIER = N_("按运营商")
-REPORT_GROUP: dict[str, str] = {"province": N_("按归属地"), "channel": N_("按通道"), "reason": N_("按未送达原因"),
-                                "hop": N_("按回落")}
+REPORT_GROUP: dict[str, str] = {
+    "province": N_("按归属地"),
+    "channel": N_("按通道"),
+    "reason": N_("按未送达原因"),
+    "hop": N_("按回落"),
+}
 NOT_KNOWN = N_("未知")
 PROBLEMS = N_("问题号码")
 PROBLEMS_LEAD = N_("没有生成短信的行：导入时被清除的，或发送时被拒绝的。可导出后修改，重新提交。")

@@ -6,8 +6,7 @@ from smsgw.admin.i18n import N_
 from smsgw.core.report_match import Rule, Why
 
 LEAD = N_(
-    "运营商发来、却找不到所报短信的状态报告。每份都写明原因；只有恰好对应一条短信的才能按规则重新匹配，绝不猜"
-    "测。"
+    "运营商发来、却找不到所报短信的状态报告。每份都写明原因；只有恰好对应一条短信的才能按规则重新匹配，绝不猜测。"
 )
 WHY: dict[str, str] = {
     Why.FITS: N_("按规则恰好对应一条"),
@@ -53,8 +52,9 @@ EFFECT_MORE = N_(
 NO_FIT = N_("通道 %(channel)s 没有报告按“%(rule)s”恰好对应一条短信（查看了 %(looked)s 份），没有可做的。")
 BEGUN = N_("正在分批重新匹配")
 DONE = N_("查看了 %(looked)s 份报告，%(matched)s 份已对应到短信，%(ambiguous)s 份对应不止一条而保留")
-EMPTY, TEACHES = N_("没有未匹配的报告"), N_(
-    "运营商的每份状态报告都找到了自己的短信。找不到的会列在这里，写明原因和可用的规则；过多时会告警。"
+EMPTY, TEACHES = (
+    N_("没有未匹配的报告"),
+    N_("运营商的每份状态报告都找到了自己的短信。找不到的会列在这里，写明原因和可用的规则；过多时会告警。"),
 )
 THE_MESSAGE = N_("所对应的短信")
 NOT_SPELLING = N_("只有编号写法的规则可以这样设置")

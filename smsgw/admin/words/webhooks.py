@@ -72,8 +72,7 @@ PUT_FIRST = N_(
     "等待中的 %(n)s 个事件几秒内开始推送，业务系统不能再取到它们。%(again)s"
 )
 PUT_BIND = N_(
-    "%(account)s 的事件现在走协议连接。保存后“%(events)s”的地址为 %(host)s，"
-    "把送达方式改为推送后才使用。%(again)s"
+    "%(account)s 的事件现在走协议连接。保存后“%(events)s”的地址为 %(host)s，把送达方式改为推送后才使用。%(again)s"
 )
 CALLBACK_EFFECT = N_("%(account)s 发送时可以要求把状态报告推送到这 %(n)s 个域名。%(again)s")
 STARTS_AGAIN = N_("此地址现已停用，保存后重新启用。")

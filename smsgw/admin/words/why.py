@@ -19,12 +19,7 @@ RULE: dict[str, str] = {
     "review": N_("审批"),
     "carrier": N_("运营商"),
 }
-STANDING: dict[str, str] = {
-    "blocks": N_("拦截"),
-    "limits": N_("部分受限"),
-    "notes": N_("提示"),
-    "clear": N_("通过"),
-}
+STANDING: dict[str, str] = {"blocks": N_("拦截"), "limits": N_("部分受限"), "notes": N_("提示"), "clear": N_("通过")}
 STANDING_TONE: dict[str, str] = {"blocks": "red", "limits": "orange", "notes": "blue", "clear": "green"}
 SAID: dict[str, str] = {
     "block.entry": N_("在黑名单中：%(scope)s；来源：%(source)s；原因：%(reason)s；%(actor)s 于 %(at)s 加入；%(until)s"),

@@ -78,9 +78,7 @@ def chapters() -> tuple[Chapter, ...]:
     for route in ROUTES:
         node = document["paths"][API_BASE + route.path][route.method.lower()]
         tags.setdefault(node["tags"][0], []).append(_operation(route, node, document))
-    public = [
-        Operation("GET", p.path if p.root else API_BASE + p.path, words.chinese(p.summary)) for p in PUBLIC
-    ]
+    public = [Operation("GET", p.path if p.root else API_BASE + p.path, words.chinese(p.summary)) for p in PUBLIC]
     shown = [Chapter(words_manual.CHAPTERS.get(tag, tag), tuple(found)) for tag, found in tags.items()]
     return (*shown, Chapter(words_manual.CHAPTERS["server"], tuple(public)))
 
@@ -162,12 +160,7 @@ def _type(shape: dict[str, Any], document: dict[str, Any]) -> str:
 def _text(shape: dict[str, Any], document: dict[str, Any], text: str = "") -> str:
     """The description with the limits, in Chinese."""
     given = next((s for s in shape.get("anyOf", ()) if s.get("type") != "null"), shape)
-    text = (
-        text
-        or shape.get("description")
-        or given.get("description")
-        or given.get("items", {}).get("description", "")
-    )
+    text = text or shape.get("description") or given.get("description") or given.get("items", {}).get("description", "")
     limits = []
     if options := _resolve(shape, document).get("enum"):
         limits.append(words_manual.OPTIONS + "、".join(str(v) for v in options if v is not None))
@@ -194,11 +187,7 @@ def _sample(shape: dict[str, Any], document: dict[str, Any], *, request: bool = 
             value[name] = _sample(field, document, request=request, depth=depth + 1)
         elif inner.get("type") == "array":
             items = _resolve(inner.get("items", {}), document)
-            one = (
-                _sample(items, document, request=request, depth=depth + 1)
-                if items.get("properties")
-                else None
-            )
+            one = _sample(items, document, request=request, depth=depth + 1) if items.get("properties") else None
             value[name] = [one] if one else []
         else:
             value[name] = _scalar(name, inner)
@@ -214,9 +203,7 @@ def _scalar(name: str, shape: dict[str, Any]) -> Any:
             return known.sample
     if shape.get("enum"):
         return shape["enum"][0]
-    return {"string": "", "integer": 0, "number": 0, "boolean": False, "object": {}}.get(
-        shape.get("type", "")
-    )
+    return {"string": "", "integer": 0, "number": 0, "boolean": False, "object": {}}.get(shape.get("type", ""))
 
 
 def _json(value: Any) -> str:

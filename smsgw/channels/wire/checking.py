@@ -25,8 +25,7 @@ from smsgw.channels.wire.login import china_timestamp, session_for
 from smsgw.core.model import AtWork, ChannelSpec
 from smsgw.net.connection import Connection
 from smsgw.platform.channels.checks import Finding, Stage, Tell, Verdict
-from smsgw.protocols.events import Bound, Closed, Event, Violation
-from smsgw.protocols.events import Refused as LoginRefused
+from smsgw.protocols.events import Bound, Closed, Event, Refused as LoginRefused, Violation
 
 RESOLVE_TIMEOUT = 5.0
 CONNECT_TIMEOUT = 8.0

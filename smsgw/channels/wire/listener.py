@@ -99,9 +99,7 @@ class SgipListener:
         # Any channel's numbers will do: what a listener sends of its own accord is a logout at most.
         made = rules.server(numbering=self.receivers[0].numbering, login_type=rules.SMG_TO_SP)
         config = SessionConfig(
-            response_timeout=rules.RESPONSE_TIMEOUT,
-            keepalive_interval=None,
-            idle_timeout=rules.IDLE_TIMEOUT,
+            response_timeout=rules.RESPONSE_TIMEOUT, keepalive_interval=None, idle_timeout=rules.IDLE_TIMEOUT
         )
         return Connection(Session(made, config=config), self, f"sgip {self.address}")
 

@@ -39,9 +39,7 @@ def session_for(
     elif spec.protocol == "sgip12":
         rules = sgip_rules.client(spec.username, spec.password, numbering=numbering)
         config = replace(
-            config,
-            response_timeout=profile.response_timeout or sgip_rules.RESPONSE_TIMEOUT,
-            idle_timeout=profile.idle,
+            config, response_timeout=profile.response_timeout or sgip_rules.RESPONSE_TIMEOUT, idle_timeout=profile.idle
         )
     else:
         version = 0x30 if spec.protocol == "cmpp30" else 0x20

@@ -33,9 +33,7 @@ class ChannelRecording:
         self._news = asyncio.Event()
         masker = Masker(secrets.token_bytes(32))
         head = {
-            "protocol": "smgp13"
-            if profile.smgp_version == "1.3" and spec.protocol == "smgp30"
-            else spec.protocol,
+            "protocol": "smgp13" if profile.smgp_version == "1.3" and spec.protocol == "smgp30" else spec.protocol,
             "by": "channel",
             "at": clock.now().isoformat(timespec="seconds"),
             "access_code": masker.number(spec.access_code),

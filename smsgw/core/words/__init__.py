@@ -14,17 +14,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
-from smsgw.core.words import (
-    alarm_rules,
-    alarms,
-    business,
-    checks,
-    interface,
-    labels,
-    output,
-    reasons,
-    refusals,
-)
+from smsgw.core.words import alarm_rules, alarms, business, checks, interface, labels, output, reasons, refusals
 
 CODES: Mapping[str, tuple[str, str]] = MappingProxyType(refusals.WORDS)
 """The messages of the codes (core/errors.py)."""

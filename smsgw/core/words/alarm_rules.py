@@ -12,10 +12,7 @@ CONDITIONS: dict[str, tuple[str, str]] = {
         "最近 {minutes} 分钟有结果的不少于 {least} 段，成功率低于 {threshold}%",
         "below {threshold}% delivered of at least {least} parts that ended within {minutes} min",
     ),
-    "channel_shifted": (
-        "成功率偏低的通道已自动减少份额",
-        "traffic has moved from a channel that delivers too little",
-    ),
+    "channel_shifted": ("成功率偏低的通道已自动减少份额", "traffic has moved from a channel that delivers too little"),
     "channel_throttled": ("运营商以流量控制拒收，通道降速发送", "a carrier says that it is sent too fast"),
     "rate_near": ("发送速率达到通道上限的 {threshold}%", "a channel sends at {threshold}% of its limit or more"),
     "unknown_code": ("最近 10 分钟出现未登记的结果码", "result codes without a meaning within 10 minutes"),
@@ -65,12 +62,11 @@ CONDITIONS: dict[str, tuple[str, str]] = {
         "最近 10 分钟有短链点击因过多或空间不足只计数、未逐条保存",
         "in the last 10 minutes clicks on short links were counted only: too many, or no room",
     ),
-    "backup_old": (
-        "超过 {threshold} 小时没有成功的备份", "no good backup for more than {threshold} hours"
-    ),
+    "backup_old": ("超过 {threshold} 小时没有成功的备份", "no good backup for more than {threshold} hours"),
     "redis_away": ("Redis 通信异常", "trouble with Redis"),
     "restored_undecided": (
-        "从备份恢复后，有短信是否已发出尚未裁定", "what a restore has left uncertain is not decided"
+        "从备份恢复后，有短信是否已发出尚未裁定",
+        "what a restore has left uncertain is not decided",
     ),
     "partition_missing": ("今天或明天的数据分区缺失", "a day's partition is missing"),
     "retention_held": ("有到期数据未能清理或脱敏", "old data could not be removed or masked"),
@@ -80,24 +76,25 @@ CONDITIONS: dict[str, tuple[str, str]] = {
         "at least {least} complaints, more than {threshold} per million",
     ),
     "toll_fraud": ("最近 1 小时有境外短信被拒绝", "messages abroad were refused in the last hour"),
-    "guessing": (
-        "10 分钟内密码、密钥或签名错误过多",
-        "too many wrong passwords, keys or signatures within 10 minutes",
-    ),
+    "guessing": ("10 分钟内密码、密钥或签名错误过多", "too many wrong passwords, keys or signatures within 10 minutes"),
     "audit_changed": ("曾经锚定的审计记录不见了或被改动", "audit rows that were anchored are gone or changed"),
     "audit_anchor": ("审计日志的锚点或存证无法写入", "an anchor of the audit log or of evidence cannot be written"),
     "sign_over": ("使用中的签名或其报备已过期", "a signature in use, or its registration, is over"),
     "task_halted": ("逐步发送的任务已自动停止", "a task that sends in steps has stopped by itself"),
-    "fault_response_near": ("距故障响应时限不足 {minutes} 分钟，仍无人响应",
-                            "within {minutes} min somebody has to respond to a fault"),
+    "fault_response_near": (
+        "距故障响应时限不足 {minutes} 分钟，仍无人响应",
+        "within {minutes} min somebody has to respond to a fault",
+    ),
     "fault_response_over": ("超过故障响应时限仍无人响应", "nobody has responded to a fault in the promised time"),
     "fault_recovery_near": (
-        "距故障恢复时限不足 {minutes} 分钟，仍未恢复", "within {minutes} min a fault has to be over",
+        "距故障恢复时限不足 {minutes} 分钟，仍未恢复",
+        "within {minutes} min a fault has to be over",
     ),
     "fault_recovery_over": ("超过故障恢复时限仍未恢复", "a fault is not over in the time that was promised"),
     "faults_full": ("未结案的故障已达上限，新的故障不再登记", "too many faults are not closed for more"),
     "ticket_response_near": (
-        "距工单响应时限不足 {minutes} 分钟，仍无人响应", "within {minutes} min somebody has to respond to a ticket",
+        "距工单响应时限不足 {minutes} 分钟，仍无人响应",
+        "within {minutes} min somebody has to respond to a ticket",
     ),
     "ticket_response_over": ("超过工单响应时限仍无人响应", "nobody has responded to a ticket in the promised time"),
 }
@@ -115,10 +112,7 @@ ADVICE: dict[str, tuple[str, str]] = {
         "联系运营商；未恢复前每次只试发一段，由同池其他通道发送，恢复应答后自动全速发送",
         "ask the carrier; until it answers it gets one part now and then, and its neighbours send the rest",
     ),
-    "standby_low": (
-        "恢复断开的备用通道，或在路由中为该池增加备用通道",
-        "bring standbys back, or give the pool others",
-    ),
+    "standby_low": ("恢复断开的备用通道，或在路由中为该池增加备用通道", "bring standbys back, or give the pool others"),
     "probe_failed": (
         "看探测结果：无回执时联系运营商，号码无效时更换探测号码",
         "no report: ask the carrier; a wrong number: probe another one",
@@ -272,7 +266,8 @@ ADVICE: dict[str, tuple[str, str]] = {
     "task_halted": ("在任务页查看停止原因，决定继续或终止", "see why on the task's page, and go on or end it"),
     "fault_response_near": ("在故障登记中点“响应”并着手处理", "respond on the fault's page, and see to it"),
     "fault_response_over": (
-        "立即响应；联系不上值班人员时联系上级", "respond at once; if nobody on duty can be reached, call who is above",
+        "立即响应；联系不上值班人员时联系上级",
+        "respond at once; if nobody on duty can be reached, call who is above",
     ),
     "fault_recovery_near": (
         "看故障前后的事件时间线找原因，先恢复业务",
@@ -280,10 +275,12 @@ ADVICE: dict[str, tuple[str, str]] = {
     ),
     "ticket_response_near": ("在工单页接手或回复", "take the ticket on, or answer, on its page"),
     "ticket_response_over": (
-        "立即接手并回复；指派给能处理的人", "take it on and answer at once; assign it to who can handle it",
+        "立即接手并回复；指派给能处理的人",
+        "take it on and answer at once; assign it to who can handle it",
     ),
     "fault_recovery_over": (
-        "通知负责人，按应急方案切换通道或节点", "tell who is responsible; change channels or nodes as planned",
+        "通知负责人，按应急方案切换通道或节点",
+        "tell who is responsible; change channels or nodes as planned",
     ),
     "faults_full": ("为已恢复的故障填写报告并结案", "close the faults that are over, with their reports"),
 }
@@ -302,11 +299,10 @@ WORDS = {f"alarm_rule.{kind}": said for kind, said in CONDITIONS.items()} | {
         "a standby is {seconds} s behind, more than {limit} s",
     ),
     "alarm.channel_silent": (
-        "已登录，窗口内 {used} 段等待应答", "logged in; {used} segments in its window wait for an answer"
+        "已登录，窗口内 {used} 段等待应答",
+        "logged in; {used} segments in its window wait for an answer",
     ),
-    "alarm.channel_throttled": (
-        "自 {since} 起，已拒收 {refused} 段", "since {since}; {refused} segments were refused"
-    ),
+    "alarm.channel_throttled": ("自 {since} 起，已拒收 {refused} 段", "since {since}; {refused} segments were refused"),
     "alarm.rate_near": ("当前 {rate} 条/秒，上限 {limit} 条/秒", "{rate}/s now, of {limit}/s"),
     "alarm.balance_low": ("可用 {units} 条，低于 {limit} 条", "{units} units are left, less than {limit}"),
     "alarm.missing": ("最后心跳 {seen}，位于 {place}", "last seen {seen}, at {place}"),
@@ -318,14 +314,17 @@ WORDS = {f"alarm_rule.{kind}": said for kind, said in CONDITIONS.items()} | {
     ),
     "alarm.fault_due": ("{title}，时限 {by}", "{title}, promised for {by}"),
     "alarm.note_stands_in": (
-        "（值班表无人可通知，改发备用接收人）", "(nobody could be found on duty: you are told in their place)",
+        "（值班表无人可通知，改发备用接收人）",
+        "(nobody could be found on duty: you are told in their place)",
     ),
     "duty.person": (
-        "此人不能值班：须在职并有告警处理权限", "this person cannot be on duty: not active, or may not handle alarms",
+        "此人不能值班：须在职并有告警处理权限",
+        "this person cannot be on duty: not active, or may not handle alarms",
     ),
     "duty.week": ("应为一周的星期一，与今天相距不超过一年", "the Monday of a week, not more than a year from today"),
     "duty.nothing": (
-        "上一周没有排班，或其中的人都已不能值班", "nobody was on duty in the week before, or none of them can be",
+        "上一周没有排班，或其中的人都已不能值班",
+        "nobody was on duty in the week before, or none of them can be",
     ),
     "duty.contacts_full": ("联系方式已达上限 {most} 个", "there are {most} contacts, the most"),
     "duty.way": ("只有短信与邮件可以发给值班人", "only messages and mails can go to who is on duty"),

@@ -5,10 +5,7 @@ from __future__ import annotations
 WORDS: dict[str, tuple[str, str]] = {
     "alarm.no_answer": ("数据库没有应答", "the database does not answer"),
     "alarm.writer": ("写入停滞：{writers}", "stuck writers: {writers}"),
-    "alarm.journal_full": (
-        "日志无法写入，磁盘可能已满",
-        "the journal cannot be written; the disk may be full",
-    ),
+    "alarm.journal_full": ("日志无法写入，磁盘可能已满", "the journal cannot be written; the disk may be full"),
     "alarm.unlisted": (
         "最近 10 分钟出现未登记的结果码：{codes}，请在错误码映射中登记",
         "codes without a meaning in the last 10 minutes: {codes}; give them one",
@@ -43,7 +40,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "short links are as they were {seconds} s ago: those made or stopped since are not known",
     ),
     "alarm.links_unserved": (
-        "没有节点提供短链访问，已发出的短链都打不开", "no node serves short links: none that was sent can be opened"
+        "没有节点提供短链访问，已发出的短链都打不开",
+        "no node serves short links: none that was sent can be opened",
     ),
     "alarm.clicks_unkept": (
         "最近 10 分钟有短链点击只计数、未逐条保存（启动以来：{why}）",
@@ -109,7 +107,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "PostgreSQL {version} may crash, or pass rows over, when rows are updated concurrently",
     ),
     "alarm.rows_skipped": (
-        "{n} 行数据无法读取，已跳过，未生效：{rows}", "{n} row(s) cannot be read and are not in force: {rows}"
+        "{n} 行数据无法读取，已跳过，未生效：{rows}",
+        "{n} row(s) cannot be read and are not in force: {rows}",
     ),
     "alarm.strays": ("有数据落入默认分区：{tables}", "rows in the default partition of {tables}"),
     "alarm.stalled": (
@@ -138,10 +137,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "{n} 个事件（{kind}）一直未能送达，已超过保留期",
         "{n} events ({kind}) were never delivered and are past their retention",
     ),
-    "alarm.spool_files": (
-        "{n} 个文件的内容未能入库：{names}",
-        "{n} files hold what could not be entered: {names}",
-    ),
+    "alarm.spool_files": ("{n} 个文件的内容未能入库：{names}", "{n} files hold what could not be entered: {names}"),
     "alarm.complaints": (
         "投诉 {complaints} 起，发送 {sent} 条，合百万分之 {rate}，上限 {ceiling}；该处营销短信已停发",
         "{complaints} complaints, {sent} sent: {rate} per million, ceiling {ceiling}; marketing has stopped there",
@@ -154,8 +150,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "最近 1 小时拒绝境外短信 {refused} 条，受理 {sent} 条，新出现 {fresh} 个国家或地区",
         "{refused} messages abroad were refused in the last hour, {sent} accepted; {fresh} countries were new",
     ),
-    "alarm.guessing": ("{where}：{n} 次（{minutes} 分钟内），{sources} 个来源，最多的是 {most}",
-                       "{where}: {n} in {minutes} minutes, {sources} sources, most from {most}"),
+    "alarm.guessing": (
+        "{where}：{n} 次（{minutes} 分钟内），{sources} 个来源，最多的是 {most}",
+        "{where}: {n} in {minutes} minutes, {sources} sources, most from {most}",
+    ),
     "alarm.guessed": ("密码、密钥或签名错误：{ways}", "wrong passwords, keys or signatures: {ways}"),
     "alarm.many": ("很多来源", "many"),
     "alarm.standby": (
@@ -207,12 +205,11 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "alarm.note_was": ("{raised}（已于 {until} 恢复）", "{raised} (over since {until})"),
     "alarm.note_was_unwatched": (
-        "{raised}（已于 {until} 结束：规则已停用）", "{raised} (ended {until}: its rule was turned off)"
+        "{raised}（已于 {until} 结束：规则已停用）",
+        "{raised} (ended {until}: its rule was turned off)",
     ),
     "alarm.silence_kind": ("没有这种告警", "there is no such alarm"),
-    "alarm.silence_lasting": (
-        "审计日志的告警不能静默", "alarms about the audit log cannot be silenced",
-    ),
+    "alarm.silence_lasting": ("审计日志的告警不能静默", "alarms about the audit log cannot be silenced"),
     "alarm.silence_until": ("须晚于现在，最多 {days} 天", "later than now, at most {days} days"),
     "wall.longest": ("大屏最长显示 {days} 天", "a screen shows the board for {days} days at most"),
     "wall.full": ("同时有效的大屏已达上限 {most} 块", "there are {most} screens, the most"),
@@ -230,23 +227,27 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "alarm.interrupted": ("发送中节点中断，可能已送达", "its node broke off while sending; it may have arrived"),
     "alarm.receiver_gone": (
-        "接收人已停用、删除，或地址无法解密", "the receiver was stopped or removed, or its address does not open"
+        "接收人已停用、删除，或地址无法解密",
+        "the receiver was stopped or removed, or its address does not open",
     ),
     "alarm.receiver_number": ("不是有效的手机号码", "not a valid phone number"),
     "alarm.receiver_mail": ("不是有效的邮箱", "not a valid mail address"),
     "alarm.receiver_robot": (
-        "应为群机器人的 Webhook 地址，形如 https://…?{name}=…", "the address of a group's robot: https://…?{name}=…"
+        "应为群机器人的 Webhook 地址，形如 https://…?{name}=…",
+        "the address of a group's robot: https://…?{name}=…",
     ),
     "alarm.receiver_secret": ("签名密钥 16 至 200 个字符", "a secret of 16 to 200 characters"),
     "alarm.receiver_dingtalk": (
-        "加签密钥以 SEC 开头；不用加签时留空", "the secret begins with SEC; empty where the robot wants no signature"
+        "加签密钥以 SEC 开头；不用加签时留空",
+        "the secret begins with SEC; empty where the robot wants no signature",
     ),
     "alarm.receiver_account": ("请选择短信账号", "name the sending account"),
     "alarm.receiver_exists": ("已有同名的接收人", "there is a receiver of that name"),
     "alarm.receivers_full": ("接收人已达上限 {most} 个", "there are {most} receivers, the most"),
     "alarm.receiver_stopped": ("接收人已停用", "the receiver is stopped"),
     "alarm.note_state": (
-        "只有发送失败或结果不明的才能重新发送", "only what has failed, or may not have arrived, can be sent again"
+        "只有发送失败或结果不明的才能重新发送",
+        "only what has failed, or may not have arrived, can be sent again",
     ),
     "error.about": ("{what}：{why}", "{what}: {why}"),
     "error.other": ("网络错误", "a network error"),

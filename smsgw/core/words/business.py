@@ -182,16 +182,12 @@ WORDS: dict[str, tuple[str, str]] = {
         "the channel does not run on this node: it is stopped, was started a moment ago, or another node runs it",
     ),
     "load_test.bounds": ("须在 {least} 到 {most} 之间", "has to be between {least} and {most}"),
-    "load_test.messages": (
-        "速率 × 时长不能超过 {most} 条", "rate × duration must not be more than {most} messages",
-    ),
+    "load_test.messages": ("速率 × 时长不能超过 {most} 条", "rate × duration must not be more than {most} messages"),
     "load_test.disk": (
         "数据目录所在磁盘的可用空间不足，请降低速率或缩短时长",
         "the disk of the data directory has too little room: lower the rate or the duration",
     ),
-    "load_test.runs": (
-        "已有压测在进行，同一时间只能进行一次", "a load test runs already: there is one at a time"
-    ),
+    "load_test.runs": ("已有压测在进行，同一时间只能进行一次", "a load test runs already: there is one at a time"),
     "load_test.over": ("此次压测已结束", "this load test is over"),
     "load_test.interrupted": (
         "压测所在节点中途重启，此次压测已中断，不会重新开始",
@@ -238,10 +234,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "sign.over": ("已过期由到期日得出，不能登记", "it is told by the day until which it is registered"),
     "sign.proofs": ("最多 {most} 份材料，请先删除不用的", "there are {most} documents, the most; take some away first"),
     "sign.only": ("只有签名的报备有到期日", "registrations of signatures alone have an end"),
-    "sign.asked": (
-        "签名已申请，或已达上限 {most} 个",
-        "it was applied for already, or there are {most}, the most",
-    ),
+    "sign.asked": ("签名已申请，或已达上限 {most} 个", "it was applied for already, or there are {most}, the most"),
     "template.name": ("名称须为 1 到 64 个字符", "a name of 1 to 64 characters"),
     "template.content": (
         "内容须为 1 到 {most} 字，不含签名（签名另填）",
@@ -264,7 +257,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "at most {most} addresses, one a line, of ASCII characters; not one: {wrong}",
     ),
     "statement.removed": (
-        "已不在该账号的对账单收件人中，不再发送", "it is no receiver of the account's statements any more; not sent"
+        "已不在该账号的对账单收件人中，不再发送",
+        "it is no receiver of the account's statements any more; not sent",
     ),
     "mail.untaken": (
         "一小时内没有节点发送：配置 [mail] 的节点都不在线，或没有节点配置",
@@ -296,7 +290,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "health.nobody": ("还没有收件人，先设置收件人", "there are no receivers yet; name some first"),
     "health.under_way": ("上一次立即发送还没有完成", "what was asked for before is still under way"),
     "mail.state": (
-        "只有发送失败或结果不明的才能重新发送", "only what has failed, or may not have arrived, can be sent again"
+        "只有发送失败或结果不明的才能重新发送",
+        "only what has failed, or may not have arrived, can be sent again",
     ),
     "rebate.month": ("须在 {first} 至 {last} 之间", "a month from {first} to {last}"),
     "exclusion.day": (
@@ -363,10 +358,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "job.over": ("作业已结束", "it has ended"),
     "key.scopes": ("未知权限 {unknown}；可用 {known}", "no scope {unknown}; there are {known}"),
-    "steps.shares": (
-        "请填写 1 到 {most} 个百分比，如 1, 10",
-        "1 to {most} percentages, such as 1, 10",
-    ),
+    "steps.shares": ("请填写 1 到 {most} 个百分比，如 1, 10", "1 to {most} percentages, such as 1, 10"),
     "steps.rising": ("百分比须逐个增大", "each percentage has to be larger than the one before"),
     "steps.number": ("请填写数字", "a number"),
     "fallback.one": ("请填写内容，或选择一个模板", "a text, or a template instead"),
@@ -376,7 +368,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "or the chain longer",
     ),
     "fallback.variable": (
-        "变量 {name} 没有取值：只能用原短信里的变量", "{name} has no value: the first message does not have it",
+        "变量 {name} 没有取值：只能用原短信里的变量",
+        "{name} has no value: the first message does not have it",
     ),
     "number.in": ("须在 {low} 到 {high} 之间", "between {low} and {high}"),
     "key.rotating": (
@@ -397,7 +390,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "number.listed": ("已在名单中", "it is on the list already"),
     "allow.full": ("白名单最多 {most} 条", "at most {most} allowed numbers"),
     "inbound.assignee": (
-        "该人员不存在，或不能处理这个账号的上行短信", "nobody of that login may look after messages of this account"
+        "该人员不存在，或不能处理这个账号的上行短信",
+        "nobody of that login may look after messages of this account",
     ),
     "inbound.assigned": ("已处理，或已由该人员处理", "it is done with, or theirs already"),
     "statistics.gone": ("这一天的报告已过保留期，不能重新计数", "the reports of that day have passed their retention"),
@@ -414,10 +408,12 @@ WORDS: dict[str, tuple[str, str]] = {
     "resend.withdrawn": ("短信是人为取消的", "somebody has cancelled it"),
     "resend.duplicate": ("同一内容已发给该号码", "the number got this text by another message"),
     "resend.uncertain": (
-        "运营商的失败码不能确定手机没有收到", "the carrier's code does not rule out that the phone has got it",
+        "运营商的失败码不能确定手机没有收到",
+        "the carrier's code does not rule out that the phone has got it",
     ),
     "resend.earlier": (
-        "此前一次提交的结果不明，可能已送达", "of an earlier try it is not known whether it has arrived",
+        "此前一次提交的结果不明，可能已送达",
+        "of an earlier try it is not known whether it has arrived",
     ),
     "resend.dead": (
         "空号或在运营商黑名单中，应从名单中删除",
@@ -461,10 +457,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "{most} announcements to the same people are standing; withdraw one",
     ),
     "login.sms_text": ("须含 {mark}，最多 {most} 字", "it must have {mark}, {most} characters at most"),
-    "person.login": (
-        "须为 1–64 个字符，不含空白、斜线和冒号",
-        "1 to 64 characters without blanks, slashes and colons",
-    ),
+    "person.login": ("须为 1–64 个字符，不含空白、斜线和冒号", "1 to 64 characters without blanks, slashes and colons"),
     "person.login_taken": ("登录名 {login} 已使用", "the login {login} is taken"),
     "role.unknown": ("角色 {code} 不存在；可用 {known}", "there is no role {code}; there are {known}"),
     "email.wrong": ("不是邮箱地址", "not an e-mail address"),
@@ -473,10 +466,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "1 to 32 lower-case letters, digits, hyphens or underscores, a letter first",
     ),
     "role.exists": ("角色 {code} 已存在", "there is a role {code} already"),
-    "role.used": (
-        "仍有人员使用该角色，请先更换其角色",
-        "people still have this role; give them another first",
-    ),
+    "role.used": ("仍有人员使用该角色，请先更换其角色", "people still have this role; give them another first"),
     "emergency.codes": (
         "24 小时内最多为一人生成 {n} 个应急恢复码，请核实其身份或重置二次验证",
         "one person gets at most {n} emergency codes in 24 hours; make sure who it is, or reset the second factor",
@@ -493,10 +483,7 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "department.exists": ("同级部门中已有 {name}", "there is a department {name} beside it already"),
     "department.depth": ("部门层级最多 {most} 层", "departments have at most {most} levels"),
-    "department.parent_below": (
-        "上级部门不能是本部门或其下级",
-        "neither the department itself nor one below it",
-    ),
+    "department.parent_below": ("上级部门不能是本部门或其下级", "neither the department itself nor one below it"),
     "department.unknown": (
         "没有部门 {path}，或不在您的管理范围内",
         "there is no department {path}, or none that you manage",
@@ -515,15 +502,9 @@ WORDS: dict[str, tuple[str, str]] = {
         "下游接入已被修改，请返回后重新打开",
         "the login has been changed since; go back and open it again",
     ),
-    "partner.exists": (
-        "{protocol} 用户名 {username} 已存在",
-        "there is a user {username} of {protocol} already",
-    ),
+    "partner.exists": ("{protocol} 用户名 {username} 已存在", "there is a user {username} of {protocol} already"),
     "value.impossible": ("超出允许范围或格式不正确", "out of range or malformed"),
-    "review.own": (
-        "不能审核自己提交的短信，请由其他审核员处理",
-        "nobody reviews what they have sent themselves",
-    ),
+    "review.own": ("不能审核自己提交的短信，请由其他审核员处理", "nobody reviews what they have sent themselves"),
     "review.changed": ("已被修改，请查看新的申请", "it was edited: see what is asked now"),
     "review.emergency": ("特发任务须由他人审批", "an emergency task is passed by somebody else"),
     "review.over": ("已审核、已撤销或已过期", "it was reviewed, cancelled or has expired"),
@@ -727,7 +708,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "task.to": ("最多 {most} 个号码，更多请上传文件", "at most {most}; use a file for more"),
     "task.no_phone": ("未能识别号码所在的列，请指定", "no column seems to hold numbers; name it"),
     "contact.accounts": (
-        "所选联系人属于不同的账号，请分别发送", "they are contacts of several accounts: send to those of one at a time",
+        "所选联系人属于不同的账号，请分别发送",
+        "they are contacts of several accounts: send to those of one at a time",
     ),
     "contact.many": (
         "一次最多选择 {most} 个联系人，更多请按群组或标签选择",
@@ -735,11 +717,10 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "task.begun": ("任务已开始或按周期执行", "it has begun, or comes round again"),
     "task.edited": ("已被他人修改，请重新打开后再改", "somebody has edited it: open it again"),
-    "task.of_template": (
-        "使用模板的任务不能改内容和签名", "what is made of a template keeps its text and signature"
-    ),
+    "task.of_template": ("使用模板的任务不能改内容和签名", "what is made of a template keeps its text and signature"),
     "prefer.none": (
-        "路由不允许该账号使用通道池 {name}，可选 {known}", "routing leads the account to no pool {name}; to {known}",
+        "路由不允许该账号使用通道池 {name}，可选 {known}",
+        "routing leads the account to no pool {name}; to {known}",
     ),
     "task.kind_stays": ("不能在单次与周期之间转换", "once cannot become again and again"),
     "send_at.ahead": ("最多可提前 366 天", "at most 366 days ahead"),

@@ -16,10 +16,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "or enter the IP address",
     ),
     "name_timeout": ("{seconds} 秒内没有查到 {host}", "{host} was not looked up within {seconds} s"),
-    "name_timeout.do": (
-        "请检查本机的 DNS，或改填 IP 地址",
-        "Check the DNS of this machine, or enter the IP address",
-    ),
+    "name_timeout.do": ("请检查本机的 DNS，或改填 IP 地址", "Check the DNS of this machine, or enter the IP address"),
     "reached": ("已连通 {address} 的 {port} 端口", "Port {port} of {address} is reached"),
     "reached_other": (
         "{failed} 连不上，已连通 {address} 的 {port} 端口",
@@ -59,10 +56,7 @@ WORDS: dict[str, tuple[str, str]] = {
     # --- TLS
     "ca": ("读不了证书文件 {file}", "The file of authorities {file} cannot be read"),
     "ca.do": ("请核对 tls_ca 的路径、权限和格式（PEM）", "Check path, permissions and format (PEM) of tls_ca"),
-    "plain": (
-        "{port} 端口没有按 TLS 应答：对端是明文端口",
-        "Port {port} does not speak TLS: it is a plain one",
-    ),
+    "plain": ("{port} 端口没有按 TLS 应答：对端是明文端口", "Port {port} does not speak TLS: it is a plain one"),
     "plain.do": (
         "请向运营商确认：改用其 TLS 端口，或在通道中关闭 TLS",
         "Ask the carrier: use its port for TLS, or switch TLS off for the channel",
@@ -115,10 +109,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "请运营商更换证书；也请检查本机时间",
         "The carrier has to renew it; check the clock of this machine, too",
     ),
-    "cert_name": (
-        "对端证书属于 {names}，不是 {name}",
-        "The certificate is for {names}, not for {name}",
-    ),
+    "cert_name": ("对端证书属于 {names}，不是 {name}", "The certificate is for {names}, not for {name}"),
     "cert_name.do": (
         "请核对网关地址；确属该运营商时，把证书中的名称填入 tls_name",
         "Check the address; when it is the carrier's, enter the certificate's name as tls_name",
@@ -149,10 +140,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "Channel {name} is started and uses this login, and may log in or connect anew at any moment, so nobody logged "
         "in again: a carrier that allows only one connection would cut it off",
     ),
-    "login.good": (
-        "{user} 已登录，使用 {dialect}",
-        "{user} is logged in, by {dialect}",
-    ),
+    "login.good": ("{user} 已登录，使用 {dialect}", "{user} is logged in, by {dialect}"),
     "login.doubt": (
         "{user} 已登录（{dialect}），但网关没有证明它知道共享密码",
         "{user} is logged in ({dialect}), but the gateway did not prove that it knows the password",
@@ -177,10 +165,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "Have the carrier register the address that we come from, and check the login",
     ),
     "login.version": ("网关不支持此协议版本", "The gateway does not speak this version"),
-    "login.version.do": (
-        "请改用较低的协议版本（如 CMPP 2.0、SMGP 1.3）",
-        "Use a lower version (CMPP 2.0, SMGP 1.3)",
-    ),
+    "login.version.do": ("请改用较低的协议版本（如 CMPP 2.0、SMGP 1.3）", "Use a lower version (CMPP 2.0, SMGP 1.3)"),
     "login.many": ("网关上的连接数已满", "The gateway has too many connections already"),
     "login.many.do": (
         "请减少连接数，或确认没有其他系统在用同一登录名",
@@ -218,41 +203,23 @@ WORDS: dict[str, tuple[str, str]] = {
     "login.expired": ("账号 {user} 已到期", "The account {user} has expired"),
     "login.expired.do": ("请联系运营商续期", "Ask the carrier to renew it"),
     "login.other": ("网关拒绝登录", "The gateway refuses the login"),
-    "login.other.do": (
-        "请把原始代码告诉运营商",
-        "Tell the carrier the raw code",
-    ),
-    "login.unreadable": (
-        "登录应答不是 {protocol} 的格式",
-        "The answer to the login is not in the form of {protocol}",
-    ),
+    "login.other.do": ("请把原始代码告诉运营商", "Tell the carrier the raw code"),
+    "login.unreadable": ("登录应答不是 {protocol} 的格式", "The answer to the login is not in the form of {protocol}"),
     "login.unreadable.do": ("请核对协议与版本是否选对", "Check that protocol and version are right"),
-    "foreign": (
-        "{port} 端口的应答不是 {protocol} 报文",
-        "What port {port} says is not {protocol}",
-    ),
-    "foreign.do": (
-        "请核对端口与协议：该端口上是另一种服务",
-        "Check port and protocol: another service is there",
-    ),
+    "foreign": ("{port} 端口的应答不是 {protocol} 报文", "What port {port} says is not {protocol}"),
+    "foreign.do": ("请核对端口与协议：该端口上是另一种服务", "Check port and protocol: another service is there"),
     "closed": ("网关没有应答登录就断开了", "The gateway hung up without an answer to the login"),
     "closed.do": (
         "多为来源 IP 未报备；也请核对登录名 {user}、端口与协议",
         "Usually the address that we come from is not registered; check the login {user}, port and protocol, too",
     ),
-    "silent": (
-        "已连通 {port} 端口，但网关一直没有应答登录",
-        "Port {port} is reached, but the login has no answer",
-    ),
+    "silent": ("已连通 {port} 端口，但网关一直没有应答登录", "Port {port} is reached, but the login has no answer"),
     "silent.do": (
         "请核对端口与协议；也可能是网关过载，或中间设备只放行了连接",
         "Check port and protocol; the gateway may be overloaded, or something between lets the connection pass alone",
     ),
     # --- after the login
-    "keepalive": (
-        "心跳有应答；窗口按 {window} 条使用",
-        "The keep-alive is answered; the window is {window}",
-    ),
+    "keepalive": ("心跳有应答；窗口按 {window} 条使用", "The keep-alive is answered; the window is {window}"),
     "no_keepalive": ("{seconds} 秒内没有收到心跳应答", "No answer to the keep-alive within {seconds} s"),
     "no_keepalive.do": (
         "通道会因此反复重连；请向运营商核对心跳是否受支持",
@@ -268,10 +235,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "运营商只接受 {n} 条连接，通道设置了 {wanted} 条",
         "The carrier takes {n} connections, and the channel is set to {wanted}",
     ),
-    "fewer.do": (
-        "请把连接数改为 {n}，或请运营商增加",
-        "Set it to {n}, or ask the carrier for more",
-    ),
+    "fewer.do": ("请把连接数改为 {n}，或请运营商增加", "Set it to {n}, or ask the carrier for more"),
     "unopened": (
         "已登录 {n} 条连接，下一条没有建立成功；通道设置了 {wanted} 条",
         "{n} connections are logged in, and the next one could not be opened; the channel is set to {wanted}",

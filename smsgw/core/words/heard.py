@@ -1,4 +1,5 @@
 """Chinese that is read, not said: what people reply, files hold and texts look like. Data, never translated."""
+
 from __future__ import annotations
 
 OPT_OUT = ("r", "t", "td", "qx", "退订", "拒收", "取消订阅", "stop", "unsubscribe")

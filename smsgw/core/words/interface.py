@@ -8,10 +8,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "bearer.https": ("只能经 HTTPS 使用", "it needs HTTPS"),
     "bearer.allow_list": ("密钥须设置 IP 白名单", "the key needs an IP allow-list"),
     "expires.past": ("须晚于当前时间", "later than now"),
-    "sha256.form": (
-        "应为请求体 SHA-256 的 64 位小写十六进制",
-        "64 lower hex digits, the SHA-256 of the body",
-    ),
+    "sha256.form": ("应为请求体 SHA-256 的 64 位小写十六进制", "64 lower hex digits, the SHA-256 of the body"),
     "sha256.other": ("与请求体不符", "not that of the body"),
     "body.packed": ("不支持压缩的请求体", "compressed bodies are not accepted"),
     "query.utf8": ("不是合法的 UTF-8", "not valid UTF-8"),

@@ -42,9 +42,7 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
         "edit": ("修改", "changed"),
         "reschedule": ("修改发送时间", "given another time"),
     },
-    "recipient": {
-        "pending": ("待提交", "not handed over yet"),
-    },
+    "recipient": {"pending": ("待提交", "not handed over yet")},
     "report_column": {
         "line": ("行号", "line"),
         "number": ("手机号码", "number"),
@@ -64,10 +62,7 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
         "clicks": ("点击次数", "clicks"),
         "first_click": ("首次点击", "first click"),
     },
-    "click_state": {
-        "true": ("已点击", "clicked"),
-        "false": ("未点击", "not clicked"),
-    },
+    "click_state": {"true": ("已点击", "clicked"), "false": ("未点击", "not clicked")},
     "error_column": {
         "line": ("行号", "line"),
         "number": ("手机号码", "number"),
@@ -89,10 +84,7 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
         "late_answer": ("迟到的应答", "an answer that came late"),
         "early_report": ("回执先于应答到达", "the report came before the answer"),
         "by_reference": ("回执带回我方参考号，据此确认", "the report carries our reference and settles it"),
-        "inferred": (
-            "回执的编号未知，按号码和时间推断",
-            "the report's id is unknown; matched by number and time",
-        ),
+        "inferred": ("回执的编号未知，按号码和时间推断", "the report's id is unknown; matched by number and time"),
         "rematched": ("未匹配的回执按规则对应", "an unmatched report was put to it by a rule"),
         "scheduled": ("等待定时发送", "waits for its time"),
         "released": ("到时，进入队列", "its time has come; queued"),
@@ -155,11 +147,7 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
             "Some numbers have no channel now; they are sent when there is one within 24 h, else refused",
         ),
     },
-    "type": {
-        "otp": ("验证码", "one-time code"),
-        "notice": ("通知", "notice"),
-        "marketing": ("营销", "marketing"),
-    },
+    "type": {"otp": ("验证码", "one-time code"), "notice": ("通知", "notice"), "marketing": ("营销", "marketing")},
     "event": {
         "message.report": ("状态报告", "delivery report"),
         "message.mo": ("上行短信", "message from a user"),
@@ -189,10 +177,7 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
         "journal_full": ("本地日志写满", "the local journal is full"),
         "disk_low": ("磁盘空间不足", "disk space is low"),
         "spool_failed": ("本地缓存不可用", "the local spool cannot be used"),
-        "spool_damaged": (
-            "本地缓存有内容未能入库",
-            "the local spool has content that did not get into the database",
-        ),
+        "spool_damaged": ("本地缓存有内容未能入库", "the local spool has content that did not get into the database"),
         "database_down": ("数据库不可用", "database is unavailable"),
         "database_faulty": ("数据库版本有缺陷", "the database server has a known fault"),
         "rows_skipped": ("有数据无法读取", "rows cannot be read"),
@@ -313,10 +298,7 @@ LABELS: dict[str, dict[str, tuple[str, str]]] = {
         "risky": ("风险号", "risky"),
         "unknown": ("未知", "unknown"),
     },
-    "number_source": {
-        "report": ("状态报告", "delivery report"),
-        "import": ("导入", "import"),
-    },
+    "number_source": {"report": ("状态报告", "delivery report"), "import": ("导入", "import")},
     "blocked_by": {
         "manual": ("人工黑名单", "entered by hand"),
         "opt_out": ("退订名单", "opt-out list"),

@@ -1,4 +1,5 @@
 """What the command line prints."""
+
 from __future__ import annotations
 
 WORDS: dict[str, tuple[str, str]] = {

@@ -1,4 +1,5 @@
 """Texts of tests, demonstrations and benches, which are sent and never translated."""
+
 from __future__ import annotations
 
 TEST = "测试"

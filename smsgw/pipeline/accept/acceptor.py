@@ -485,10 +485,7 @@ class Acceptor:
         if due is not None and due <= now:
             due = None  # "now or earlier" is now
         if due is not None and due > now + MAX_SCHEDULE:
-            raise Invalid(
-                "TIME_INVALID",
-                reason=phrase("send_at.far", days=MAX_SCHEDULE.days),
-            )
+            raise Invalid("TIME_INVALID", reason=phrase("send_at.far", days=MAX_SCHEDULE.days))
         start = due or now
         expires = request.expire_at or start + VALIDITY[request.type]
         if expires <= start:
@@ -508,8 +505,5 @@ class Acceptor:
         if request.gate is None:
             raise Temporary("NO_ROUTE", retry_after=10, carrier=listed(names.values()))
         without = [p for p in passed if p.subject.route.pool in names]
-        unsent = [
-            Failed(p.position, p.item, ("NO_ROUTE", {"carrier": names[p.subject.route.pool]}))
-            for p in without
-        ]
+        unsent = [Failed(p.position, p.item, ("NO_ROUTE", {"carrier": names[p.subject.route.pool]})) for p in without]
         return [p for p in passed if p.subject.route.pool not in names], failed + unsent

@@ -32,9 +32,7 @@ LATE, URGENT, OTHER = range(3)
 class Admission:
     """``limit`` bounds what waits, in messages."""
 
-    def __init__(
-        self, limit: int, share: int = SHARE, *, monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, limit: int, share: int = SHARE, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._limit = limit
         self._queue = FairQueue(share, own_waiting=math.inf, ranks=3, renewed=True)

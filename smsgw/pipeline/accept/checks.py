@@ -172,9 +172,7 @@ def _words(draft: Draft) -> Reason | None:
     begin = len(draft.sign) + 2 if draft.sign and draft.content.startswith("【") else 0
     # A signature is not rewritten: a word in it refuses the text.
     refused = [
-        h
-        for h in hits
-        if h.word.action is Action.BLOCK or (h.word.action is Action.REPLACE and h.start < begin)
+        h for h in hits if h.word.action is Action.BLOCK or (h.word.action is Action.REPLACE and h.start < begin)
     ]
     if refused:
         return "CONTENT_SENSITIVE", {"words": named(refused)}
@@ -511,9 +509,7 @@ class Checker:
             key = (item.sign, text_, home.carrier == numbers.INTL)
             draft = drafts.get(key)
             if draft is None:
-                draft = drafts[key] = self._draft(
-                    frame, item, abroad=home.carrier == numbers.INTL, explain=explain
-                )
+                draft = drafts[key] = self._draft(frame, item, abroad=home.carrier == numbers.INTL, explain=explain)
             if item.extend_code and (source := (draft.sign, item.extend_code)) not in sources:
                 if not snapshot.numbering.owns(request.account, *source):
                     raise Invalid("EXTEND_CODE_INVALID")
@@ -541,14 +537,7 @@ class Checker:
             passed.append(Passed(position, item, subject, coded, tuple(tried)))
         return passed, failed
 
-    def _draft(
-        self,
-        frame: _Frame,
-        item: SendItem,
-        *,
-        abroad: bool,
-        explain: bool,
-    ) -> Draft:
+    def _draft(self, frame: _Frame, item: SendItem, *, abroad: bool, explain: bool) -> Draft:
         template, content, misfit = frame.template(item) if item.template_id else (None, item.content, None)
         given = item.sign or (template.sign if template else "")
         sign, content = _compose(given, content, frame.request.account.default_sign)
@@ -593,11 +582,7 @@ class Checker:
             coding = text.choose(content)
             if coding is Coding.GSM7 and not content.isascii() and self.router.fleet.ascii_only(pool):
                 coding = Coding.UCS2
-            single = (
-                self.router.fleet.single_limit(pool)
-                if coding is Coding.GSM7 and len(content) == 160
-                else None
-            )
+            single = self.router.fleet.single_limit(pool) if coding is Coding.GSM7 and len(content) == 160 else None
             return Coded(coding, text.count_parts(content, coding, single_limit=single))
         except Unencodable as exc:
             raise Invalid("CONTENT_UNENCODABLE") from exc

@@ -21,9 +21,7 @@ class DiskGuard:
 
     CHECK_EVERY = 1.0
 
-    def __init__(
-        self, folders: Sequence[Path], min_free_mb: int, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, folders: Sequence[Path], min_free_mb: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._folders = folders
         self._min_free = min_free_mb * 1024 * 1024
         self._clock = clock
@@ -59,7 +57,5 @@ class DiskGuard:
         if self._free < self._min_free:
             free_mb, need_mb = self._free // 2**20, self._min_free // 2**20
             raise Temporary(
-                "STORAGE_UNAVAILABLE",
-                retry_after=30,
-                reason=phrase("disk.low", free=free_mb, need=need_mb),
+                "STORAGE_UNAVAILABLE", retry_after=30, reason=phrase("disk.low", free=free_mb, need=need_mb)
             )

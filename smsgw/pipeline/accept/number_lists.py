@@ -20,8 +20,7 @@ from smsgw.pipeline.accept.followed_table import FollowedTable
 from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.runtime import clock
-from smsgw.store.config import blocklist as store
-from smsgw.store.config import consents
+from smsgw.store.config import blocklist as store, consents
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import complaints
 from smsgw.store.messages.complaints import Rate
@@ -75,9 +74,7 @@ class Consents(FollowedTable):
 class NumberLists(FollowedTable):
     """The lists of a node. Without ``load`` they are empty."""
 
-    def __init__(
-        self, database: Database, snapshots: Snapshots, clock: Callable[[], float] = clock.time
-    ) -> None:
+    def __init__(self, database: Database, snapshots: Snapshots, clock: Callable[[], float] = clock.time) -> None:
         """``clock`` gives seconds since 1970."""
         super().__init__()
         self._database = database
@@ -121,10 +118,7 @@ class NumberLists(FollowedTable):
 
     def periodics(self) -> Sequence[Periodic]:
         """What follows the database; ``load`` comes first."""
-        return (
-            Periodic("lists.follow", FOLLOW_EVERY, self.follow),
-            Periodic("lists.judge", RATES_EVERY, self.judge),
-        )
+        return (Periodic("lists.follow", FOLLOW_EVERY, self.follow), Periodic("lists.judge", RATES_EVERY, self.judge))
 
     async def judge(self) -> None:
         """Compare complaints with the ceiling."""
@@ -143,7 +137,10 @@ class NumberLists(FollowedTable):
                 f"sign/{r.name}" if r.channel_id is None else f"channel/{r.name}",
                 CRITICAL,
                 phrase(
-                    "alarm.complaints", complaints=r.complaints, sent=r.sent, rate=f"{r.per_million:.0f}",
+                    "alarm.complaints",
+                    complaints=r.complaints,
+                    sent=r.sent,
+                    rate=f"{r.per_million:.0f}",
                     ceiling=ceiling,
                 ),
             )

@@ -35,9 +35,7 @@ ROOM = store.MAX_KNOWN + store.MAX_KNOWN // 10
 class NumberStatus(FollowedTable):
     """Without ``load`` nothing is known."""
 
-    def __init__(
-        self, database: Database, snapshots: Snapshots, clock: Callable[[], float] = clock.time
-    ) -> None:
+    def __init__(self, database: Database, snapshots: Snapshots, clock: Callable[[], float] = clock.time) -> None:
         """``clock`` gives seconds since 1970."""
         super().__init__()
         self._database = database
@@ -92,11 +90,7 @@ class NumberStatus(FollowedTable):
     def note(self, rows: Iterable[Row], reports: Sequence[Report]) -> None:
         """Parts whose state an outcome has changed, and the reports that came with them. Nothing here waits."""
         for row in rows:
-            if (
-                row["class"] in OF_CLASS
-                and row["channel_id"] != TEST_CHANNEL
-                and len(self._failed) < MAX_NOTED
-            ):
+            if row["class"] in OF_CLASS and row["channel_id"] != TEST_CHANNEL and len(self._failed) < MAX_NOTED:
                 self._failed[row["id"]] = None
         if not self.rows:
             return

@@ -42,11 +42,7 @@ class Repeats(Generic[R]):
         self._running: dict[tuple[int, str], tuple[bytes, asyncio.Future[R | None]]] = {}
 
     async def once(
-        self,
-        account_id: int,
-        request: Repeatable,
-        send: Callable[[], Awaitable[R]],
-        stored: Callable[[R], bool],
+        self, account_id: int, request: Repeatable, send: Callable[[], Awaitable[R]], stored: Callable[[R], bool]
     ) -> R:
         """``send``, unless a call with the same key is under way: then its answer, once it has one.
 

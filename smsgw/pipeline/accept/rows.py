@@ -26,16 +26,7 @@ from smsgw.pipeline.accept.checks import Failed, Passed, Standing, Subject
 from smsgw.pipeline.accept.requests import ItemResult, SendItem, SendRequest, SendResult
 from smsgw.pipeline.numbering import Numbering
 from smsgw.pipeline.snapshot import Snapshot
-from smsgw.store.messages.calls import (
-    LinkRow,
-    MessageRow,
-    NewCall,
-    NewFollow,
-    NewReview,
-    PartRow,
-    Refusal,
-    RequestKey,
-)
+from smsgw.store.messages.calls import LinkRow, MessageRow, NewCall, NewFollow, NewReview, PartRow, Refusal, RequestKey
 
 DEFAULT_POLICY = {MessageType.OTP: UnknownPolicy.HOLD_SHORT}
 """Where the account has none: a code that may not have arrived is asked for again. Others follow their channel."""
@@ -151,8 +142,7 @@ class Builder:
     ) -> Prepared:
         """The rows of a call, its result, and the queues that it adds to; others have turns between a large one's."""
         results: dict[int, ItemResult] = {
-            f.position: ItemResult(f.item.to, None, "rejected", 0, f.reason[0], *messages_of(*f.reason))
-            for f in failed
+            f.position: ItemResult(f.item.to, None, "rejected", 0, f.reason[0], *messages_of(*f.reason)) for f in failed
         }
         recorded = [f for f in failed if f.subject is not None]
         if not passed and not recorded:
@@ -332,30 +322,20 @@ class Builder:
             status = states.status_of(state, True)
             items[position] = ItemResult(items[position].to, known, status, 0, code, *words)
         left = [row for row in call.messages if row.id not in gone]
-        places_left = {
-            index: n for n, index in enumerate(i for i in range(len(call.messages)) if i not in reasons)
-        }
+        places_left = {index: n for n, index in enumerate(i for i in range(len(call.messages)) if i not in reasons)}
         results = dict(enumerate(items))
         return replace(
             call,
             messages=left,
             parts=[p for p in call.parts if p.id not in gone],
             units=sum(row.price for row in left),
-            keys=tuple(
-                k
-                for k in call.keys
-                if k.kind == "n" or (left and (k.kind == "k" or k.message_id not in gone))
-            ),
+            keys=tuple(k for k in call.keys if k.kind == "n" or (left and (k.kind == "k" or k.message_id not in gone))),
             answer=_encode(result_of(call.batch_id, results)),
             emergency_by=call.emergency_by if left else None,
             joins=call.joins if left else (),
             refused=tuple(refused),
-            watches=tuple(
-                replace(w, index=places_left[w.index]) for w in call.watches if w.index in places_left
-            ),
-            abroad=tuple(
-                replace(a, index=places_left[a.index]) for a in call.abroad if a.index in places_left
-            ),
+            watches=tuple(replace(w, index=places_left[w.index]) for w in call.watches if w.index in places_left),
+            abroad=tuple(replace(a, index=places_left[a.index]) for a in call.abroad if a.index in places_left),
             review=replace(call.review, numbers=len(left)) if call.review and left else None,
             links=tuple(link for link in call.links if link.id not in gone),
         )

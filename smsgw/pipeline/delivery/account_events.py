@@ -17,9 +17,7 @@ CHANNELS_EVERY = 5.0
 class AccountEvents:
     """The jobs of one node; on several nodes they exclude each other by locks."""
 
-    def __init__(
-        self, database: Database, snapshots: Snapshots, hub: EventHub, ids: Callable[[], int]
-    ) -> None:
+    def __init__(self, database: Database, snapshots: Snapshots, hub: EventHub, ids: Callable[[], int]) -> None:
         self._database = database
         self._snapshots = snapshots
         self._hub = hub

@@ -24,9 +24,7 @@ class Destinations:
     def check(self, endpoint: Endpoint, url: str) -> None:
         """Whether the address may be pushed to now. Raises ``Wrong``."""
         field = "callback_url" if endpoint.callback else "url"
-        host = check_url(
-            url, self.reach_of(endpoint.account_id), field=field, placeholders=not endpoint.callback
-        )
+        host = check_url(url, self.reach_of(endpoint.account_id), field=field, placeholders=not endpoint.callback)
         if endpoint.callback and not host_allowed(host, endpoint.hosts):
             raise Wrong(field, phrase("callback.host"))
 

@@ -287,16 +287,11 @@ class Pusher:
     async def test(self, endpoint: Endpoint) -> Answer:
         """Send a sample at once, past the queue. ``STATE_CONFLICT`` for ``callback``, which has no address."""
         if endpoint.callback:
-            raise Refused(
-                "STATE_CONFLICT",
-                reason=phrase("callback.untested"),
-            )
+            raise Refused("STATE_CONFLICT", reason=phrase("callback.untested"))
         now = self.now()
         kinds = self._snapshots.current.hooks.kinds(endpoint) or (REPORT,)
         item = push_format.sample(webhooks.type_of(kinds[0]), now)
-        call = push_format.build(
-            endpoint, endpoint.url, "webhook.test", [item], f"msg_test_{self.new_id()}", now
-        )
+        call = push_format.build(endpoint, endpoint.url, "webhook.test", [item], f"msg_test_{self.new_id()}", now)
         try:
             self.destinations.check(endpoint, endpoint.url)
             answer = await self.call(endpoint, call)

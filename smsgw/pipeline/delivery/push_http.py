@@ -275,9 +275,7 @@ class Sender:
                     answer.close()
                 text = body[: 4 * SHOWN].decode("utf-8", "replace")[:SHOWN]
                 if not good:
-                    wait = (
-                        _retry_after(answer.headers.get("Retry-After", "")) if status in (429, 503) else 0.0
-                    )
+                    wait = _retry_after(answer.headers.get("Retry-After", "")) if status in (429, 503) else 0.0
                     return ended(f"HTTP {status}", status, retry_after=wait, text=text)
                 if not satisfied(expect, body):
                     return ended("the answer does not say what is expected", status, text=text)

@@ -245,9 +245,7 @@ class PushQueue:
             lane = self._lane(self._host(self.endpoint.url))
             if lane.until is not None and now < lane.until:
                 return
-            limit = (
-                1 if lane.failures >= FAILING_AFTER else max(TAKEN, options.concurrency * options.max_items)
-            )
+            limit = 1 if lane.failures >= FAILING_AFTER else max(TAKEN, options.concurrency * options.max_items)
         limit = self._services.room(limit)
         under_way = sorted(self._under_way)
 

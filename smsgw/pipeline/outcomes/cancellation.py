@@ -204,9 +204,7 @@ class Recall:
             await trail.step(*standings[trail.job])
 
     async def _end(self, ids: Sequence[int], code: str, cls: str) -> None:
-        done = await _end_waiting(
-            self._outcomes, ids, PartState.REJECTED, code, cls, "recalled", {"code": code}
-        )
+        done = await _end_waiting(self._outcomes, ids, PartState.REJECTED, code, cls, "recalled", {"code": code})
         if done:
             log.info("messages.recalled", messages=done, code=code)
 

@@ -40,9 +40,7 @@ class LongReports:
         ]
         return [*reports, *copies]
 
-    async def told_before(
-        self, connection: Connection, changed: Sequence[Row], now: datetime
-    ) -> list[Report]:
+    async def told_before(self, connection: Connection, changed: Sequence[Row], now: datetime) -> list[Report]:
         """Reports for parts just answered, whose message was reported before."""
         channels = self._fleet.reporting_once
         if not channels:

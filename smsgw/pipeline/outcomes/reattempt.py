@@ -36,6 +36,7 @@ UNLISTED_MANY = 1000
 
 Event = tuple[int, datetime, int, str, str]
 
+
 class Retrying:
     """Judges refusals and failed reports by the tables. One a node, used by the outcomes' writer."""
 
@@ -183,15 +184,8 @@ class Retrying:
         result: list[Again | None] = []
         for row, meaning, code, reported in wanted:
             pool_id = row["pool_id"]
-            test = pool_id in (
-                TEST_POOL,
-                PROBE_POOL,
-            )  # it teaches nothing about real numbers, and goes nowhere else
-            if (
-                meaning.fault is Fault.PORTED
-                and not test
-                and (message := messages.get(row["id"])) is not None
-            ):
+            test = pool_id in (TEST_POOL, PROBE_POOL)  # it teaches nothing about real numbers, and goes nowhere else
+            if meaning.fault is Fault.PORTED and not test and (message := messages.get(row["id"])) is not None:
                 if meaning.carrier:
                     number = core_numbers.national(message["number"])
                     if len(number) == 11:
@@ -219,9 +213,7 @@ class Retrying:
         # What was never taken may wait until its validity is over: then it has expired, not failed.
         left = inf if fault in NOTHING_TAKEN else (row["expires_at"] - now).total_seconds()
         age = (now - row["accepted_at"]).total_seconds()
-        return decide(
-            self._snapshots.current.retry, fault, row["lane"], tried=tried, age=age, left=left, others=others
-        )
+        return decide(self._snapshots.current.retry, fault, row["lane"], tried=tried, age=age, left=left, others=others)
 
     def _others(self, row: Row, pool_id: int) -> frozenset[int]:
         return self._router.fleet.serving(pool_id) - {*row["avoid_channels"], row["channel_id"]}

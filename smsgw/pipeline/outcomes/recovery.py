@@ -109,9 +109,7 @@ async def correct_taken_over(database: Database, outcomes: Outcomes, replay: Rep
     return counts
 
 
-async def give_back_unwritten(
-    database: Database, outcomes: Outcomes, journal: Journal, epochs: Collection[int]
-) -> int:
+async def give_back_unwritten(database: Database, outcomes: Outcomes, journal: Journal, epochs: Collection[int]) -> int:
     """What another owner has called unknown of what was claimed here under these epochs and never written; how many.
 
     A claim whose answer came too late, or never, was in nobody's hands when the lease was over: the next owner could

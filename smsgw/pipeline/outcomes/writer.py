@@ -38,9 +38,7 @@ from smsgw.runtime.sparing import Sparing
 from smsgw.store.engine.database import Connection, Row
 from smsgw.store.engine.group_commit import Batcher
 from smsgw.store.engine.journal import Journal, Key
-from smsgw.store.messages import outcomes as store
-from smsgw.store.messages import references as references_store
-from smsgw.store.messages import report_ids as reportids_store
+from smsgw.store.messages import outcomes as store, references as references_store, report_ids as reportids_store
 from smsgw.store.messages.inbound import Arrived
 from smsgw.store.messages.outcomes import Answer, GivenBack, Patience, Tally
 
@@ -206,9 +204,7 @@ class Outcomes:
 
     def answered(self, outcomes: list[Outcome], policy: UnknownPolicy) -> None:
         """Outcomes of a channel whose own policy for lost answers is ``policy``. Journal first, then the database."""
-        known = [
-            o for o in outcomes if o.kind is not OutcomeKind.UNKNOWN and o.kind is not OutcomeKind.UNSENT
-        ]
+        known = [o for o in outcomes if o.kind is not OutcomeKind.UNKNOWN and o.kind is not OutcomeKind.UNSENT]
         if known:
             self._journal.answer(known)
             failpoints.reach("answer.recorded")
@@ -272,9 +268,7 @@ class Outcomes:
 
     # --- the transaction ---------------------------------------------------------------------------------------
 
-    async def _commit(
-        self, connection: Connection, items: list[Item], again: bool
-    ) -> list[Applied | SmsgwError]:
+    async def _commit(self, connection: Connection, items: list[Item], again: bool) -> list[Applied | SmsgwError]:
         """Guarded updates throughout: a repeat (``again``) of a committed batch changes nothing.
 
         Sweeps are not repeated: they come round again by themselves, and one that is too slow for a transaction must
@@ -378,9 +372,7 @@ class Outcomes:
 
         async def match(some: Sequence[Report]) -> list[Report]:
             some = await self.long_reports.with_siblings(connection, some, oldest=oldest, newest=newest)
-            rest, again, said = await self.retrying.reports(
-                connection, some, now, oldest=oldest, newest=newest
-            )
+            rest, again, said = await self.retrying.reports(connection, some, now, oldest=oldest, newest=newest)
             rows, unmatched = await store.match_reports(
                 connection, rest, tally, recent=recent, oldest=oldest, newest=newest
             )
@@ -399,9 +391,7 @@ class Outcomes:
         unmatched = await match(respelled)
         plain = [r for r in unmatched if (r.channel_id, r.carrier_id) in as_said]
         if plain:
-            left = await match(
-                [replace(r, carrier_id=as_said[r.channel_id, r.carrier_id].carrier_id) for r in plain]
-            )
+            left = await match([replace(r, carrier_id=as_said[r.channel_id, r.carrier_id].carrier_id) for r in plain])
             unmatched = [r for r in unmatched if (r.channel_id, r.carrier_id) not in as_said]
             unmatched += [self.report_ids.respelled(r) for r in left]
         new = await self.report_ids.learn(connection, unmatched, oldest=oldest) if unmatched else set()
@@ -411,9 +401,7 @@ class Outcomes:
                 waiting += await reportids_store.take(connection, channel_id, REMATCH)
             unmatched = [r for r in unmatched if r.channel_id not in new]
             unmatched += await match([self.report_ids.respelled(r) for r in waiting])
-        told, unmatched, said = await references.find(
-            connection, unmatched, now, oldest=oldest, newest=newest
-        )
+        told, unmatched, said = await references.find(connection, unmatched, now, oldest=oldest, newest=newest)
         events += said
         if told:
             unmatched += await match(told)
@@ -455,10 +443,7 @@ class Outcomes:
         self.tally.unmatched_reports += tally.unmatched_reports
         if tally.stale_answers or tally.unmatched_reports:
             sparing.info(
-                "outcomes.unusual",
-                None,
-                stale_answers=tally.stale_answers,
-                unmatched_reports=tally.unmatched_reports,
+                "outcomes.unusual", None, stale_answers=tally.stale_answers, unmatched_reports=tally.unmatched_reports
             )
 
     @staticmethod

@@ -193,9 +193,7 @@ def channel_findings(channels: Sequence[ChannelStatus]) -> list[Finding]:
         if c.state == "refused":
             found.append(Finding("login_refused", f"channel/{c.name}", CRITICAL, Heard(c.last_error)))
         elif c.state == "connecting":
-            found.append(
-                Finding("channel_down", f"channel/{c.name}", CRITICAL, Heard(c.last_error))
-            )
+            found.append(Finding("channel_down", f"channel/{c.name}", CRITICAL, Heard(c.last_error)))
     return found
 
 
@@ -209,9 +207,7 @@ def _probed(detail: str) -> Wording:
     return phrase("alarm.probe_ended", state=known, code=code)
 
 
-def standby_findings(
-    table: RouteTable, channels: Sequence[ChannelStatus], rules: Rules
-) -> list[Finding]:
+def standby_findings(table: RouteTable, channels: Sequence[ChannelStatus], rules: Rules) -> list[Finding]:
     """Pools that have standbys, and too few of them logged in; with the accounts that rules lead there."""
     bound = {c.name for c in channels if c.state in ("bound", "idle") and c.probe != "failed"}
     found = []

@@ -62,10 +62,7 @@ class Auditing:
 
     def periodics(self) -> Sequence[Periodic]:
         """What comes round."""
-        return (
-            Periodic("audit.seal", self._every, self.step),
-            Periodic("audit.prune", PRUNE_EVERY, self._prune),
-        )
+        return (Periodic("audit.seal", self._every, self.step), Periodic("audit.prune", PRUNE_EVERY, self._prune))
 
     async def stop(self) -> None:
         """Seal and write down what there is."""

@@ -175,9 +175,7 @@ class Forgetting:
             async with self._step() as connection:
                 await forgetting.octets(connection, day, first)
 
-    async def _through(
-        self, step: Callable[[Connection, int], Awaitable[int | None]], after: int | None = 0
-    ) -> None:
+    async def _through(self, step: Callable[[Connection, int], Awaitable[int | None]], after: int | None = 0) -> None:
         """Step by step, each behind the last id of the one before."""
         while after is not None:
             async with self._step() as connection:

@@ -37,12 +37,7 @@ Batch = Callable[[Connection, int, datetime, int], Awaitable[list[Row]]]
 class Holding:
     """The job of the node that has the lease."""
 
-    def __init__(
-        self,
-        database: Database,
-        snapshots: Snapshots,
-        fleet: Fleet,
-    ) -> None:
+    def __init__(self, database: Database, snapshots: Snapshots, fleet: Fleet) -> None:
         self._database = database
         self._snapshots = snapshots
         self._fleet = fleet
@@ -60,14 +55,12 @@ class Holding:
         halted = self._snapshots.current.halted
         if halted:
             await self._all(store.stopped_with_waiting, store.hold, "account.held")
-        if (
-            halted != self._resumed_for or time.monotonic() - self._looked_at > LOOK_AGAIN
-        ) and await self._all(store.started_with_held, store.resume, "account.resumed"):
+        if (halted != self._resumed_for or time.monotonic() - self._looked_at > LOOK_AGAIN) and await self._all(
+            store.started_with_held, store.resume, "account.resumed"
+        ):
             self._resumed_for, self._looked_at = halted, time.monotonic()
 
-    async def _all(
-        self, accounts: Callable[[Connection, int], Awaitable[list[int]]], batch: Batch, event: str
-    ) -> bool:
+    async def _all(self, accounts: Callable[[Connection, int], Awaitable[list[int]]], batch: Batch, event: str) -> bool:
         """Run the batches of all accounts that have something; whether nothing was found."""
         connection = await self._writer()
         try:
@@ -105,9 +98,7 @@ class Holding:
             async with connection.transaction():
                 rows = await batch(connection, account_id, now, first_id(now - MAX_AGE))
                 # What was held while its account was moved follows.
-                ids = (
-                    sorted({id_ for row in rows for id_ in row["ids"] or ()}) if batch is store.resume else []
-                )
+                ids = sorted({id_ for row in rows for id_ in row["ids"] or ()}) if batch is store.resume else []
                 snapshot = self._snapshots.current
                 _, moved = await rerouting.follow(connection, snapshot.table, snapshot.pools, ids, now)
         self._fleet.announce({(row["pool_id"], row["lane"]) for row in (*rows, *moved)})

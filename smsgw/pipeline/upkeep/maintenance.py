@@ -40,13 +40,13 @@ from smsgw.store.messages import (
     fallback,
     frequency,
     inbound,
+    outcomes as outcomes_store,
     reattempt,
     request_keys,
     resends,
     reviews,
     sweeps,
 )
-from smsgw.store.messages import outcomes as outcomes_store
 from smsgw.store.messages.sweeps import STEP
 from smsgw.store.records import alarms, forgetting, node_events, submits
 
@@ -199,9 +199,7 @@ class Maintenance:
         def announce() -> None:
             self._fleet.announce(queues)
 
-        await self._sweep(
-            "scheduled", noting(sweeps.release_scheduled), {PartState.QUEUED: "released"}, announce
-        )
+        await self._sweep("scheduled", noting(sweeps.release_scheduled), {PartState.QUEUED: "released"}, announce)
         await self._sweep("elsewhere", noting(reattempt.release), then=announce)
 
     async def _follow(self) -> None:
@@ -255,13 +253,9 @@ class Maintenance:
         told: set[int] = set()
         async with self._database.transaction(timeout=30) as connection:
             for row in await inbound.stale_parts(connection, before):
-                account, extend_code = self._snapshots.current.numbering.owner_of(
-                    row["to_code"], row["channel_id"]
-                )
+                account, extend_code = self._snapshots.current.numbering.owner_of(row["to_code"], row["channel_id"])
                 account_id = account.id if account else None
-                told |= await inbound.give_up_joining(
-                    connection, row, account_id, extend_code, self._ids.next
-                )
+                told |= await inbound.give_up_joining(connection, row, account_id, extend_code, self._ids.next)
         self._hub.notify(told, "mo")
 
     async def _roll_up(self) -> None:
@@ -351,9 +345,7 @@ class Maintenance:
         self, steps: Steps, today: date, keep: dict[str, int], uncounted: list[date] | None, oldest: int
     ) -> None:
         """Let the days go whose time is over; of events and messages only what is noted as gone."""
-        events_gone, records_gone = (
-            today - timedelta(days=keep[table] + 1) for table in ("customer_event", "message")
-        )
+        events_gone, records_gone = (today - timedelta(days=keep[table] + 1) for table in ("customer_event", "message"))
         noted = uncounted is not None and await steps.take(
             "note_gone", partial(self._note_gone, [events_gone, *uncounted], records_gone, oldest), DAY_PATIENCE
         )

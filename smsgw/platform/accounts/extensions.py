@@ -125,9 +125,7 @@ async def check_free(connection: Connection, scope: Scope, account_id: int, sign
         raise Invalid("STATE_CONFLICT", reason=phrase("extension.lent", to=to, account=_named(scope, row)))
 
 
-async def check_unused(
-    connection: Connection, scope: Scope, account_id: int, to: str, patience: float
-) -> None:
+async def check_unused(connection: Connection, scope: Scope, account_id: int, to: str, patience: float) -> None:
     """``STATE_CONFLICT``: another account has lately sent from these digits."""
     row = await connection.fetchrow(_IN_USE, to, account_id, _lately(), timeout=patience)
     if row is not None:

@@ -61,9 +61,7 @@ _ORDERS = {
     "path": Order("f.path", "text"), "balance": Order("f.balance", "bigint"),
     "created_at": Order("f.created_at", "timestamptz"),
 }  # fmt: skip
-_SEARCH = (
-    f"{_TREE} SELECT f.*, {{key}} AS _key FROM found f WHERE {_MATCHES} AND {{where}} ORDER BY {{order}}"  # noqa: S608
-)
+_SEARCH = f"{_TREE} SELECT f.*, {{key}} AS _key FROM found f WHERE {_MATCHES} AND {{where}} ORDER BY {{order}}"  # noqa: S608
 _HOW_MANY = f"{_TREE} SELECT count(*) FROM (SELECT FROM found f WHERE {_MATCHES} LIMIT $7) n"  # noqa: S608
 _ONE = f"{_TREE} SELECT f.* FROM found f WHERE f.id = $2"  # noqa: S608
 
@@ -80,9 +78,7 @@ async def search(
     return await read(database, _SEARCH, _asked(accounts, wanted), _ORDERS, window, as_it_is, id_="f.id")
 
 
-async def how_many(
-    database: Database, wanted: WantedAccounts, most: int, *, accounts: Sequence[int] | None
-) -> int:
+async def how_many(database: Database, wanted: WantedAccounts, most: int, *, accounts: Sequence[int] | None) -> int:
     """How many ``search`` finds, counted up to one more than ``most``."""
     number: int = await database.fetchval(_HOW_MANY, *_asked(accounts, wanted), most + 1)
     return number

@@ -27,9 +27,7 @@ async def accounts(database: Database, seen: Sequence[int] | None = None) -> lis
     """The accounts (None: all) by name, with what follows from those above them."""
     rows = await database.fetch(_LIST, None if seen is None else list(seen))
     resolved = {a.id: a for a in resolve(account_of(row) for row in rows)}
-    return [
-        AccountView(resolved[row["id"]], row["balance"], row["created_at"]) for row in rows if row["seen"]
-    ]
+    return [AccountView(resolved[row["id"]], row["balance"], row["created_at"]) for row in rows if row["seen"]]
 
 
 _ID = "SELECT id FROM account WHERE name = $1 AND ($2::bigint[] IS NULL OR id = ANY($2))"

@@ -63,9 +63,7 @@ async def search(
     return await read(database, _SEARCH, _asked(wanted, accounts), _ORDERS, window, as_it_is, id_="l.id")
 
 
-async def sums(
-    database: Database, wanted: WantedRebates, most: int, *, accounts: Sequence[int] | None
-) -> Sums:
+async def sums(database: Database, wanted: WantedRebates, most: int, *, accounts: Sequence[int] | None) -> Sums:
     """How many ``search`` finds, and what they come to; at most ``most`` are looked at."""
     row = await database.fetchrow(_SUMS, *_asked(wanted, accounts), most)
     return Sums(0, 0) if row is None else Sums(**dict(row))

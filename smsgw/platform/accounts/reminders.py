@@ -20,8 +20,7 @@ from smsgw.core.accounts import MAX_DEPTH
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.pipeline.periodic import Periodic
-from smsgw.platform.notices import queries as inbox
-from smsgw.platform.notices import service as notices
+from smsgw.platform.notices import queries as inbox, service as notices
 from smsgw.platform.notices.service import Reminder
 from smsgw.platform.org import queries as org
 from smsgw.platform.org.model import Person

@@ -17,9 +17,7 @@ from smsgw.platform.accounts import extensions
 from smsgw.platform.change import Change, Unit
 from smsgw.store.engine.database import STATEMENT_TIMEOUT, Connection, Database
 
-MONEY = frozenset(
-    {"credit_floor", "units_otp", "units_notice", "units_marketing", "unit_price", "refund_failed"}
-)
+MONEY = frozenset({"credit_floor", "units_otp", "units_notice", "units_marketing", "unit_price", "refund_failed"})
 """Fields of an account that say what it costs; to change them takes ``balance.edit`` as well."""
 _PRICE_OF = "SELECT units_otp, units_notice, units_marketing, unit_price FROM account WHERE name = $1"
 
@@ -90,9 +88,7 @@ async def set_status(change: Change, account_id: int, status: str) -> None:
     await _set(change, Permission.ACCOUNT_STOP, account_id, {"status": status}, action)
 
 
-async def _set(
-    change: Change, permission: Permission, account_id: int, values: Mapping[str, Any], action: str
-) -> None:
+async def _set(change: Change, permission: Permission, account_id: int, values: Mapping[str, Any], action: str) -> None:
     try:
         async with change.unit(permission, account_id, timeout=_patience(values)) as unit:
             _check_money(unit, values)
@@ -206,17 +202,13 @@ async def top_up(change: Change, account_id: int, units: int, note: str) -> int:
             )
             if new is None:
                 raise Invalid("NOT_FOUND")
-            unit.record(
-                "account.topup", f"account/{account_id}", after={"units": units, "note": note, "balance": new}
-            )
+            unit.record("account.topup", f"account/{account_id}", after={"units": units, "note": note, "balance": new})
     except asyncpg.CheckViolationError as exc:
         raise Invalid("STATE_CONFLICT", reason=phrase("balance.floor")) from exc
     return new
 
 
-async def move_extension(
-    change: Change, account_id: int, sign: str, to: str, *, seen: str | None = None
-) -> str:
+async def move_extension(change: Change, account_id: int, sign: str, to: str, *, seen: str | None = None) -> str:
     """Give an account (or with ``sign``: that signature of it) another extension; the former one.
 
     Replies to the former one still find the account for ``extensions.MATCHED_DAYS``. ``NOT_FOUND``,

@@ -130,9 +130,7 @@ WHERE a.kind = $1 AND a.object = $2 AND a.cleared_at IS NULL AND n.alarm_id = a.
 
 async def enter(connection: Connection, kept: Kept, now: datetime) -> None:
     """Enter an alarm that a node has told of while the database was away, with what became of that."""
-    await alarms.raise_(
-        connection, kept.kind, kept.object, kept.severity, kept.detail, now=now, since=kept.since
-    )
+    await alarms.raise_(connection, kept.kind, kept.object, kept.severity, kept.detail, now=now, since=kept.since)
     told = list(kept.told.items())
     await connection.execute(
         _TOLD, kept.kind, kept.object, [id_ for id_, _ in told], [one.state for _, one in told],

@@ -97,8 +97,6 @@ async def alike(database: Database, actor: Actor, *, kinds: int, each: int) -> l
     found: dict[tuple[str, str], Alike] = {}
     accounts = None if actor.scope.whole is None else list(actor.scope.whole)
     for row in await database.fetch(_ALIKE, accounts, each):
-        own = found.setdefault(
-            (row["severity"], row["kind"]), Alike([], row["_number"], row["_since"], row["_taken"])
-        )
+        own = found.setdefault((row["severity"], row["kind"]), Alike([], row["_number"], row["_since"], row["_taken"]))
         own.newest.append(_alarm(row))
     return list(found.values())[:kinds]

@@ -9,16 +9,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from smsgw.core.actor import Actor
-from smsgw.core.alarm_rules import KINDS, Kind, Rule, Rules, Value
-from smsgw.core.alarm_rules import Stored as Said
+from smsgw.core.alarm_rules import KINDS, Kind, Rule, Rules, Stored as Said, Value
 from smsgw.core.alarms import CRITICAL, WARNING
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
 from smsgw.core.words import Wording, label, phrase
 from smsgw.platform.change import EVERYBODY, Change, Unit
 from smsgw.platform.paging import Order, Slice, Window, read
-from smsgw.platform.settings import queries as settings_queries
-from smsgw.platform.settings import service as settings
+from smsgw.platform.settings import queries as settings_queries, service as settings
 from smsgw.runtime import clock
 from smsgw.store.config import alarm_rules as store
 from smsgw.store.engine.database import Connection, Database, Row

@@ -16,8 +16,7 @@ from smsgw.core.errors import Invalid, Refused
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
 from smsgw.core.words import phrase
-from smsgw.platform.audience import book_queries as queries
-from smsgw.platform.audience import queries as stored
+from smsgw.platform.audience import book_queries as queries, queries as stored
 from smsgw.platform.audience.book_queries import owner
 from smsgw.platform.audience.model import Duplicate, Entry, EntryDraft, Group, SavedSegment, Shared, Sharing
 from smsgw.platform.audience.service import (

@@ -245,9 +245,7 @@ def _asked_picked(account_id: int, one: Picked, after: int) -> tuple[object, ...
     )  # fmt: skip
 
 
-async def picked(
-    database: Database | Connection, account_id: int, one: Picked, after: int, limit: int
-) -> list[Row]:
+async def picked(database: Database | Connection, account_id: int, one: Picked, after: int, limit: int) -> list[Row]:
     """Those of them that follow the contact ``after``, oldest first: id, number, name, fields (as JSON)."""
     asked = _asked_picked(account_id, one, after)
     return await database.fetch(_PICKED[one.seen.everything], *asked, limit, timeout=60)

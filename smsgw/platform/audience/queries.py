@@ -93,12 +93,7 @@ async def page(
 
 def _contact(row: Row) -> Contact:
     return Contact(
-        row["id"],
-        row["number"],
-        row["name"],
-        tuple(row["tags"]),
-        json.loads(row["fields"]),
-        row["updated_at"],
+        row["id"], row["number"], row["name"], tuple(row["tags"]), json.loads(row["fields"]), row["updated_at"]
     )
 
 

@@ -12,8 +12,7 @@ from smsgw.core.actor import EVERYTHING, Actor, ActorLabel
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
 from smsgw.core.words import phrase
-from smsgw.platform.audience import book, segments
-from smsgw.platform.audience import book_queries as queries
+from smsgw.platform.audience import book, book_queries as queries, segments
 from smsgw.platform.audience.model import MOST_DAYS, SavedSegment, Segment, Shared, Sharing
 from smsgw.platform.audience.service import MAX_AUDIENCES
 from smsgw.platform.change import Change, JsonObject
@@ -97,12 +96,7 @@ def _plain(one: Segment) -> str:
 
 
 async def search(
-    database: Database | Connection,
-    actor: Actor,
-    wanted: WantedSegments,
-    window: Window,
-    *,
-    id_: int | None = None,
+    database: Database | Connection, actor: Actor, wanted: WantedSegments, window: Window, *, id_: int | None = None
 ) -> Slice[SavedSegment]:
     """Those that the actor sees; their counts for who may see messages."""
     asked = (*_asked(actor, wanted, id_), actor.scope.submitter)
@@ -112,9 +106,7 @@ async def search(
 
 async def how_many(database: Database, actor: Actor, wanted: WantedSegments, most: int) -> int:
     """How many of them there are, counted up to one more than ``most``."""
-    count: int = await database.fetchval(
-        _HOW_MANY[actor.scope == EVERYTHING], *_asked(actor, wanted), most + 1
-    )
+    count: int = await database.fetchval(_HOW_MANY[actor.scope == EVERYTHING], *_asked(actor, wanted), most + 1)
     return count
 
 
@@ -177,9 +169,7 @@ async def put(change: Change, id_: int, name: str, segment: Segment, sharing: Sh
             if sharing.shared is Shared.OWN and before.owner_id != queries.owner(unit.actor):
                 raise Invalid("PARAM_INVALID", field="scope", reason=phrase("contact.of_another"))
             segment = await _checked(unit.connection, before.account_id, segment)
-            await unit.connection.execute(
-                _SET, id_, name, sharing.shared.value, sharing.department_id, _plain(segment)
-            )
+            await unit.connection.execute(_SET, id_, name, sharing.shared.value, sharing.department_id, _plain(segment))
             was = Sharing(Shared(before.shared), before.department_id)
             unit.record(
                 "audience.set", f"audience/{id_}", before=_audited(before.account_id, before.name, before.segment, was),
@@ -197,9 +187,7 @@ async def remove(change: Change, id_: int) -> None:
         if before is None or not book.manages(unit.actor, before):
             raise Refused("NOT_FOUND")
         await unit.connection.execute(_REMOVE, id_)
-        unit.record(
-            "audience.remove", f"audience/{id_}", before={"account": before.account_id, "name": before.name}
-        )
+        unit.record("audience.remove", f"audience/{id_}", before={"account": before.account_id, "name": before.name})
 
 
 async def _checked(connection: Connection, account_id: int, one_: Segment) -> Segment:

@@ -76,10 +76,11 @@ def _statements(of: str, *, dead: bool) -> dict[SegmentKind, str]:
         WHERE {_SENT} AND {meant("m.id")} AND ($5::bigint IS NULL OR EXISTS (
             SELECT FROM message_link k WHERE k.id = m.id AND {_LINK} AND {meant("k.id")}))
     """)  # noqa: S608
-    failed = "" if dead else f"""
+    not_dead = f"""
         EXCEPT SELECT s.number FROM {linked} CROSS JOIN LATERAL (
             SELECT FROM part p WHERE p.id = s.id AND p.id >= $2 AND p.class IN ({_DEAD}) LIMIT 1) d
     """  # noqa: S608
+    failed = "" if dead else not_dead
     return {
         SegmentKind.CLICKED: f"SELECT DISTINCT number FROM {linked} WHERE clicked",  # noqa: S608
         # Who has clicked it in another message than those meant has clicked it; who opened it just now is not judged

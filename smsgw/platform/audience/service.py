@@ -112,14 +112,7 @@ async def find(
         except numbers.InvalidNumber as exc:
             raise Invalid("NUMBER_INVALID") from exc
     return await queries.page(
-        database,
-        account_id,
-        before=before,
-        number=number,
-        tag=tag,
-        name=name,
-        audience_id=audience_id,
-        limit=limit,
+        database, account_id, before=before, number=number, tag=tag, name=name, audience_id=audience_id, limit=limit
     )
 
 

@@ -24,12 +24,7 @@ class Readings:
         self._day: date | None = None
 
     async def note(
-        self,
-        database: Database,
-        actor: Actor,
-        action: str,
-        object: str,
-        details: JsonObject | None = None,
+        self, database: Database, actor: Actor, action: str, object: str, details: JsonObject | None = None
     ) -> None:
         """Write a reading down if it is the first of its kind today (China). Call it before anything is shown."""
         today = clock.now().astimezone(CHINA).date()

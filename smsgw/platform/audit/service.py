@@ -18,9 +18,7 @@ async def verify(database: Database, sealer: Sealer, own: Path, further: Sequenc
     """Check every row, the chain over them, and the chain against its anchors: of this node's file, and of further
     files (those of other nodes, or system logs that have some)."""
     mine = anchors.AnchorFile(own, limit=0)
-    return await audit_chain.verify(
-        database, sealer, chain(mine.read(), *(anchors.read(file) for file in further))
-    )
+    return await audit_chain.verify(database, sealer, chain(mine.read(), *(anchors.read(file) for file in further)))
 
 
 async def accept(change: Change, report: Report, reason: str) -> int:

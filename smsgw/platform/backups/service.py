@@ -98,7 +98,7 @@ async def make(change: Change, dsn: str, folder: Path, keep: int, told: Told) ->
         for one, kept in whole.items():  # whoever made it was killed before this was entered
             await unit.connection.execute(_DONE, one, *_made(kept))
             unit.record("backup.end", f"backup/{one}", before={"state": "lost"}, after=_entered(kept))
-        (id_, version, expected), = await unit.connection.fetch(_BEGIN, str(file), host, unit.actor.label)
+        ((id_, version, expected),) = await unit.connection.fetch(_BEGIN, str(file), host, unit.actor.label)
         unit.record("backup.begin", f"backup/{id_}", after={"file": str(file), "host": host})
     written = Written()
     seen = aio.spawn(_seen(change, id_, written, told), name="backup.seen")

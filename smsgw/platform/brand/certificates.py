@@ -38,9 +38,7 @@ def describe(chain: str) -> CertificateInfo:
     except x509.ExtensionNotFound:
         names = []
     issuer = [str(a.value) for a in leaf.issuer if a.oid in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME)]
-    return CertificateInfo(
-        tuple(names), ", ".join(issuer), leaf.not_valid_before_utc, leaf.not_valid_after_utc
-    )
+    return CertificateInfo(tuple(names), ", ".join(issuer), leaf.not_valid_before_utc, leaf.not_valid_after_utc)
 
 
 def context(chain: str, key: str) -> ssl.SSLContext:

@@ -71,9 +71,7 @@ async def set_hosts(change: Change, brand_id: int, hosts: Sequence[str]) -> None
     async with change.unit(Permission.SETTING_EDIT) as unit:
         before = await _known(unit, brand_id)
         await _set_hosts(unit, brand_id, names)
-        unit.record(
-            "brand.hosts", f"brand/{brand_id}", before={"hosts": list(before.hosts)}, after={"hosts": names}
-        )
+        unit.record("brand.hosts", f"brand/{brand_id}", before={"hosts": list(before.hosts)}, after={"hosts": names})
 
 
 async def draft(change: Change, brand_id: int, values: Mapping[str, Any]) -> Look:
@@ -133,9 +131,7 @@ async def put_picture(change: Change, octets: bytes) -> str:
     return digest.hexdigest()
 
 
-async def put_certificate(
-    change: Change, brand_id: int, chain: str, key: str, sealer: Sealer
-) -> CertificateInfo:
+async def put_certificate(change: Change, brand_id: int, chain: str, key: str, sealer: Sealer) -> CertificateInfo:
     """The certificate that the brand's hosts show from now on, PEM. ``NOT_FOUND``, ``CERTIFICATE_INVALID``."""
     change.actor.require(Permission.SETTING_EDIT)
     info = await asyncio.to_thread(certificates.check, chain, key)

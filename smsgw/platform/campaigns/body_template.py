@@ -25,9 +25,7 @@ class Wording(Protocol):
     def fill(self, values: Sequence[str]) -> str:
         """The text for a row, without a signature that does not stand in it. Raises ``Misfit``."""
 
-    def parts(
-        self, values: Sequence[str], own: Mapping[str, str] = NOTHING
-    ) -> tuple[str, Mapping[str, str] | None]:
+    def parts(self, values: Sequence[str], own: Mapping[str, str] = NOTHING) -> tuple[str, Mapping[str, str] | None]:
         """What a send call is given: content, or a template's values; ``own``: what a row has in the place of what is
         the same for all."""
 
@@ -46,9 +44,7 @@ class Text:
     def fill(self, values: Sequence[str]) -> str:
         return self.parts(values)[0]
 
-    def parts(
-        self, values: Sequence[str], own: Mapping[str, str] = NOTHING
-    ) -> tuple[str, Mapping[str, str] | None]:
+    def parts(self, values: Sequence[str], own: Mapping[str, str] = NOTHING) -> tuple[str, Mapping[str, str] | None]:
         if self._fixed:
             said = self.said(values, own)
             values = [said[name] for name in self._template.names]
@@ -70,9 +66,7 @@ class Templated:
     def fill(self, values: Sequence[str]) -> str:
         return self._template.fill(self._params(values))
 
-    def parts(
-        self, values: Sequence[str], own: Mapping[str, str] = NOTHING
-    ) -> tuple[str, Mapping[str, str] | None]:
+    def parts(self, values: Sequence[str], own: Mapping[str, str] = NOTHING) -> tuple[str, Mapping[str, str] | None]:
         return "", self._params(values, own)
 
     def said(self, values: Sequence[str], own: Mapping[str, str] = NOTHING) -> Mapping[str, str]:
@@ -99,9 +93,7 @@ class Picked:
     def fill(self, values: Sequence[str]) -> str:
         return self._text.fill([values[place] for place in self._places])
 
-    def parts(
-        self, values: Sequence[str], own: Mapping[str, str] = NOTHING
-    ) -> tuple[str, Mapping[str, str] | None]:
+    def parts(self, values: Sequence[str], own: Mapping[str, str] = NOTHING) -> tuple[str, Mapping[str, str] | None]:
         return self._text.parts([values[place] for place in self._places], own)
 
     def said(self, values: Sequence[str], own: Mapping[str, str] = NOTHING) -> Mapping[str, str]:

@@ -11,8 +11,7 @@ from smsgw.core.tasks import Chunk, Recipient, Task
 from smsgw.core.words import label, phrase
 from smsgw.pipeline.accept.requests import ItemResult
 from smsgw.store.engine.database import Connection
-from smsgw.store.messages import task_aside
-from smsgw.store.messages import tasks as store
+from smsgw.store.messages import task_aside, tasks as store
 from smsgw.store.messages.task_aside import Aside
 
 AGAIN = 0.25
@@ -92,12 +91,7 @@ class AsideGate(ChunkGuard):
     """The same for rows that had been put aside."""
 
     def __init__(
-        self,
-        task: Task,
-        aside: Aside,
-        rows: Sequence[Recipient],
-        due_at: datetime | None,
-        retry_at: datetime | None,
+        self, task: Task, aside: Aside, rows: Sequence[Recipient], due_at: datetime | None, retry_at: datetime | None
     ) -> None:
         super().__init__(task, aside.chunk, rows, due_at, retry_at)
         self.was = aside

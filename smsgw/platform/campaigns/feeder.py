@@ -42,8 +42,7 @@ from smsgw.platform.links.sending import Codes
 from smsgw.runtime import clock, failpoints
 from smsgw.runtime.sparing import Sparing
 from smsgw.store.engine.database import Connection, Database
-from smsgw.store.messages import task_aside, task_parts
-from smsgw.store.messages import tasks as store
+from smsgw.store.messages import task_aside, task_parts, tasks as store
 
 log = structlog.get_logger(__name__)
 sparing = Sparing(log)
@@ -154,12 +153,7 @@ class Feeder:
         """What comes round, on the node that has the lease."""
         return (
             Periodic(
-                "tasks.feeder",
-                TICK,
-                self.step,
-                exclusive=RESOURCE,
-                taken=self._begin_anew,
-                wake=self._tasks.wake,
+                "tasks.feeder", TICK, self.step, exclusive=RESOURCE, taken=self._begin_anew, wake=self._tasks.wake
             ),
         )
 
@@ -219,10 +213,7 @@ class Feeder:
         for at in range(0, len(ready), at_once):
             begun = time.monotonic()
             results = await asyncio.gather(
-                *(
-                    self._apart(t.id, self._feed(t, share, now), 0, self._feeds[t.id])
-                    for t in ready[at : at + at_once]
-                )
+                *(self._apart(t.id, self._feed(t, share, now), 0, self._feeds[t.id]) for t in ready[at : at + at_once])
             )
             fed += sum(results)
             if any(results):
@@ -233,9 +224,7 @@ class Feeder:
     async def _live(self, now: datetime) -> list[Task]:
         found: list[Task] = []
         while len(found) < MAX_LIVE:
-            page = await store.live(
-                self._database, now + AHEAD, after=found[-1].id if found else 0, limit=500
-            )
+            page = await store.live(self._database, now + AHEAD, after=found[-1].id if found else 0, limit=500)
             found += page
             if len(page) < 500:
                 break
@@ -287,9 +276,7 @@ class Feeder:
     async def _close(self, task: Task, opens: datetime | None) -> None:
         """Its hours are over: it goes on by itself when they come again."""
         detail = {"type": str(label("type", task.type)), **_when(opens)}
-        await self._tasks.pause(
-            self._rule(), task.id, reason="TIME_WINDOW_CLOSED", detail=detail, by_rule=True
-        )
+        await self._tasks.pause(self._rule(), task.id, reason="TIME_WINDOW_CLOSED", detail=detail, by_rule=True)
 
     async def _begin(self, task: Task, now: datetime) -> Task | None:
         """The run that is due, if there is one."""
@@ -370,11 +357,7 @@ class Feeder:
         if clock < feed.not_before:
             return 0
         account = self._snapshots.current.account(task.account_id)
-        if (
-            account is None
-            or self._paced.get(account.id, 0.0) > clock
-            or await self._without_template(task, account)
-        ):
+        if account is None or self._paced.get(account.id, 0.0) > clock or await self._without_template(task, account):
             return 0
         due = task.due_at if task.due_at is not None and task.due_at > now else None
         if due is not None and task.rate and task.fed and due > now + RATE_AHEAD:
@@ -440,13 +423,7 @@ class Feeder:
         return feed.rows[: max(0, min(size, feed.most))]
 
     async def _send(
-        self,
-        task: Task,
-        feed: _Feed,
-        account: Account,
-        gate: ChunkGuard,
-        due: datetime | None,
-        now: datetime,
+        self, task: Task, feed: _Feed, account: Account, gate: ChunkGuard, due: datetime | None, now: datetime
     ) -> int:
         rows = gate.rows
         try:
@@ -507,9 +484,7 @@ class Feeder:
                 raise shut
             await gate.mark(connection)
 
-    async def _refused(
-        self, task: Task, feed: _Feed, account: Account, was: ChunkGuard, exc: SmsgwError
-    ) -> int:
+    async def _refused(self, task: Task, feed: _Feed, account: Account, was: ChunkGuard, exc: SmsgwError) -> int:
         """The door has refused a call as a whole: later, by somebody's hand, or one row alone."""
         feed.rows = []
         if isinstance(exc, Temporary) or exc.code == "STATE_CONFLICT":
@@ -545,9 +520,7 @@ class Feeder:
         until = _until(exc, self._now())
         if until is not None:
             detail["until"] = until.isoformat()
-        await self._tasks.pause(
-            self._rule(), task.id, reason=exc.code, detail=detail, by_rule=until is not None
-        )
+        await self._tasks.pause(self._rule(), task.id, reason=exc.code, detail=detail, by_rule=until is not None)
         if until is None:
             log.warning("task.stopped", task=task.id, code=exc.code)
         return 0
@@ -563,11 +536,7 @@ class Feeder:
         """All rows of the run are done with, or their time is over."""
         async with self._database.transaction() as connection:
             current = await store.lock(connection, task.id)
-            if (
-                current is None
-                or current.state != "running"
-                or (current.run, current.fed) != (task.run, task.fed)
-            ):
+            if current is None or current.state != "running" or (current.run, current.fed) != (task.run, task.fed):
                 return
             await store.end_feeding(connection, task.id, task.run, task.fed)
             await store.change(connection, task.id, **self._again(task.run, task.next_at))
@@ -577,9 +546,7 @@ class Feeder:
 
     async def _unclaimed(self, task: Task) -> int:
         chunks = await task_parts.waiting_chunks(self._database, task.id, 2 * BACKLOG // CHUNK)
-        return await task_parts.count(
-            self._database, chunks, self._now(), settled=self._now() - timedelta(days=8)
-        )
+        return await task_parts.count(self._database, chunks, self._now(), settled=self._now() - timedelta(days=8))
 
     async def _count(self) -> None:
         """Count some chunks of some unfinished tasks anew, and finish runs that are over."""

@@ -84,9 +84,7 @@ class Importer:
         if task.upload_id is None:
             job.members = members_of(task)
             return job, 0
-        upload = await uploads.get(
-            self._database, task.upload_id, accounts=None, now=datetime.min.replace(tzinfo=UTC)
-        )
+        upload = await uploads.get(self._database, task.upload_id, accounts=None, now=datetime.min.replace(tzinfo=UTC))
         path = await self._tasks.files.path(task.upload_id)
         if upload is None or path is None:
             return None, 0

@@ -175,9 +175,7 @@ def windows_of(given: Sequence[Mapping[str, Any]], field_: str = "window") -> Wi
         if begin == end and begin != time(0):
             raise invalid(f"{field_}[{index}]", phrase("time.window_empty"))
         days = one.get("days")
-        spans.append(
-            Window(begin, end, ALL_DAYS if days is None else _days(days, ALL_DAYS, f"{field_}[{index}].days"))
-        )
+        spans.append(Window(begin, end, ALL_DAYS if days is None else _days(days, ALL_DAYS, f"{field_}[{index}].days")))
     return Windows(tuple(spans))
 
 

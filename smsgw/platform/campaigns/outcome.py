@@ -158,9 +158,7 @@ async def clicks_of(database: Database, task: Task) -> Clicks | Untold:
         return Clicks(0, 0)
     if int(bounds[0]) < await message_links.kept_from(database):
         return Untold.GONE
-    row = await database.fetchrow(
-        _ALL_CLICKS, task.id, task.run, int(bounds[0]), int(bounds[1]), timeout=PATIENCE
-    )
+    row = await database.fetchrow(_ALL_CLICKS, task.id, task.run, int(bounds[0]), int(bounds[1]), timeout=PATIENCE)
     return Untold.NONE if row is None else Clicks(*row)
 
 

@@ -41,9 +41,7 @@ async def get(database: Database, task_id: int, *, accounts: Sequence[int] | Non
 
 async def fed(database: Database, task_id: int, run: int) -> bool:
     """Whether a run gets no more messages."""
-    return any(
-        row["run"] == run and row["fed"] is not None for row in await store.runs(database, task_id, 1000)
-    )
+    return any(row["run"] == run and row["fed"] is not None for row in await store.runs(database, task_id, 1000))
 
 
 async def read_so_far(database: Database, task_id: int) -> tuple[int, int] | None:
@@ -164,14 +162,10 @@ def _of(actor: Actor, wanted: WantedProblems) -> tuple[object, ...]:
     return accounts, scope.submitter or "", wanted.task_id, wanted.code, wanted.line
 
 
-async def problems(
-    database: Database, actor: Actor, wanted: WantedProblems, window: Window
-) -> Slice[ProblemRow]:
+async def problems(database: Database, actor: Actor, wanted: WantedProblems, window: Window) -> Slice[ProblemRow]:
     """Rows without a message of a task in the scope: of the import, then of its runs."""
     asked = _of(actor, wanted)
-    return await read(
-        database, _PROBLEMS, asked, _PROBLEM_ORDERS, window, _problem, id_=_PROBLEM_ID, timeout=30
-    )
+    return await read(database, _PROBLEMS, asked, _PROBLEM_ORDERS, window, _problem, id_=_PROBLEM_ID, timeout=30)
 
 
 def _problem(row: Row) -> ProblemRow:

@@ -19,8 +19,7 @@ from smsgw.core.states import STATUS_NAMES, PartState
 from smsgw.core.tasks import Recipient, Task
 from smsgw.core.words import label, labels_of, spoken
 from smsgw.store.engine.database import Database, Row
-from smsgw.store.messages import message_links, task_parts
-from smsgw.store.messages import tasks as store
+from smsgw.store.messages import message_links, task_parts, tasks as store
 
 PAGE = 1000
 MAX_SEARCHED = 20_000
@@ -55,9 +54,7 @@ class Outcome:
     first_click: datetime | None = None
 
 
-async def outcomes(
-    database: Database, task: Task, run: int, over: bool, after: int, limit: int
-) -> list[Outcome]:
+async def outcomes(database: Database, task: Task, run: int, over: bool, after: int, limit: int) -> list[Outcome]:
     """The rows that follow row ``after``, as they stand in a run; ``over``: it gets no more messages."""
     rows = await store.rows_after(database, task.id, after, limit)
     if not rows:

@@ -60,9 +60,7 @@ class RowValidator:
         """… the first of them."""
         self._of_all: list[str] = []
 
-    def validate(
-        self, rows: Iterable[tuple[int, list[str]]]
-    ) -> Iterator[tuple[list[NewRow], list[NewProblem]]]:
+    def validate(self, rows: Iterable[tuple[int, list[str]]]) -> Iterator[tuple[list[NewRow], list[NewProblem]]]:
         """Blocks of both kinds, from lines with their cells."""
         plan = self._plan
         good: list[NewRow] = []

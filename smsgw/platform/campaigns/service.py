@@ -38,8 +38,7 @@ from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep import rerouting
 from smsgw.platform.audience import queries as audience_queries
 from smsgw.platform.audience.model import Picked
-from smsgw.platform.campaigns import imports, staging
-from smsgw.platform.campaigns import queries as campaign_queries
+from smsgw.platform.campaigns import imports, queries as campaign_queries, staging
 from smsgw.platform.campaigns.body_template import Forms, forms_of, wording, wording_of
 from smsgw.platform.campaigns.click_counts import ClickCounts
 from smsgw.platform.campaigns.files import Files
@@ -65,8 +64,7 @@ from smsgw.platform.links.sending import Codes, SentLinks, check_room
 from smsgw.runtime import clock
 from smsgw.store.engine import nodes
 from smsgw.store.engine.database import Connection, Database, Row
-from smsgw.store.messages import events, resends, reviews, task_parts
-from smsgw.store.messages import tasks as store
+from smsgw.store.messages import events, resends, reviews, task_parts, tasks as store
 
 log = structlog.get_logger(__name__)
 
@@ -209,14 +207,7 @@ class Tasks:
                 validator = RowValidator(plan, None)
                 for good, bad in validator.validate(enumerate(([number] for number in spec.to), 1)):
                     await store.add_rows(connection, good, bad)
-                await store.imported(
-                    connection,
-                    task.id,
-                    validator.total,
-                    validator.valid,
-                    validator.problems,
-                    reasons,
-                )
+                await store.imported(connection, task.id, validator.total, validator.valid, validator.problems, reasons)
             elif made:
                 await imports.enqueue(connection, task.id)
             if made and spec.survey is not None:
@@ -268,9 +259,7 @@ class Tasks:
             return spec
         return replace(spec, picked=Picked(segment=found[0].segment))
 
-    def _rules(
-        self, account: Account, kind: MessageType, sign: str, *, templated: bool, custom: str
-    ) -> RowRules:
+    def _rules(self, account: Account, kind: MessageType, sign: str, *, templated: bool, custom: str) -> RowRules:
         policies = self._snapshots.current.policies
         sign = sign or account.default_sign
         return rules_of(policies, account, kind, sign, templated=templated, custom=custom)
@@ -394,11 +383,7 @@ class Tasks:
             rows = await look(self.database, members, names)
             columns = tuple(range(1, len(names) + 1))
             ext = None if spec.ext_column is None else len(names) + 1
-            return (
-                structs.replace(plan, columns=columns, ext=ext, fields=members.fields),
-                rows,
-                count,
-            )
+            return (structs.replace(plan, columns=columns, ext=ext, fields=members.fields), rows, count)
         if not spec.to:
             raise Invalid("TO_EMPTY")
         if len(spec.to) > MAX_TO:
@@ -583,11 +568,7 @@ class Tasks:
                     return task
                 raise _conflict(task, "resume")
             stage = stage_of(task.stages)
-            gone_on = (
-                {}
-                if stage is None or not stage.halted
-                else {"stages": staging.gone_on(task, change.actor, now)}
-            )
+            gone_on = {} if stage is None or not stage.halted else {"stages": staging.gone_on(task, change.actor, now)}
             await store.change(
                 unit.connection, task.id, state=task.paused_from, paused_from=None, self_paused=False, reason="",
                 detail={}, due_at=None if task.due_at is None else max(task.due_at, now), **gone_on,
@@ -720,9 +701,7 @@ class Tasks:
                 values["approved"] = before | ((task.state == "review" and task.approved) or {})
             await store.change(unit.connection, task.id, **values, version=task.version + 1)
             if asks:
-                await reviews.ask_for_task(
-                    unit.connection, task.id, again=self._ids.next(), by=unit.actor.label
-                )
+                await reviews.ask_for_task(unit.connection, task.id, again=self._ids.next(), by=unit.actor.label)
             known = [name for name in values if name not in _NOT_TOLD]
             unit.record(
                 "task.change", f"task/{task.id}",
@@ -946,9 +925,7 @@ class Tasks:
         task = await store.get(self.database, task_id, accounts=None)
         if task is None or task.state not in _RESTS:
             return
-        old = [
-            c for c in await task_parts.waiting_chunks(self.database, task_id) if time_of(c.base_id) < before
-        ]
+        old = [c for c in await task_parts.waiting_chunks(self.database, task_id) if time_of(c.base_id) < before]
         for at in range(0, len(old), CHUNKS_AT_ONCE):
             some = old[at : at + CHUNKS_AT_ONCE]
             await self._outcomes.sweep(

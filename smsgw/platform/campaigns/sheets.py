@@ -261,10 +261,7 @@ def _weigh(path: Path) -> None:
                 most = MAX_UNPACKED if "/worksheets/" in name else MAX_OTHER
                 if entry.file_size > (MAX_STRINGS if name.endswith("/sharedstrings.xml") else most):
                     raise _too_large()
-                claimed, entry.file_size = (
-                    entry.file_size,
-                    entry.file_size + 1,
-                )  # so that one octet more is seen
+                claimed, entry.file_size = (entry.file_size, entry.file_size + 1)  # so that one octet more is seen
                 with archive.open(entry) as unpacked:
                     size = sum(map(len, iter(lambda: unpacked.read(1 << 20), b"")))
                 if size != claimed:

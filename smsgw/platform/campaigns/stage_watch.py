@@ -18,8 +18,7 @@ from smsgw.platform.campaigns.service import Tasks
 from smsgw.platform.campaigns.staging import WATCHED, decision, measure, next_stage
 from smsgw.platform.change import Change
 from smsgw.store.engine.database import Database
-from smsgw.store.messages import task_aside
-from smsgw.store.messages import tasks as store
+from smsgw.store.messages import task_aside, tasks as store
 
 log = structlog.get_logger(__name__)
 
@@ -63,9 +62,7 @@ class Staging:
             log.info("task.stage_passed", task=task.id, stage=stage.stage)
             return await self._put(task, stages=after, reason="", detail={})
         if verdict is Verdict.WATCH:
-            return await self._put(
-                task, stages=replace(stage, since=self._now()).plain(), reason=WATCHED, detail={}
-            )
+            return await self._put(task, stages=replace(stage, since=self._now()).plain(), reason=WATCHED, detail={})
         if verdict is Verdict.WATCHING and not task.reason:  # somebody has paused it, and let it go on
             return await self._put(task, reason=WATCHED, detail={})
         return task

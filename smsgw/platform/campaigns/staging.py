@@ -30,9 +30,7 @@ async def measure(database: Database, task: Task, stage: Stage) -> Measured:
     return stages.measured(*await store.behind(database, task, stage.begin))
 
 
-def next_stage(
-    task: Task, stage: Stage, what: str, actor: Actor, now: datetime, found: Measured
-) -> dict[str, Any]:
+def next_stage(task: Task, stage: Stage, what: str, actor: Actor, now: datetime, found: Measured) -> dict[str, Any]:
     """The stage after this one; what has decided it is remembered."""
     assert task.steps is not None  # noqa: S101 - it is in a stage
     end = steps_of(task.steps).end(stage.stage + 1, task.valid)

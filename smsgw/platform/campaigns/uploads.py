@@ -64,9 +64,7 @@ async def add(connection: Connection, upload: Upload) -> None:
     )  # fmt: skip
 
 
-async def get(
-    database: Database, upload_id: int, *, accounts: Sequence[int] | None, now: datetime
-) -> Upload | None:
+async def get(database: Database, upload_id: int, *, accounts: Sequence[int] | None, now: datetime) -> Upload | None:
     """A table that the accounts may use and whose time is not over."""
     row = await database.fetchrow(_GET, upload_id, None if accounts is None else list(accounts), now)
     return None if row is None else _upload(row)

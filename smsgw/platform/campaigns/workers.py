@@ -40,9 +40,7 @@ class Workers:
     def __init__(self) -> None:
         self._turns = FairQueue(AT_ONCE, 1, patience=PATIENCE, own_waiting=MAX_WAITING)
 
-    async def run(
-        self, owner: Hashable, job: Job, told: Callable[[int], Awaitable[None]] | None = None
-    ) -> Result:
+    async def run(self, owner: Hashable, job: Job, told: Callable[[int], Awaitable[None]] | None = None) -> Result:
         """Do a job of an owner (an account, a person) in a process of its own. ``FILE_INVALID`` when the file cannot be
         used or breaks the reader; ``BACKPRESSURE`` when too many wait; ``STORAGE_UNAVAILABLE`` when the database was
         away. ``told`` hears now and then how many rows are done with; what it raises ends the process."""

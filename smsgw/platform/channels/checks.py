@@ -163,9 +163,7 @@ async def begin(change: Change, checker: Checker, sealer: Sealer, channel_id: in
     return id_
 
 
-async def enter(
-    change: Change, sealer: Sealer, channel_id: int, *, login: bool = False
-) -> tuple[int, ChannelSpec]:
+async def enter(change: Change, sealer: Sealer, channel_id: int, *, login: bool = False) -> tuple[int, ChannelSpec]:
     """Enter a test of a channel, for ``run``: its id, and what is tested. As ``begin``."""
     async with change.unit(Permission.CHANNEL_EDIT) as unit:
         row = await unit.connection.fetchrow(_ROW, channel_id)

@@ -12,14 +12,7 @@ from smsgw.core.ids import first_id
 from smsgw.core.model import LONGEST_VALIDITY
 from smsgw.core.shifting import Shift
 from smsgw.core.states import PartState
-from smsgw.platform.channels.model import (
-    MOST_OWED,
-    ChannelDay,
-    ChannelLoad,
-    ChannelView,
-    ParkedFact,
-    ResultCode,
-)
+from smsgw.platform.channels.model import MOST_OWED, ChannelDay, ChannelLoad, ChannelView, ParkedFact, ResultCode
 from smsgw.runtime import clock
 from smsgw.store.config.channels import SECRET
 from smsgw.store.engine.database import Database, Row

@@ -14,8 +14,7 @@ from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
 from smsgw.core.words import phrase
-from smsgw.pipeline.outcomes.submit_log import MOST_OCTETS
-from smsgw.pipeline.outcomes.submit_log import PER_SECOND as PER_SECOND
+from smsgw.pipeline.outcomes.submit_log import MOST_OCTETS, PER_SECOND as PER_SECOND
 from smsgw.platform.change import Change
 from smsgw.platform.channels import queries
 from smsgw.runtime import clock

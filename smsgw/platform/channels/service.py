@@ -30,9 +30,7 @@ FIELDS = (
 _COLUMN = {"window": "send_window", "password": "password_sealed"}
 
 
-async def add(
-    change: Change, sealer: Sealer, name: str, fields: Mapping[str, object], *, reason: str = ""
-) -> int:
+async def add(change: Change, sealer: Sealer, name: str, fields: Mapping[str, object], *, reason: str = "") -> int:
     """Make a channel; its id. Where changes need a second person it is stopped until its first version is approved.
     ``PARAM_INVALID`` for a taken name or impossible values, ``STATE_CONFLICT`` as ``versions.not_both``."""
     values = {"desired": "started"} | _stored(name, fields, sealer)
@@ -110,9 +108,7 @@ async def _turn(unit: Unit, channel_id: int, desired: str) -> None:
 _BY_ID = "SELECT * FROM channel WHERE id = $1 AND removed_at IS NULL AND id > 0 FOR UPDATE"
 
 
-async def roll_back(
-    change: Change, channel_id: int, number: int, *, reason: str = "", seen: int | None = None
-) -> Made:
+async def roll_back(change: Change, channel_id: int, number: int, *, reason: str = "", seen: int | None = None) -> Made:
     """Set a channel to what an earlier version says, its passwords included, as a new version: in force at once, or
     once somebody else has approved it. ``seen``: the version that was in force when the person looked. ``NOT_FOUND``,
     ``PARAM_INVALID``; ``STATE_CONFLICT`` for the one in force, while one waits, for what was never in force, when
@@ -256,9 +252,7 @@ async def probe(change: Change, prober: Prober, name: str, to: str) -> int:
     return message_id
 
 
-async def retry_facts(
-    change: Change, outcomes: Outcomes, ids: Sequence[int] | None = None
-) -> tuple[int, int]:
+async def retry_facts(change: Change, outcomes: Outcomes, ids: Sequence[int] | None = None) -> tuple[int, int]:
     """Try facts again that lie aside, all or these: (applied, refused again)."""
     change.actor.require(Permission.MESSAGE_RESOLVE)
     applied, refused = await parking.retry(change.database, outcomes, ids)

@@ -75,10 +75,7 @@ SIGN_STATUS = (
     "CASE WHEN x.stopped_at IS NOT NULL THEN 'stopped' "
     "WHEN x.state = 'approved' AND x.expires_at <= now() THEN 'expired' ELSE x.state END"
 )
-_STATUS = {
-    TEMPLATE: "CASE WHEN x.stopped_at IS NOT NULL THEN 'stopped' ELSE x.state END",
-    SIGN: SIGN_STATUS,
-}
+_STATUS = {TEMPLATE: "CASE WHEN x.stopped_at IS NOT NULL THEN 'stopped' ELSE x.state END", SIGN: SIGN_STATUS}
 _COLUMNS = {
     TEMPLATE: "x.name, x.type, x.content, x.variables, x.sign",
     SIGN: "x.sign AS name, x.source, x.note, x.expires_at, COALESCE("
@@ -149,17 +146,13 @@ async def search(
     return await read(database, _SEARCH[kind], asked, _ORDERS[kind], window, _listed, id_="x.id")
 
 
-async def how_many(
-    database: Database, kind: str, wanted: Wanted, most: int, *, accounts: Sequence[int] | None
-) -> int:
+async def how_many(database: Database, kind: str, wanted: Wanted, most: int, *, accounts: Sequence[int] | None) -> int:
     """How many there are, counted up to one more than ``most``."""
     count: int = await database.fetchval(_HOW_MANY[kind], *_asked(accounts, wanted), most + 1)
     return count
 
 
-async def one(
-    database: Database, kind: str, id_: int, *, accounts: Sequence[int] | None
-) -> Mapping[str, Any] | None:
+async def one(database: Database, kind: str, id_: int, *, accounts: Sequence[int] | None) -> Mapping[str, Any] | None:
     """One of them as a list has it."""
     found = await search(database, kind, Wanted(id=id_), Window(limit=1), accounts=accounts)
     return found.rows[0] if found.rows else None

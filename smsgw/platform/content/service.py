@@ -83,13 +83,7 @@ _STOPS, _LOCKED = _of_kinds(_STOP), _of_kinds(_LOCKED_ROW)
 
 
 async def add_sign(
-    change: Change,
-    account_id: int,
-    sign: str,
-    *,
-    source: str = "",
-    note: str = "",
-    expires_at: datetime | None = None,
+    change: Change, account_id: int, sign: str, *, source: str = "", note: str = "", expires_at: datetime | None = None
 ) -> int:
     """Apply for a signature (again, when it was refused); its id."""
     sign = sign.strip().strip("【】")
@@ -155,14 +149,7 @@ async def add_template(
 
 
 async def set_template(
-    change: Change,
-    id_: int,
-    name: str,
-    type_: str,
-    content: str,
-    variables: Mapping[str, Variable],
-    *,
-    sign: str,
+    change: Change, id_: int, name: str, type_: str, content: str, variables: Mapping[str, Variable], *, sign: str
 ) -> None:
     """Change a template that is not approved, and apply for it again; what carriers have said of another text or
     signature counts no more. ``STATE_CONFLICT``: it is approved, as messages are measured by it, or its name is
@@ -238,9 +225,7 @@ async def review(
         known = await _locked(unit, kind, id_, DECIDE[kind])
         await _own(unit, kind, known)
         demand_seen(kind, dict(known), seen)
-        row = await unit.connection.fetchrow(
-            _REVIEWS[kind], id_, state.value, reason[:500], change.actor.label
-        )
+        row = await unit.connection.fetchrow(_REVIEWS[kind], id_, state.value, reason[:500], change.actor.label)
         owner = _tell(unit, kind, id_, row, {"state": state.value, "reason": reason})
         before, after = {"state": known["state"]}, {"state": state.value, "reason": reason}
         unit.record(f"{kind}.{state.value}", f"{kind}/{id_}", before=before, after=after)

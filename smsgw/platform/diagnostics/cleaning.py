@@ -75,5 +75,3 @@ def cleaned(text: str, secrets: Iterable[str]) -> str:
         pieces += masked_as_written(text[at : figure.start()]), figure[0]
         at = figure.end()
     return "".join((*pieces, masked_as_written(text[at:])))
-
-

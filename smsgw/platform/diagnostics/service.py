@@ -45,8 +45,7 @@ async def request(change: Change, node: int, reason: str) -> int:
             raise Invalid("PARAM_INVALID", field="node", reason=phrase("diagnostics.node"))
         params = {"reason": reason, "node": node}
         job = await jobs.add(
-            unit.connection,
-            NewJob(NAME, params, unit.actor.label, subject=f"node/{node}", node=node, lasts=LASTS),
+            unit.connection, NewJob(NAME, params, unit.actor.label, subject=f"node/{node}", node=node, lasts=LASTS)
         )
         if job is None:
             raise Refused("STATE_CONFLICT", reason=phrase("diagnostics.under_way"))

@@ -15,16 +15,7 @@ from smsgw.core.permissions import Permission
 from smsgw.core.words import phrase as said
 from smsgw.platform.change import Change
 from smsgw.platform.drafts import queries
-from smsgw.platform.drafts.model import (
-    MOST,
-    MOST_OCTETS,
-    MOST_OF_ACCOUNT,
-    MOST_SHOWN,
-    Draft,
-    Kind,
-    State,
-    Survey,
-)
+from smsgw.platform.drafts.model import MOST, MOST_OCTETS, MOST_OF_ACCOUNT, MOST_SHOWN, Draft, Kind, State, Survey
 from smsgw.platform.drafts.queries import draft_of, owner
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database
@@ -103,9 +94,7 @@ async def copy(change: Change, id_: int) -> int:
     async with change.unit(Permission.MESSAGE_SEND) as unit:
         await unit.connection.fetchrow(_LOCK, me)
         one = await _own(unit.connection, change, id_)
-        row = await _add(
-            unit.connection, me, secrets.token_urlsafe(18), one.kind, one.state, _text(one.state)
-        )
+        row = await _add(unit.connection, me, secrets.token_urlsafe(18), one.kind, one.state, _text(one.state))
         unit.record("draft.add", f"draft/{row['id']}", after={"copy_of": str(id_), **_plain(one.state)})
         new: int = row["id"]
         return new

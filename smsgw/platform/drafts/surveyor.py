@@ -32,8 +32,7 @@ from smsgw.pipeline.accept.acceptor import Acceptor, SendItem, SendRequest
 from smsgw.pipeline.accept.checks import Checker
 from smsgw.pipeline.routing import Home
 from smsgw.pipeline.snapshot import Snapshots
-from smsgw.platform.audience import book_queries as book
-from smsgw.platform.audience import saved
+from smsgw.platform.audience import book_queries as book, saved
 from smsgw.platform.audience.model import Picked, Segment
 from smsgw.platform.campaigns.body_template import wording
 from smsgw.platform.campaigns.members import Members
@@ -48,12 +47,10 @@ from smsgw.platform.change import Change
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import MOST_SHOWN, Draft, Row, Source, Survey
 from smsgw.platform.drafts.wanted import id_of, spec_of
-from smsgw.platform.jobs import model as jobs
-from smsgw.platform.jobs import queries as job_queries
+from smsgw.platform.jobs import model as jobs, queries as job_queries
 from smsgw.platform.jobs.runner import JobContext, JobKind
 from smsgw.platform.org import queries as people
-from smsgw.platform.scenarios import model as scenarios
-from smsgw.platform.scenarios import queries as scenario_queries
+from smsgw.platform.scenarios import model as scenarios, queries as scenario_queries
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Database
 
@@ -77,9 +74,7 @@ Told = Callable[[int, int], Awaitable[None]]
 """Hears how far it is, and of how much."""
 
 
-async def enqueue(
-    database: Database, draft: Draft, submitter: ActorLabel, node: int | None
-) -> None:
+async def enqueue(database: Database, draft: Draft, submitter: ActorLabel, node: int | None) -> None:
     """Enter the job, unless one is waiting or running. ``node``: where the file lies."""
     params = {"draft": str(draft.id)}
     job = jobs.NewJob(NAME, params, submitter, subject=_subject(draft), node=node, lasts=timedelta(hours=1))
@@ -310,9 +305,7 @@ class Surveyor:
         request = SendRequest(spec.account, (item,), prepared.kind, Origin.TASK, spec.submitter, kind=spec.kind)
         return self.checker.standing(request, self.snapshots.current, prepared.next_at or clock.now())
 
-    async def _standing(
-        self, prepared: Prepared, found: Surveyed, survey: Survey, told: Told | None
-    ) -> set[int]:
+    async def _standing(self, prepared: Prepared, found: Surveyed, survey: Survey, told: Told | None) -> set[int]:
         """Ask about all numbers and count whose they are; those that get nothing."""
         ask = self._ask(prepared)
         carriers: Counter[str] = Counter()
@@ -387,9 +380,7 @@ class Surveyor:
         return lines
 
     @staticmethod
-    def _show(
-        prepared: Prepared, rows: Sequence[GoodRow], lines: Sequence[Mapping[str, Any]], survey: Survey
-    ) -> None:
+    def _show(prepared: Prepared, rows: Sequence[GoodRow], lines: Sequence[Mapping[str, Any]], survey: Survey) -> None:
         """The first rows that get a message, with their text; and of those that the door refuses, with its reason."""
         text = wording(prepared.spec.content, prepared.plan.forms, prepared.plan.fixed)
         valid = survey.shown.setdefault("valid", [])

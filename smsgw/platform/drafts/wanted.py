@@ -9,8 +9,7 @@ from typing import Any
 from smsgw.core import moments
 from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import Invalid
-from smsgw.core.fallback import MOST_HOPS, USUAL_MINUTES, chain_of
-from smsgw.core.fallback import MOST_MINUTES as MOST_CHAIN_MINUTES
+from smsgw.core.fallback import MOST_HOPS, MOST_MINUTES as MOST_CHAIN_MINUTES, USUAL_MINUTES, chain_of
 from smsgw.core.frequency import MOST_TAGGED, tagged_of
 from smsgw.core.kinds import CustomKind, Kinds, is_type, resolve
 from smsgw.core.model import Account, MessageType, Origin
@@ -236,9 +235,7 @@ def steps_in(state: State) -> dict[str, Any]:
     shares = [text.strip().removesuffix("%") for text in state.steps_shares.replace("\uff0c", ",").split(",")]
     minutes = _number(state.steps_minutes, "steps.minutes", 1, MOST_MINUTES)
     given = {name: _decimal(getattr(state, f"steps_{name}"), f"steps.{name}") for name in LIMITS}
-    return steps_of(
-        {"shares": [_decimal(s, "steps.shares") for s in shares if s], "minutes": minutes, **given}
-    ).plain()
+    return steps_of({"shares": [_decimal(s, "steps.shares") for s in shares if s], "minutes": minutes, **given}).plain()
 
 
 def _decimal(text: str, field: str) -> float:

@@ -55,9 +55,7 @@ def places(first: date) -> list[Place]:
 async def week(source: Database | Connection, first: date) -> Mapping[Place, OnDuty]:
     """Who has which shift in the week that begins then."""
     rows = await source.fetch(_WEEK, first, first + timedelta(days=7))
-    return {
-        (row["day"], row["shift"]): OnDuty(row["login"], row["name"], row["phone"], row["email"]) for row in rows
-    }
+    return {(row["day"], row["shift"]): OnDuty(row["login"], row["name"], row["phone"], row["email"]) for row in rows}
 
 
 async def now(source: Database | Connection, at: datetime) -> OnDuty | None:

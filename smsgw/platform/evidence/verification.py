@@ -97,9 +97,7 @@ class Checked:
     day: date | None = None
 
 
-async def of_message(
-    change: Change, sealer: Sealer, message_id: int, *, now: datetime, reads: Reads
-) -> list[Checked]:
+async def of_message(change: Change, sealer: Sealer, message_id: int, *, now: datetime, reads: Reads) -> list[Checked]:
     """Digest the PDUs of a message anew, and decode them, compare its parts with what is proven of them, and make the
     roots of those days anew. ``PERMISSION_DENIED``, ``NOT_FOUND``. Anchors outside the database are for the whole
     verification."""

@@ -24,9 +24,7 @@ def _version(row: Row) -> Version:
     return Version(**values | {name: json.loads(values[name]) for name in ("classes", "codes")})
 
 
-EXCLUSIONS = Listing(
-    Version, NoneType, "exclusion_version v", "true", {"version": Order("v.version", "int")}, _version
-)
+EXCLUSIONS = Listing(Version, NoneType, "exclusion_version v", "true", {"version": Order("v.version", "int")}, _version)
 
 
 async def newest(database: Database | Connection) -> Version | None:

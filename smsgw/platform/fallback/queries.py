@@ -12,8 +12,7 @@ from smsgw.core.states import PartState
 from smsgw.platform.messages import resend
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.states import by_name
-from smsgw.store.messages import fallback as store
-from smsgw.store.messages import resends
+from smsgw.store.messages import fallback as store, resends
 from smsgw.store.messages.fallback import Watch
 
 

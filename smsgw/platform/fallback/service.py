@@ -31,8 +31,7 @@ from smsgw.platform.links.sending import following
 from smsgw.platform.messages import resend
 from smsgw.runtime import clock, failpoints
 from smsgw.store.engine.database import Connection, Database, Row
-from smsgw.store.messages import fallback as store
-from smsgw.store.messages import resends, tasks
+from smsgw.store.messages import fallback as store, resends, tasks
 from smsgw.store.messages.fallback import Watch
 
 log = structlog.get_logger(__name__)

@@ -10,17 +10,7 @@ from typing import Annotated
 from smsgw.core.actor import Actor
 from smsgw.core.availability import availability, merged
 from smsgw.core.ids import CHINA
-from smsgw.platform.faults.model import (
-    FIRST_STEPS,
-    LAST_STEPS,
-    MOST_OPEN,
-    Cause,
-    Fault,
-    Kept,
-    Step,
-    Year,
-    joined_said,
-)
+from smsgw.platform.faults.model import FIRST_STEPS, LAST_STEPS, MOST_OPEN, Cause, Fault, Kept, Step, Year, joined_said
 from smsgw.platform.listing import EVERYTHING, Listing, between
 from smsgw.platform.org.queries import named
 from smsgw.platform.paging import MOST, Order, Window

@@ -109,9 +109,7 @@ def _entry(row: Row) -> Entry:
     return Entry(**values)
 
 
-async def seen(
-    database: Database, actor: Actor, since: datetime, until: datetime, sources: Collection[str]
-) -> Seen:
+async def seen(database: Database, actor: Actor, since: datetime, until: datetime, sources: Collection[str]) -> Seen:
     """What happened between two times, for who sees the whole platform."""
     rows = await database.fetch(_ALL, since, until, list(sources), list(CONFIGURATION), actor.scope.whole is None)
     return Seen([_entry(row) for row in rows[:MOST]], len(rows) > MOST)

@@ -117,9 +117,7 @@ def _listed(titles: Sequence[str]) -> str:
 class FaultWatch:
     """Keeps the register in step with the alarms; names promised times that are near or over, and a full register."""
 
-    def __init__(
-        self, database: Database, rules: Callable[[], Rules], now: Callable[[], datetime] = clock.now
-    ) -> None:
+    def __init__(self, database: Database, rules: Callable[[], Rules], now: Callable[[], datetime] = clock.now) -> None:
         self._database = database
         self._rules = rules
         self._now = now

@@ -85,9 +85,7 @@ class Documents:
     """Of a thing that may have more of them."""
 
     def _sql(self, statement: str) -> str:
-        return statement.format(
-            table=self.table, things=self.things, key=self.key, title=self.title, open=self.open
-        )
+        return statement.format(table=self.table, things=self.things, key=self.key, title=self.title, open=self.open)
 
     def kind(self, database: Database) -> FileKind:
         """The sort of their files."""

@@ -14,11 +14,9 @@ import structlog
 from smsgw.core.actor import Actor
 from smsgw.core.alarm_rules import Rules
 from smsgw.core.ids import CHINA
-from smsgw.platform.alarms import queries as alarms
-from smsgw.platform.alarms import rules
+from smsgw.platform.alarms import queries as alarms, rules
 from smsgw.platform.backups import queries as backups
-from smsgw.platform.brand import certificates
-from smsgw.platform.brand import queries as brands
+from smsgw.platform.brand import certificates, queries as brands
 from smsgw.platform.faults import queries as faults
 from smsgw.platform.health import sizes
 from smsgw.platform.health.model import Item, Report

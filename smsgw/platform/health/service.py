@@ -131,5 +131,3 @@ async def next_(database: Database, now: datetime, *, takes: bool) -> Mail | Non
         await connection.execute(_UNTAKEN, now, now - UNTAKEN_FOR)
         id_ = await TABLE.claim(connection, now) if takes else None
         return None if id_ is None else await HEALTH_MAILS.get(connection, _SYSTEM, id_)
-
-

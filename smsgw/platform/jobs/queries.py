@@ -227,9 +227,7 @@ def _scope(scope: Scope) -> tuple[list[int] | None, list[int] | None, str | None
     )
 
 
-async def page(
-    database: Database, scope: Scope, *, states: Sequence[str] | None = None, limit: int = 50
-) -> list[Job]:
+async def page(database: Database, scope: Scope, *, states: Sequence[str] | None = None, limit: int = 50) -> list[Job]:
     """Jobs that the scope lets see, newest first."""
     rows = await database.fetch(_PAGE, *_scope(scope), None if states is None else list(states), limit)
     return [_job(row) for row in rows]

@@ -196,11 +196,7 @@ class JobRunner:
         running = Counter(kind.name for kind in runs)
         full = [most for most in (LONG, USUAL) if sum(kind.places <= most for kind in runs) >= most]
         places = max(full, default=0)
-        return {
-            k.name: k.per_owner
-            for k in self._kinds.values()
-            if k.places > places and running[k.name] < k.at_once
-        }
+        return {k.name: k.per_owner for k in self._kinds.values() if k.places > places and running[k.name] < k.at_once}
 
     async def renew(self) -> None:
         """Prolong the leases; cut off what is not ours any more, what is to be cancelled, and what comes too late."""
@@ -278,9 +274,7 @@ class JobRunner:
     async def _fail(self, run: _Run, code: str, error: SmsgwError | None) -> None:
         await self._tell_failed(run.kind, run.job, error)  # first: should we die here, it is told once more
         detail = {} if error is None else {"message": str(error)}
-        if await queries.end(
-            self._database, run.job, JobState.FAILED, KEPT, code, detail, progress=run.context.last
-        ):
+        if await queries.end(self._database, run.job, JobState.FAILED, KEPT, code, detail, progress=run.context.last):
             log.warning("job.failed", job=run.job.id, kind=run.job.kind, code=code)
 
     async def _tell_failed(self, kind: JobKind, job: Job, error: SmsgwError | None) -> None:
@@ -292,9 +286,7 @@ class JobRunner:
         with contextlib.suppress(SmsgwError, TimeoutError):  # the lease lapses by itself
             async with asyncio.timeout(END_PATIENCE):
                 if run.context.cancelled:
-                    if await queries.end(
-                        self._database, run.job, JobState.CANCELLED, KEPT, progress=run.context.last
-                    ):
+                    if await queries.end(self._database, run.job, JobState.CANCELLED, KEPT, progress=run.context.last):
                         log.info("job.cancelled", job=run.job.id)
                 else:
                     await queries.put_back(self._database, run.job, timedelta(0), crashed=False, error="")

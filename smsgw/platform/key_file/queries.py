@@ -47,10 +47,7 @@ async def uses(database: Database, sealer: Sealer) -> KeyUses:
     places = await resealing.reseal(database, sealer, dry=True)
     signed = {row["key"]: row["n"] for row in await database.fetch(_SIGNED, timeout=120)}
     current = sum(place.values - place.changed - len(place.stuck) for place in places)
-    keys = [
-        KeyUse(id_, n == 0, current if n == 0 else None, signed.get(id_, 0))
-        for n, id_ in enumerate(sealer.ids)
-    ]
+    keys = [KeyUse(id_, n == 0, current if n == 0 else None, signed.get(id_, 0)) for n, id_ in enumerate(sealer.ids)]
     missing = sorted(set(signed) - set(sealer.ids))
     return KeyUses(keys, sum(place.changed for place in places), missing, stuck_in(places))
 

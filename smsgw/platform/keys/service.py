@@ -128,9 +128,7 @@ UPDATE api_key SET secrets_sealed = ARRAY[$2, secrets_sealed[1]], old_bearer_sha
     rotated_at = now()
 WHERE key_id = $1
 """
-_RETIRE = (
-    "UPDATE api_key SET secrets_sealed = secrets_sealed[1:1], old_bearer_sha256 = NULL WHERE key_id = $1"
-)
+_RETIRE = "UPDATE api_key SET secrets_sealed = secrets_sealed[1:1], old_bearer_sha256 = NULL WHERE key_id = $1"
 
 
 async def rotate(change: Change, sealer: Sealer, key_id: str) -> NewKey:

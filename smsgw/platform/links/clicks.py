@@ -473,9 +473,7 @@ async def _judge(connection: Connection, rows: Sequence[Row], first: FirstClicks
     )  # fmt: skip
     ids = sorted(links)
     await connection.execute(_TAKE_TURNS)  # whoever enters visits changes the same rows
-    await connection.execute(
-        _COUNT_LINKS, ids, [links[id_].hits for id_ in ids], [links[id_].humans for id_ in ids]
-    )
+    await connection.execute(_COUNT_LINKS, ids, [links[id_].hits for id_ in ids], [links[id_].humans for id_ in ids])
     return () if first is None else await first.enter(connection, [key for key in keys if codes[key].humans > 0])
 
 

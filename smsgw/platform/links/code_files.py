@@ -196,9 +196,7 @@ class CodeFiles:
             async with _writing(wanted) as process:
                 async for piece in self._pieces(total, sheet, int(job.params.get("column", 0))):
                     said = await process.write(piece)
-                    told = Written(
-                        told.rows + said.rows, told.invalid + said.invalid, told.repeated + said.repeated
-                    )
+                    told = Written(told.rows + said.rows, told.invalid + said.invalid, told.repeated + said.repeated)
                     await self._store.reserve(incoming, incoming.path.stat().st_size)
                     await context.progress(min(told.rows + told.invalid + told.repeated, total), total)
             counts = msgspec.to_builtins(told)

@@ -129,9 +129,7 @@ async def search(
 
 async def how_many(database: Database, wanted: WantedLinks, most: int, *, accounts: Sequence[int] | None) -> int:
     """How many ``search`` finds, counted up to one more than ``most``."""
-    number: int = await database.fetchval(
-        _HOW_MANY, *await _asked(database, wanted, accounts), most + 1
-    )
+    number: int = await database.fetchval(_HOW_MANY, *await _asked(database, wanted, accounts), most + 1)
     return number
 
 

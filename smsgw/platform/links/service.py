@@ -98,9 +98,7 @@ SELECT f.target, f.account_id FROM filed_link f WHERE f.account_id IN (0, $1)
 _AGAIN = "UPDATE link_click SET rules = 0 WHERE id >= $1 AND id < $2 AND rules > 0"
 
 
-async def make(
-    change: Change, sealer: Sealer, wanted: NewLink, domains: Sequence[str], *, now: datetime
-) -> ShortLink:
+async def make(change: Change, sealer: Sealer, wanted: NewLink, domains: Sequence[str], *, now: datetime) -> ShortLink:
     """Make a link: in force at once when whoever makes it may decide on links, or a carrier has its target on file for
     the account; else after a review. ``PARAM_INVALID``; ``STATE_CONFLICT`` when the code is taken or there is no
     room."""
@@ -148,9 +146,7 @@ async def make_many(
     return [ended[place] for place in range(len(wanted))]
 
 
-async def _make(
-    unit: Unit, sealer: Sealer, account_id: int, wanted: Sequence[NewLink]
-) -> list[ShortLink | SmsgwError]:
+async def _make(unit: Unit, sealer: Sealer, account_id: int, wanted: Sequence[NewLink]) -> list[ShortLink | SmsgwError]:
     """Links for which there is room; of two that want one code the first has it."""
     connection, label = unit.connection, unit.actor.label
     need = sum(one.codes for one in wanted if not one.chosen)
@@ -316,9 +312,7 @@ async def _set(
     held: bool = False, decided: bool = False,
 ) -> ShortLink:  # fmt: skip
     said = reason.strip()[:200]
-    await unit.connection.execute(
-        _SET, link.id, after.value, said, warn, unit.actor.label if decided else "", held
-    )
+    await unit.connection.execute(_SET, link.id, after.value, said, warn, unit.actor.label if decided else "", held)
     of = {"version": link.version, "target": link.target}
     before = of | {"state": link.stored_state.value, "warn": link.warn, "held": link.held}
     told = of | {"state": after.value, "reason": said, "held": held} | ({} if warn is None else {"warn": warn})

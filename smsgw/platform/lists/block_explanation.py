@@ -21,14 +21,12 @@ from smsgw.core.model import Account, MessageType, Origin
 from smsgw.core.number_state import NumberState
 from smsgw.core.policy import Listed, PolicySet, Reviewed
 from smsgw.core.settings import Settings
-from smsgw.pipeline.accept.checks import Draft, NumberChecks
-from smsgw.pipeline.accept.checks import Standing as Subject
+from smsgw.pipeline.accept.checks import Draft, NumberChecks, Standing as Subject
 from smsgw.pipeline.accept.number_lists import agreed, refusal_of
 from smsgw.pipeline.accept.requests import SendItem, SendRequest
 from smsgw.pipeline.accept.rows import watch_of
 from smsgw.pipeline.routing import Home
-from smsgw.platform.lists import carrier, queries, undoing
-from smsgw.platform.lists import consents as ledger
+from smsgw.platform.lists import carrier, consents as ledger, queries, undoing
 from smsgw.platform.lists.carrier import CarrierLift, WantedLifts
 from smsgw.platform.lists.consents import Consent
 from smsgw.platform.lists.model import AllowEntry, BlockEntry, WantedAllowed
@@ -249,9 +247,7 @@ class _Known:
         return self.facts.known is not None and self.facts.known.state == NumberState.EMPTY
 
 
-def _answers(
-    facts: Facts, question: Question, policies: PolicySet, over: Collection[str], now: datetime
-) -> _Answers:
+def _answers(facts: Facts, question: Question, policies: PolicySet, over: Collection[str], now: datetime) -> _Answers:
     """What acceptance says of a message of each type."""
     account, found = question.account, dict[str, dict[MessageType, Mapping[str, Any]]]()
     if account is None:
@@ -371,9 +367,7 @@ def _often(facts: Facts, question: Question, policies: PolicySet, answers: _Answ
     return _clear("frequency", found)
 
 
-def _policies(
-    facts: Facts, question: Question, policies: PolicySet, answers: _Answers, now: datetime
-) -> list[Verdict]:
+def _policies(facts: Facts, question: Question, policies: PolicySet, answers: _Answers, now: datetime) -> list[Verdict]:
     account, found, code = question.account, list[Verdict](), "TIME_WINDOW_CLOSED"
     if account is None:
         return [Verdict("policy", Standing.NOTES, "policy.account")]

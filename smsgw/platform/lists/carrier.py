@@ -108,9 +108,7 @@ async def how_many(database: Database, wanted: WantedLifts, most: int, *, accoun
     return count
 
 
-async def one(
-    database: Database | Connection, id_: int, *, accounts: Sequence[int] | None
-) -> CarrierLift | None:
+async def one(database: Database | Connection, id_: int, *, accounts: Sequence[int] | None) -> CarrierLift | None:
     """One of them."""
     found = await search(database, WantedLifts(), Window(limit=1), accounts=accounts, id_=id_)
     return found.rows[0] if found.rows else None

@@ -8,8 +8,7 @@ from smsgw.core.errors import Refused
 from smsgw.core.permissions import Permission
 from smsgw.core.words import phrase
 from smsgw.platform.change import Change
-from smsgw.platform.files import proofs
-from smsgw.platform.files import queries as files
+from smsgw.platform.files import proofs, queries as files
 from smsgw.platform.files.model import FileKind, Incoming, StoredFile
 from smsgw.platform.files.service import FileStore
 from smsgw.platform.lists import consents

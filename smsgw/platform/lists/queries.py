@@ -99,17 +99,13 @@ async def search(
     )  # fmt: skip
 
 
-async def how_many(
-    database: Database, wanted: WantedBlocks, most: int, *, accounts: Sequence[int] | None
-) -> int:
+async def how_many(database: Database, wanted: WantedBlocks, most: int, *, accounts: Sequence[int] | None) -> int:
     """Entries that hold now, counted up to one more than ``most``."""
     count: int = await database.fetchval(_HOW_MANY, *_asked(accounts, wanted), most + 1, timeout=30)
     return count
 
 
-async def one(
-    database: Database | Connection, version: int, *, accounts: Sequence[int] | None
-) -> BlockEntry | None:
+async def one(database: Database | Connection, version: int, *, accounts: Sequence[int] | None) -> BlockEntry | None:
     """The entry of a version, if it holds and has not changed since."""
     rows = await database.fetch(_ONE, _whose(accounts), version)
     return _entry(rows[0]) if rows else None
@@ -128,9 +124,7 @@ _OPT_OUTS_OF_ALL = _OPT_OUTS.format(number="")
 _OPT_OUTS_OF_ONE = _OPT_OUTS.format(number="AND b.number = $4")
 
 
-async def opt_outs(
-    database: Database, wanted: WantedOptOuts, window: Window, *, account_id: int
-) -> Slice[BlockEntry]:
+async def opt_outs(database: Database, wanted: WantedOptOuts, window: Window, *, account_id: int) -> Slice[BlockEntry]:
     """An account's own opt-outs that hold now, in the order of their last change; not those that hold for all."""
     asked: tuple[object, ...] = (account_id, wanted.first, wanted.until)
     statement = _OPT_OUTS_OF_ALL

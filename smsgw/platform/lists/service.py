@@ -72,9 +72,7 @@ def _record(unit: Unit, numbers: Sequence[str], scope: Scope, source: str, reaso
     unit.record("block.add", "block_list", after=after)
 
 
-async def _tell(
-    change: Change, unit: Unit, numbers: Sequence[str], scope: Scope, reason: str, now: datetime
-) -> None:
+async def _tell(change: Change, unit: Unit, numbers: Sequence[str], scope: Scope, reason: str, now: datetime) -> None:
     await blocklist.take_turns(unit.connection)
     rows = await unit.connection.fetch(_OPTED_OUT, [int(n) for n in numbers], *scope)
     known = {str(row["number"]) for row in rows}
@@ -106,9 +104,7 @@ async def unblock(change: Change, number: str, scope: Scope | None, *, reason: s
         if unit.actor.kind is ActorKind.PERSON and any(row["source"] == OPT_OUT for row in rows):
             raise Refused("STATE_CONFLICT", reason=phrase("optout.proof"))
         for row in rows:
-            unit.record(
-                "block.remove", f"block_list/{mask(number)}", before=dict(row), after={"reason": reason}
-            )
+            unit.record("block.remove", f"block_list/{mask(number)}", before=dict(row), after={"reason": reason})
         if not rows:
             unit.unchanged()
     return len(rows)
@@ -120,9 +116,7 @@ WHERE account_id = $1 AND number = ANY($2::bigint[]) AND source = $3 AND removed
 """
 
 
-async def unblock_own(
-    change: Change, account_id: int, numbers: Sequence[str], source: str, *, reason: str
-) -> int:
+async def unblock_own(change: Change, account_id: int, numbers: Sequence[str], source: str, *, reason: str) -> int:
     """Take an account's own entries of one source off the list; how many went."""
     async with change.unit(Permission.BLOCK_EDIT, account_id, timeout=60) as unit:
         await blocklist.take_turns(unit.connection)
@@ -176,9 +170,7 @@ async def put_allowed(unit: Unit, rows: Sequence[tuple[str, str]], kind: Listed,
     )
 
 
-async def disallow(
-    change: Change, numbers: Sequence[str], kind: Listed, *, account_id: int = EVERYBODY
-) -> int:
+async def disallow(change: Change, numbers: Sequence[str], kind: Listed, *, account_id: int = EVERYBODY) -> int:
     """Take numbers off the allow list; how many were there."""
     async with change.unit(Permission.ALLOW_EDIT, account_id) as unit:
         gone = await unit.connection.fetch(_DISALLOW, list(numbers), account_id, kind.value)

@@ -78,9 +78,7 @@ DELETE FROM load_test WHERE id <= (SELECT id FROM load_test ORDER BY id DESC OFF
 """
 
 
-async def add(
-    connection: Connection, job_id: int, profile: Profile, reason: str, node: int, by: ActorLabel
-) -> int:
+async def add(connection: Connection, job_id: int, profile: Profile, reason: str, node: int, by: ActorLabel) -> int:
     """Enter one; its id."""
     await connection.execute(_PRUNE, KEPT - 1)
     id_: int = await connection.fetchval(

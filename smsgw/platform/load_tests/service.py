@@ -58,9 +58,7 @@ class Expected:
 
 def expected(profile: Profile, folder: Path) -> Expected:
     """Before it is begun, on this node."""
-    return Expected(
-        profile.messages, profile.octets, free(folder), len(os.sched_getaffinity(0)), os.getloadavg()[0]
-    )
+    return Expected(profile.messages, profile.octets, free(folder), len(os.sched_getaffinity(0)), os.getloadavg()[0])
 
 
 def free(folder: Path) -> int:
@@ -86,9 +84,7 @@ def check(profile: Profile, reason: str) -> None:
         ("reason", len(reason), LEAST_REASON, MOST_REASON),
     ):  # fmt: skip
         if not least <= value <= most:
-            raise Invalid(
-                "PARAM_INVALID", param=name, reason=phrase("load_test.bounds", least=least, most=most)
-            )
+            raise Invalid("PARAM_INVALID", param=name, reason=phrase("load_test.bounds", least=least, most=most))
     if profile.messages > MOST_MESSAGES:
         raise Invalid("PARAM_INVALID", param="rate", reason=phrase("load_test.messages", most=MOST_MESSAGES))
 

@@ -17,9 +17,7 @@ from smsgw.store.engine.database_roles import WALLS
 
 MAX_PEOPLE = 2000
 """Whose logins are looked at."""
-MANAGING = frozenset(
-    {Permission.PERSON_EDIT, Permission.PERSON_GRANT, Permission.ROLE_EDIT, Permission.SECURITY_EDIT}
-)
+MANAGING = frozenset({Permission.PERSON_EDIT, Permission.PERSON_GRANT, Permission.ROLE_EDIT, Permission.SECURITY_EDIT})
 LATE = 900.0
 """Seconds after which an entry that is not in the chain is late."""
 
@@ -145,8 +143,13 @@ def _figures(row: Row) -> list[Check]:
     archive = "unknown" if hours is None else "good" if hours <= 24 else "bad"
     return [
         Check("audit", "good" if waiting < LATE else "bad", 10, "/audit", {"n": round(waiting)}),
-        Check("dormant", "warning" if row["dormant"] else "good", 4, "/staff?status=active&sort=last_login_at",
-              {"n": row["dormant"]}),
+        Check(
+            "dormant",
+            "warning" if row["dormant"] else "good",
+            4,
+            "/staff?status=active&sort=last_login_at",
+            {"n": row["dormant"]},
+        ),
         Check("one_time", "warning" if row["one_time"] else "good", 4, "/staff?status=active", {"n": row["one_time"]}),
         Check("keys", "warning" if row["keys"] else "good", 4, "", {"n": row["keys"]}),
         Check("archive", "bad" if row["failing"] else archive, 8, "", {"n": "—" if hours is None else round(hours)}),

@@ -84,9 +84,7 @@ class Standing:
             return frozenset()
         wanted = _all(demand.missing(proven) for demand in self.asked) & self.enrolled
         if not wanted and not self.enrolled & frozenset(proven):
-            wanted = self.enrolled - {
-                Factor.RECOVERY
-            }  # not what is demanded: shown before another one is set up
+            wanted = self.enrolled - {Factor.RECOVERY}  # not what is demanded: shown before another one is set up
         spare = self.enrolled & {Factor.RECOVERY}
         return wanted | spare if wanted or not self.enrolled & frozenset(proven) else wanted
 

@@ -94,9 +94,7 @@ async def _known(database: Database, staff_id: int, site: Site) -> list[PublicKe
     ]
 
 
-async def registration(
-    database: Database, sealer: Sealer, person: Person, site: Site, brand: str
-) -> tuple[str, bytes]:
+async def registration(database: Database, sealer: Sealer, person: Person, site: Site, brand: str) -> tuple[str, bytes]:
     """Options for ``navigator.credentials.create`` (JSON), and their challenge."""
     options = webauthn.generate_registration_options(
         rp_id=site.rp_id, rp_name=brand, user_id=_handle(sealer, person.id), user_name=person.login,
@@ -135,9 +133,7 @@ async def authentication(database: Database, staff_id: int, site: Site) -> tuple
     return webauthn.options_to_json(options), options.challenge
 
 
-async def check(
-    database: Database, staff_id: int, response: str, challenge: bytes | None, site: Site
-) -> bool:
+async def check(database: Database, staff_id: int, response: str, challenge: bytes | None, site: Site) -> bool:
     """Whether it is an answer of one of the person's passkeys for this host to this challenge, of a device that has
     not been copied as far as its counter says."""
     if challenge is None or len(response) > MAX_RESPONSE:

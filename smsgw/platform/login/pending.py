@@ -32,19 +32,12 @@ WHERE x.token_sha256 = $1 AND x.tries < $2 AND x.created_at > now() - make_inter
 
 
 async def begin(
-    database: Database,
-    person: Person,
-    password_hash: str,
-    token_sha256: bytes,
-    address: str | None,
-    agent: str,
+    database: Database, person: Person, password_hash: str, token_sha256: bytes, address: str | None, agent: str
 ) -> None:
     """Note that the password with this hash was right."""
     async with database.transaction() as connection:
         await connection.execute(_SWEEP, MINUTES)
-        await connection.execute(
-            _BEGIN, token_sha256, person.id, password_hash, address, agent[:MAX_AGENT]
-        )
+        await connection.execute(_BEGIN, token_sha256, person.id, password_hash, address, agent[:MAX_AGENT])
         await connection.execute(_TOO_MANY, person.id, MAX_BEGUN)
 
 
@@ -59,9 +52,7 @@ async def find(database: Database, token_sha256: bytes) -> Begun | None:
 
 async def wrong(database: Database, begun: Begun) -> None:
     """One more code was wrong."""
-    await database.execute(
-        "UPDATE portal_login SET tries = tries + 1 WHERE token_sha256 = $1", begun.token_sha256
-    )
+    await database.execute("UPDATE portal_login SET tries = tries + 1 WHERE token_sha256 = $1", begun.token_sha256)
 
 
 async def prove(database: Database, begun: Begun, factor: Factor) -> Begun | None:
@@ -75,16 +66,12 @@ async def prove(database: Database, begun: Begun, factor: Factor) -> Begun | Non
 
 async def sent(database: Database, begun: Begun) -> None:
     """One more code went to the phone: the next one takes another way."""
-    await database.execute(
-        "UPDATE portal_login SET sent = sent + 1 WHERE token_sha256 = $1", begun.token_sha256
-    )
+    await database.execute("UPDATE portal_login SET sent = sent + 1 WHERE token_sha256 = $1", begun.token_sha256)
 
 
 async def challenge(database: Database, begun: Begun, octets: bytes) -> None:
     """Keep the challenge of a passkey."""
-    await database.execute(
-        "UPDATE portal_login SET challenge = $2 WHERE token_sha256 = $1", begun.token_sha256, octets
-    )
+    await database.execute("UPDATE portal_login SET challenge = $2 WHERE token_sha256 = $1", begun.token_sha256, octets)
 
 
 _TAKE = """

@@ -106,9 +106,7 @@ async def set_policy(change: Change, changes: Mapping[str, Any]) -> None:
     async with change.unit(Permission.SECURITY_EDIT) as unit:
         await unit.connection.execute(_ONE_EDITOR)
         before = await queries.policy(unit.connection)
-        was = _told(before.demand) | {
-            name: getattr(before, name) for name in ("enrol_reset", "sms_text", *RANGES)
-        }
+        was = _told(before.demand) | {name: getattr(before, name) for name in ("enrol_reset", "sms_text", *RANGES)}
         was["sms_accounts"] = list(before.sms_accounts)
         now = was | dict(changes)
         demand = Demand(

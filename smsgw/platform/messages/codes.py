@@ -18,10 +18,7 @@ HIDDEN = "******"
 _SAYS_SO = "|".join(CODE_WORDS)
 # Four characters or more with a digit among them, or digits with blanks or hyphens between; not within a signature.
 # Possessive for Python alone: PostgreSQL looks at a text but once.
-_CODE = (
-    "(?![^【】]{0,20}】)"
-    "(?:(?=[A-Za-z]{0,20}[0-9０-９])[0-9A-Za-z０-９]{4,}|[0-9０-９]{1,3}(?:[ -][0-9０-９]+)+)"
-)
+_CODE = "(?![^【】]{0,20}】)(?:(?=[A-Za-z]{0,20}[0-9０-９])[0-9A-Za-z０-９]{4,}|[0-9０-９]{1,3}(?:[ -][0-9０-９]+)+)"
 _CODE_IN_TEXT = re.compile(_CODE.replace("]{4,}", "]{4,}+").replace("]+)+", "]++)++"))
 _MARKED = re.compile(_SAYS_SO, re.IGNORECASE)
 

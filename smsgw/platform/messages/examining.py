@@ -19,8 +19,7 @@ from smsgw.platform.login.model import CODE_SENDER
 from smsgw.platform.messages import codes
 from smsgw.platform.messages.model import MessageView, PartView, Trace
 from smsgw.store.engine.database import Database, Row
-from smsgw.store.records import evidence
-from smsgw.store.records import submits as recorded
+from smsgw.store.records import evidence, submits as recorded
 
 # --- the rule --------------------------------------------------------------------------------------------------------
 
@@ -117,9 +116,7 @@ class Said:
 _CHANNELS = "SELECT id, name, protocol FROM channel WHERE id = ANY($1::int[])"
 
 
-async def said(
-    database: Database, message: MessageView, decode: Decode, *, whole: bool, texts: bool
-) -> list[Said]:
+async def said(database: Database, message: MessageView, decode: Decode, *, whole: bool, texts: bool) -> list[Said]:
     """The evidence of a message, the oldest first. ``whole``: with the whole number; ``texts``: with what a receipt
     repeats of the text."""
     rows, texts = await evidence.of_message(database, message.id), _texts(message, whole=whole, texts=texts)
@@ -178,9 +175,7 @@ class Submits:
     """Name of that channel."""
 
 
-async def submits(
-    database: Database, message: MessageView, decode: Decode, *, whole: bool, texts: bool
-) -> Submits:
+async def submits(database: Database, message: MessageView, decode: Decode, *, whole: bool, texts: bool) -> Submits:
     """The submits of a message and their answers, where their channel was recorded; masked like ``said``."""
     rows = await recorded.of_message(database, message.id, MOST_RECORDED)
     if is_pseudonym(message.number):  # without the number they could not be masked

@@ -86,14 +86,14 @@ _ONE = SELECT.format(
     also=f", {CLICKS} AS clicks, {CLICKED_AT} AS clicked_at",
     way="DESC",
     page="SELECT * FROM message WHERE id = $1 AND ($2::bigint[] IS NULL OR account_id = ANY($2)) "
-    "AND ($3::bool IS NULL OR test = $3) AND ($4::text IS NULL OR submitter = $4)"
+    "AND ($3::bool IS NULL OR test = $3) AND ($4::text IS NULL OR submitter = $4)",
 )
 
 _SEVERAL = SELECT.format(
     also="",
     way="DESC",
     page="SELECT * FROM message WHERE id = ANY($1::bigint[]) AND ($2::bigint[] IS NULL OR account_id = ANY($2)) "
-    "AND ($3::bool IS NULL OR test = $3)"
+    "AND ($3::bool IS NULL OR test = $3)",
 )
 
 _PAGE = SELECT.format(
@@ -108,7 +108,7 @@ _PAGE = SELECT.format(
       AND ($7::smallint[] IS NULL OR EXISTS (
           SELECT 1 FROM part s WHERE s.id = x.id AND s.state = ANY($7) AND ($8::bool IS NULL OR s.by_us = $8)))
     ORDER BY id DESC LIMIT $9
-    """
+    """,
 )
 
 _HISTORY = timedelta(days=90)
@@ -188,9 +188,7 @@ async def get(
     """One message, or None when there is none that the accounts may see. ``test``: only (or no) test messages."""
     if not 0 < message_id < 2**63:
         return None
-    row = await database.fetchrow(
-        _ONE, message_id, None if accounts is None else list(accounts), test, submitter
-    )
+    row = await database.fetchrow(_ONE, message_id, None if accounts is None else list(accounts), test, submitter)
     return None if row is None else _view(row, whole)
 
 
@@ -203,9 +201,7 @@ async def several(
     whole: bool = False,
 ) -> list[MessageView]:
     """Those of the messages that the accounts may see, newest first."""
-    rows = await database.fetch(
-        _SEVERAL, list(message_ids), None if accounts is None else list(accounts), test
-    )
+    rows = await database.fetch(_SEVERAL, list(message_ids), None if accounts is None else list(accounts), test)
     return await views(rows, whole=whole)
 
 
@@ -358,13 +354,9 @@ async def trace(
     steps = [TraceStep(view.accepted_at, "accepted", STEPS["accepted"], 0, origin)]
     review = await database.fetchrow(_REVIEW, view.batch_id)
     if review is not None:
-        steps.append(
-            TraceStep(view.accepted_at, "held_for_review", STEPS["held_for_review"], 0, _why_held(review))
-        )
+        steps.append(TraceStep(view.accepted_at, "held_for_review", STEPS["held_for_review"], 0, _why_held(review)))
     elif rows[0]["state"] == PartState.SCHEDULED or any(event["kind"] == "released" for event in events):
-        steps.append(
-            TraceStep(view.accepted_at, "scheduled", STEPS["waiting"], 0, home | _due(rows[0]))
-        )
+        steps.append(TraceStep(view.accepted_at, "scheduled", STEPS["waiting"], 0, home | _due(rows[0])))
     elif not _refused_at_once(parts):
         steps.append(TraceStep(view.accepted_at, "queued", STEPS["queued"], 0, home))
     for part in parts:
@@ -372,13 +364,7 @@ async def trace(
     for event in events:
         detail = json.loads(event["detail"])
         steps.append(
-            TraceStep(
-                event["at"],
-                event["kind"],
-                STEPS.get(event["kind"], event["kind"]),
-                event["part"],
-                detail,
-            )
+            TraceStep(event["at"], event["kind"], STEPS.get(event["kind"], event["kind"]), event["part"], detail)
         )
     for offer in offers:
         about: dict[str, str | int | Wording] = {
@@ -475,9 +461,7 @@ def _part_steps(part: PartView, view: MessageView) -> list[TraceStep]:
     channel: dict[str, str | int | Wording] = {"channel": part.channel_name or ""}
     if part.claimed_at:
         steps.append(
-            TraceStep(
-                part.claimed_at, "claimed", STEPS["claimed"], part.part, channel | {"attempt": part.attempt}
-            )
+            TraceStep(part.claimed_at, "claimed", STEPS["claimed"], part.part, channel | {"attempt": part.attempt})
         )
     ours = part.status == "rejected"
     if part.answered_at and not ours:
@@ -486,9 +470,7 @@ def _part_steps(part: PartView, view: MessageView) -> list[TraceStep]:
             steps.append(TraceStep(part.answered_at, "submitted", STEPS["submitted"], part.part, detail))
         else:
             detail = channel | {"code": part.code}
-            steps.append(
-                TraceStep(part.answered_at, "refused", STEPS["refused_by_carrier"], part.part, detail)
-            )
+            steps.append(TraceStep(part.answered_at, "refused", STEPS["refused_by_carrier"], part.part, detail))
     if part.final_at and ours:
         # Refused at the call: its time is taken a moment before the id that the message's time stands in.
         at = max(part.final_at, view.accepted_at)
@@ -503,9 +485,7 @@ def _part_steps(part: PartView, view: MessageView) -> list[TraceStep]:
         steps.append(TraceStep(part.final_at, "report", said, part.part, detail))
     elif part.final_at and part.status not in ("delivered", "failed"):
         steps.append(
-            TraceStep(
-                part.final_at, "final", states.STATUS_NAMES[part.status], part.part, {"code": part.code}
-            )
+            TraceStep(part.final_at, "final", states.STATUS_NAMES[part.status], part.part, {"code": part.code})
         )
     return steps
 

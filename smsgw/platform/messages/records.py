@@ -146,11 +146,7 @@ _CONTENT = "text_pairs(x.content) @> text_pairs({0}) AND strpos(x.content, {0}) 
 _ENDED, _OPEN = by_name("s.state > :DELIVERED"), by_name("s.state < :DELIVERED")
 _NOT_ARRIVED = frozenset(state for state in PartState if state > PartState.DELIVERED)
 _NOT_ENDED = frozenset(state for state in PartState if state < PartState.DELIVERED)
-_PART = {
-    "channel": "s.channel_id = {}::int",
-    "reason": "s.class = {} AND s.class <> ''",
-    "code": "s.code = {}",
-}
+_PART = {"channel": "s.channel_id = {}::int", "reason": "s.class = {} AND s.class <> ''", "code": "s.code = {}"}
 _STAGE = {
     "submitted": f"{{has}} {OUT})", "held": f"{{has}} {OPEN}) AND NOT {{has}} {OUT})",
     "refused": f"{{has}} {_ENDED} AND NOT {OPEN} AND NOT {OUT}) AND NOT {{has}} ({OPEN} OR {OUT}))",
@@ -367,9 +363,7 @@ async def _rows(database: Database, actor: Actor, wanted: Wanted, window: Window
         return found[: shape.limit]
 
 
-def _statement(
-    search: _Search, days: Sequence[tuple[int, int]], shape: _Shape, down: bool
-) -> tuple[str, list[object]]:
+def _statement(search: _Search, days: Sequence[tuple[int, int]], shape: _Shape, down: bool) -> tuple[str, list[object]]:
     arguments, each = list(search.arguments), list[str]()
     for bounds in days:
         arguments += bounds
@@ -389,8 +383,7 @@ def _codes(result: str) -> list[int]:
         int(state) * 2 + by_us
         for state in PartState
         for by_us in (False, True)
-        if (status := states.status_of(state, by_us)) in (statuses or ())
-        or (result == PENDING and status not in ended)
+        if (status := states.status_of(state, by_us)) in (statuses or ()) or (result == PENDING and status not in ended)
     ]
 
 
@@ -420,10 +413,15 @@ def _few(found: Iterable[int]) -> list[str]:
 # --- taken away ------------------------------------------------------------------------------------------------------
 
 _AT = "to_char({} AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM-DD HH24:MI:SS')"
-_STATUS = "CASE w.state * 2 + w.by_us::int " + " ".join(
-    f"WHEN {int(state) * 2 + by_us} THEN '{states.status_of(state, by_us)}'"
-    for state in PartState for by_us in (False, True)
-) + " END"
+_STATUS = (
+    "CASE w.state * 2 + w.by_us::int "
+    + " ".join(
+        f"WHEN {int(state) * 2 + by_us} THEN '{states.status_of(state, by_us)}'"
+        for state in PartState
+        for by_us in (False, True)
+    )
+    + " END"
+)
 FIELDS: Mapping[str, str] = {
     "time": _AT.format(f"to_timestamp(((m.id >> 22) + {EPOCH_MS}) / 1000)"), "account": "COALESCE(a.name, '@probe')",
     "number": f"CASE WHEN starts_with(m.number, '{GONE}') THEN '{GONE}' ELSE m.number END",

@@ -77,9 +77,7 @@ WHERE m.id = ANY($1::bigint[]) AND m.id >= $3 AND m.id <= $4 AND ($2::bigint[] I
 """
 
 
-async def judge(
-    database: Database, actor: Actor, book: CodeBook, ids: Sequence[int]
-) -> Mapping[int, Verdict]:
+async def judge(database: Database, actor: Actor, book: CodeBook, ids: Sequence[int]) -> Mapping[int, Verdict]:
     """What is to be said of the messages in the actor's scope, by their ids; ``MOST`` at most."""
     rows = await judged(database, ids, *actor.scope.narrowed)
     return {row["id"]: Verdict(row["id"], row["parts"], why_not(row, book) or for_good(row)) for row in rows}

@@ -28,9 +28,7 @@ async def read(change: Change, message_id: int, *, unmasked: bool) -> Trace | No
         change.actor.require(Permission.MESSAGE_UNMASK)
     async with change.unit(Permission.MESSAGE_READ) as unit:
         scope = change.actor.scope
-        found = await queries.trace(
-            unit.connection, message_id, accounts=scope.accounts, submitter=scope.submitter
-        )
+        found = await queries.trace(unit.connection, message_id, accounts=scope.accounts, submitter=scope.submitter)
         if found is None:
             unit.unchanged()
         else:

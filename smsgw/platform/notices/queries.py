@@ -186,9 +186,7 @@ async def notice(database: Database, scope: Scope, id_: int) -> Notice | None:
     return None if row is None else _notice(row)
 
 
-async def standing(
-    database: Database, *, roles: Sequence[int], department: int | None, limit: int
-) -> list[Notice]:
+async def standing(database: Database, *, roles: Sequence[int], department: int | None, limit: int) -> list[Notice]:
     """What is announced now to somebody with these roles in this department, the newest first."""
     rows = await database.fetch(_STANDING, list(roles), department, limit)
     return [_notice(row) for row in rows]

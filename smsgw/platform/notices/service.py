@@ -66,9 +66,7 @@ async def reaches_beyond(database: Database | Connection, actor: Actor, audience
     return not all(actor.scope.covers_department(row["id"]) for row in below)
 
 
-async def _check_reach(
-    database: Database | Connection, actor: Actor, audience: str, targets: Sequence[int]
-) -> None:
+async def _check_reach(database: Database | Connection, actor: Actor, audience: str, targets: Sequence[int]) -> None:
     actor.require(Permission.NOTICE_EDIT)
     if not may_reach(actor, audience, targets) or await reaches_beyond(database, actor, audience, targets):
         raise Refused("NOT_FOUND")

@@ -134,9 +134,7 @@ ORDER BY number LIMIT $3
 """
 
 
-async def rows(
-    database: Database, id_: int, state: str, *, after: int = 0, limit: int = MOST_ROWS
-) -> Sequence[Row]:
+async def rows(database: Database, id_: int, state: str, *, after: int = 0, limit: int = MOST_ROWS) -> Sequence[Row]:
     """Numbers of a list that have come to a state, by number; those that are larger than ``after``."""
     return await database.fetch(_ROWS, id_, state, limit, after, timeout=30)
 

@@ -33,9 +33,7 @@ async def known(database: Database, numbers: Sequence[str], days: int) -> dict[s
     return {str(row["number"]): _known(row) for row in rows}
 
 
-async def newest(
-    database: Database | Connection, days: int, *, state: str = "", limit: int = 100
-) -> list[KnownNumber]:
+async def newest(database: Database | Connection, days: int, *, state: str = "", limit: int = 100) -> list[KnownNumber]:
     """What was learned or imported last."""
     return [_known(row) for row in await database.fetch(_NEWEST, state, days, limit)]
 

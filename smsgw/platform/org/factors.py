@@ -271,20 +271,14 @@ async def new_sms_code(database: Database, sealer: Sealer, staff_id: int, purpos
     code = f"{secrets.randbelow(10**6):06d}"
     async with database.transaction() as connection:
         person = await connection.fetchrow(_PHONE, staff_id)  # whose row is locked: two at a time take turns
-        if (
-            person is None
-            or not person["phone"]
-            or (purpose == "login" and person["phone_verified_at"] is None)
-        ):
+        if person is None or not person["phone"] or (purpose == "login" and person["phone_verified_at"] is None):
             raise Refused("STATE_CONFLICT", reason=phrase("factor.no_phone"))
         row = await connection.fetchrow(_SMS_ROOM, staff_id)
         if row is not None:
             now: datetime = await connection.fetchval("SELECT now()")
             _check_room(row["sent_at"], row["today"], now)
         await _check_number(connection, staff_id, person["phone"], 0 if row is None else row["today"])
-        await connection.execute(
-            _PUT_SMS, staff_id, person["phone"], purpose, _mac(sealer, staff_id, purpose, code)
-        )
+        await connection.execute(_PUT_SMS, staff_id, person["phone"], purpose, _mac(sealer, staff_id, purpose, code))
     return person["phone"], code
 
 
@@ -315,9 +309,7 @@ async def check_sms_code(database: Database, sealer: Sealer, staff_id: int, purp
     return await _sent(database, sealer, staff_id, purpose, code) is not None
 
 
-async def _sent(
-    database: Database, sealer: Sealer, staff_id: int, purpose: str, code: str
-) -> Mapping[str, str] | None:
+async def _sent(database: Database, sealer: Sealer, staff_id: int, purpose: str, code: str) -> Mapping[str, str] | None:
     async with database.transaction() as connection:  # a wrong try is counted, so nothing is raised in here
         row = await connection.fetchrow(_TRY_SMS, staff_id, purpose, SMS_TRIES, SMS_SECONDS)
         if row is None or not hmac.compare_digest(row["code_mac"], _mac(sealer, staff_id, purpose, code)):

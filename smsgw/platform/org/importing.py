@@ -82,9 +82,7 @@ async def begin(change: Change, sheet: Sheet, plan: Plan, sealer: Sealer) -> int
     }  # fmt: skip
     params = {"sheet": sheet.id, "file": sheet.name, "key": key_id, **said}
     async with change.unit(Permission.PERSON_EDIT) as unit:
-        wanted = NewJob(
-            NAME, params, change.actor.label, subject=f"sheet/{sheet.id}", node=sheet.node, lasts=LASTS
-        )
+        wanted = NewJob(NAME, params, change.actor.label, subject=f"sheet/{sheet.id}", node=sheet.node, lasts=LASTS)
         id_ = await jobs.add(unit.connection, wanted)
         if id_ is None:
             raise Refused("STATE_CONFLICT", reason=phrase("import.under_way"))
@@ -226,9 +224,7 @@ class _Bringing:
         try:
             if login and await queries.taken(self._database, login):
                 said = phrase("import.exists", login=login)
-                result = Result(
-                    line, Outcome.SKIPPED, login, name, said=said.text(False), said_en=said.text(True)
-                )
+                result = Result(line, Outcome.SKIPPED, login, name, said=said.text(False), said_en=said.text(True))
                 await sheets.add_result(self._database, self._job.id, result)
                 return
             await self._make(line, cells)
@@ -257,9 +253,7 @@ class _Bringing:
                 department_id=params["department"] if place is None else place,
                 email=cells.get("email", ""), phone=cells.get("phone", ""),
             )  # fmt: skip
-            await sheets.add_result(
-                unit.connection, self._job.id, Result(line, Outcome.CREATED, login, name, id_)
-            )
+            await sheets.add_result(unit.connection, self._job.id, Result(line, Outcome.CREATED, login, name, id_))
             unit.unchanged()  # its parts have their own entries
         self._places |= made
 
@@ -313,4 +307,3 @@ def _paths(departments: Sequence[Department]) -> dict[str, int]:
             above = by_id.get(above.parent_id or 0)
         found["/".join(names)] = one.id
     return found
-

@@ -149,9 +149,7 @@ def _person(row: Row) -> Person:
     )
 
 
-async def person(
-    database: Database | Connection, login: str, *, status: Sequence[str] = ("active",)
-) -> Person | None:
+async def person(database: Database | Connection, login: str, *, status: Sequence[str] = ("active",)) -> Person | None:
     """Somebody by login; None when nobody with one of these states has it."""
     row = await database.fetchrow(_BY_LOGIN, login, list(status))
     return None if row is None else _person(row)
@@ -358,11 +356,7 @@ ROLES = Listing(
     RoleFilter,
     "role r",
     seen="true",
-    orders={
-        "name": Order("r.name", "text"),
-        "code": Order("r.code", "text"),
-        "holders": Order(HOLDERS, "bigint"),
-    },
+    orders={"name": Order("r.name", "text"), "code": Order("r.code", "text"), "holders": Order(HOLDERS, "bigint")},
     make=_listed_role,
 )
 

@@ -291,9 +291,7 @@ def _checked(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _shown(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        field: numbers.mask(value) if field == "phone" and value else value for field, value in values.items()
-    }
+    return {field: numbers.mask(value) if field == "phone" and value else value for field, value in values.items()}
 
 
 _BEFORE = """
@@ -429,9 +427,7 @@ _SET_ROLE = "UPDATE role SET name = $2, permissions = $3, scope = $4 WHERE id = 
 _CODE = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
-async def add_role(
-    change: Change, code: str, name: str, permissions: Collection[Permission], scope: ScopeKind
-) -> int:
+async def add_role(change: Change, code: str, name: str, permissions: Collection[Permission], scope: ScopeKind) -> int:
     """Make a role; its id. Raises ``PARAM_INVALID``, ``GRANT_EXCEEDED``, ``DUTIES_CONFLICT``."""
     async with change.unit(Permission.ROLE_EDIT) as unit:
         actor = await _turn(unit, Permission.ROLE_EDIT)
@@ -519,9 +515,7 @@ async def set_role(
         _check_role(actor, permissions, scope)
         holders = await queries.holders(unit.connection, role.id)
         administrators = await _administrators(unit)
-        await unit.connection.execute(
-            _SET_ROLE, role.id, name, sorted(p.value for p in permissions), scope.value
-        )
+        await unit.connection.execute(_SET_ROLE, role.id, name, sorted(p.value for p in permissions), scope.value)
         for person in holders:
             await _granted(unit, actor, person, person.login)
         if (frozenset(permissions), scope) != (role.permissions, role.scope):
@@ -556,9 +550,7 @@ async def remove_role(change: Change, code: str) -> None:
 
 # --- passwords and sessions --------------------------------------------------------------------------------------
 
-_KEEP = (
-    "INSERT INTO staff_password (staff_id, password_hash) SELECT id, password_hash FROM staff WHERE id = $1"
-)
+_KEEP = "INSERT INTO staff_password (staff_id, password_hash) SELECT id, password_hash FROM staff WHERE id = $1"
 _FORGET = """
 DELETE FROM staff_password WHERE staff_id = $1 AND until NOT IN (
     SELECT until FROM staff_password WHERE staff_id = $1 ORDER BY until DESC LIMIT $2)
@@ -611,9 +603,7 @@ _POLICY = "UPDATE password_policy SET history = $1, days = $2, length = $3, clas
 _POLICY_NOW = "SELECT history, days, length, classes FROM password_policy FOR UPDATE"
 
 
-async def set_password_policy(
-    change: Change, *, history: int, days: int, length: int = 10, classes: int = 3
-) -> None:
+async def set_password_policy(change: Change, *, history: int, days: int, length: int = 10, classes: int = 3) -> None:
     """Say how many earlier passwords are not taken again, after how many days one has to be changed (0: never), how
     many characters and how many kinds of them it has. Raises ``PARAM_INVALID``."""
     wanted = {"history": history, "days": days, "length": length, "classes": classes}
@@ -716,9 +706,7 @@ async def add_department(change: Change, name: str, parent_id: int | None = None
         except asyncpg.UniqueViolationError as exc:
             raise _name_taken(name) from exc
         await unit.connection.execute(_PLACE, department_id, parent_id)
-        unit.record(
-            "department.add", f"department/{department_id}", after={"name": name, "parent": parent_id}
-        )
+        unit.record("department.add", f"department/{department_id}", after={"name": name, "parent": parent_id})
         return department_id
 
 
@@ -852,9 +840,7 @@ async def place_account(change: Change, account_id: int, department_id: int | No
         actor.require(Permission.ACCOUNT_EDIT, account_id)
         if department_id is not None:
             await _own_department(unit, actor, department_id)
-        row = await unit.connection.fetchrow(
-            "SELECT department_id FROM account WHERE id = $1 FOR UPDATE", account_id
-        )
+        row = await unit.connection.fetchrow("SELECT department_id FROM account WHERE id = $1 FOR UPDATE", account_id)
         if row is None:
             raise Refused("NOT_FOUND")
         await unit.connection.execute(_PUT_ACCOUNT, account_id, department_id)

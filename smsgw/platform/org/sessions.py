@@ -60,15 +60,11 @@ async def open_session(
         over = await connection.execute(_TOO_MANY, person.id)
         if over != "DELETE 0":
             after = {"sessions_ended": int(over.rpartition(" ")[2]), "reason": "limit"}
-            await audit.append(
-                connection, person.actor(address).author, "session.over", "portal", after=after
-            )
+            await audit.append(connection, person.actor(address).author, "session.over", "portal", after=after)
     return tag == "INSERT 0 1"
 
 
-async def log_in(
-    database: Database, person: Person, address: str | None, factors: Collection[str] = ()
-) -> None:
+async def log_in(database: Database, person: Person, address: str | None, factors: Collection[str] = ()) -> None:
     """Note that a person has proven who they are."""
     async with database.transaction() as connection:
         await connection.execute(_LOGGED_IN, person.id, address)
@@ -100,9 +96,7 @@ WHERE id = $1
 """
 
 
-async def prove(
-    database: Database, person: Person, session_id: int, address: str | None, *, factor: str
-) -> None:
+async def prove(database: Database, person: Person, session_id: int, address: str | None, *, factor: str) -> None:
     """Note that password or factor were shown again in a session; ``factor`` names it, ``password`` too."""
     async with database.transaction() as connection:
         await connection.execute(_PROVEN, session_id, factor in ("totp", "passkey"))

@@ -24,10 +24,7 @@ async def partners(database: Database, accounts: Sequence[int] | None = None) ->
     """Logins of these accounts (None: all) by account, protocol and name, with the ``binds`` of all nodes as
     ``BindView`` has them."""
     rows = await database.fetch(_LIST, None if accounts is None else list(accounts))
-    return [
-        {**row, "ip_allow": [str(n) for n in row["ip_allow"]], "binds": json.loads(row["binds"])}
-        for row in rows
-    ]
+    return [{**row, "ip_allow": [str(n) for n in row["ip_allow"]], "binds": json.loads(row["binds"])} for row in rows]
 
 
 def _view(row: Row) -> PartnerView:

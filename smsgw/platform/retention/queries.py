@@ -93,9 +93,7 @@ async def coming(database: Database, ages: Ages, today: date) -> Sequence[Coming
     made = []
     async with database.acquire() as connection:
         for name in CLASSES:
-            days = [
-                day for day in await forgetting.due(connection, name, ages, today) if rows.get((TABLE[name], day))
-            ]
+            days = [day for day in await forgetting.due(connection, name, ages, today) if rows.get((TABLE[name], day))]
             n = sum(rows[TABLE[name], day] for day in days)
             made.append(Coming(name, len(days), n, min(days, default=None), max(days, default=None)))
     return made

@@ -49,7 +49,13 @@ async def ask(change: Change, ages: Ages, reason: str, *, least: Mapping[str, in
         if before == ages:
             raise Refused("STATE_CONFLICT", reason=phrase("retention.same"))
         id_: int | None = await unit.connection.fetchval(
-            _ADD, ages.messages_days, ages.inbound_days, ages.pdus_days, ages.texts, reason, unit.actor.label,
+            _ADD,
+            ages.messages_days,
+            ages.inbound_days,
+            ages.pdus_days,
+            ages.texts,
+            reason,
+            unit.actor.label,
             ages.clicks_days,
         )
         if id_ is None:

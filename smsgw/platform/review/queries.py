@@ -90,9 +90,7 @@ async def search(
     )
 
 
-async def how_many(
-    database: Database, wanted: WantedReviews, most: int, *, accounts: Sequence[int] | None
-) -> int:
+async def how_many(database: Database, wanted: WantedReviews, most: int, *, accounts: Sequence[int] | None) -> int:
     """How many there are, counted up to one more than ``most``."""
     count: int = await database.fetchval(_HOW_MANY, *_asked(accounts, wanted), most + 1, timeout=30)
     return count
@@ -144,9 +142,7 @@ def _filled(task: Task, rows: Sequence[Recipient]) -> list[Sample]:
     return [Sample(row.n, row.number, "", text.fill(row.values), task.sign) for row in rows]
 
 
-async def held_rows(
-    database: Database | Connection, task_id: int, limit: int = 20
-) -> tuple[int, list[Sample]]:
+async def held_rows(database: Database | Connection, task_id: int, limit: int = 20) -> tuple[int, list[Sample]]:
     """How many rows of a task have to be seen for their own values, and what the first of them would be sent."""
     found = await database.fetchrow(_HELD, task_id)
     task = await tasks.get(database, task_id, accounts=None) if found is not None and found["held"] else None

@@ -188,9 +188,7 @@ async def outcome(
     span = first_id(today - timedelta(days=1)), first_id(today)
     below = accounts_below(snapshot, place)
     until = await database.fetchval(_UNTIL, *span, below, MOST_READ, timeout=PATIENCE)
-    messages = await database.fetch(
-        _MESSAGES, span[0], until or span[1], below, place.type, MOST + 1, timeout=PATIENCE
-    )
+    messages = await database.fetch(_MESSAGES, span[0], until or span[1], below, place.type, MOST + 1, timeout=PATIENCE)
     tasks = await database.fetch(_TASKS, *span, below, place.type, MOST_TASKS + 1, timeout=PATIENCE)
     whole = until is None and len(messages) <= MOST and len(tasks) <= MOST_TASKS
     messages, tasks = messages[:MOST], tasks[:MOST_TASKS]
@@ -203,9 +201,7 @@ async def outcome(
     return Outcome(len(calls), held, held_now, len(planned), tasks_held, tasks_held_now, whole)
 
 
-async def _held(
-    snapshot: Snapshot, after: PolicySet, rows: Sequence[tuple[Any, int]], at: datetime
-) -> tuple[int, int]:
+async def _held(snapshot: Snapshot, after: PolicySet, rows: Sequence[tuple[Any, int]], at: datetime) -> tuple[int, int]:
     known: dict[tuple[Any, ...], tuple[bool, bool]] = {}
     for row, numbers in rows:
         account = snapshot.account(row["account_id"])

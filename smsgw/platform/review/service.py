@@ -96,9 +96,7 @@ class Reviewing:
                     queues.update((r["pool_id"], r["lane"]) for r in (*queued, *moved))
                 else:
                     text = message_of("REVIEW_REJECTED", {"reason": reason})
-                    rows = await reviews.reject(
-                        connection, batch_id, now, text=text, by=actor.label, reason=reason
-                    )
+                    rows = await reviews.reject(connection, batch_id, now, text=text, by=actor.label, reason=reason)
                 if rows:
                     action = "review.pass" if passes else "review.reject"
                     after = {"reason": reason, "parts": len(rows)}

@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from smsgw.core import route_edit
-from smsgw.core import routes as core
+from smsgw.core import route_edit, routes as core
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.kinds import Kinds
 from smsgw.core.permissions import Permission
@@ -66,9 +65,7 @@ FROM route_draft d JOIN staff s ON s.id = d.owner_id WHERE d.owner_id <> $1 ORDE
 
 
 def _draft(row: Row) -> RouteDraft:
-    return RouteDraft(
-        row["base"], route_edit.tidy(json.loads(row["document"])), row["revision"], row["changed_at"]
-    )
+    return RouteDraft(row["base"], route_edit.tidy(json.loads(row["document"])), row["revision"], row["changed_at"])
 
 
 async def mine(source: Database | Connection, owner_id: int) -> RouteDraft | None:

@@ -68,9 +68,7 @@ async def begin(change: Change, sheet: Sheet, columns: Mapping[str, int]) -> int
         if unit.actor.scope.whole is not None:
             raise Refused("PERMISSION_DENIED")
         params = {"sheet": sheet.id, "file": sheet.name, "columns": dict(columns)}
-        wanted = NewJob(
-            NAME, params, change.actor.label, subject=f"sheet/{sheet.id}", node=sheet.node, lasts=LASTS
-        )
+        wanted = NewJob(NAME, params, change.actor.label, subject=f"sheet/{sheet.id}", node=sheet.node, lasts=LASTS)
         id_ = await jobs.add(unit.connection, wanted)
         if id_ is None:
             raise Refused("STATE_CONFLICT", reason=phrase("import.under_way"))

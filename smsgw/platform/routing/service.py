@@ -168,14 +168,7 @@ _CHANNEL = "SELECT id FROM channel WHERE name = $1 AND removed_at IS NULL"
 
 
 async def set_code(
-    change: Change,
-    channel: str | None,
-    source: Source,
-    code: str,
-    cls: str,
-    fault: Fault,
-    *,
-    carrier: str = "",
+    change: Change, channel: str | None, source: Source, code: str, cls: str, fault: Fault, *, carrier: str = ""
 ) -> None:
     """Say what a code means, for one channel or for all. ``PARAM_INVALID``, ``NOT_FOUND``."""
     if cls not in REPORT_CLASSES:

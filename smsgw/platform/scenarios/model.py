@@ -136,9 +136,7 @@ def apply_to_task(terms: Terms, spec: TaskSpec, now: datetime) -> TaskSpec:
     own = terms.spans
     if own.spans and spec.windows and windows_of(spec.windows) != own:
         raise Invalid("PARAM_INVALID", field="window", reason=phrase("scenario.fixed", value=str(own)))
-    said = Sending(
-        spec.type, spec.sign, spec.template_id, spec.extend_code, spec.content, spec.send_at, spec.expire_at
-    )
+    said = Sending(spec.type, spec.sign, spec.template_id, spec.extend_code, spec.content, spec.send_at, spec.expire_at)
     found = apply(terms, said, now)
     return replace(
         spec,

@@ -71,9 +71,7 @@ async def one(database: Database | Connection, id_: int, *, accounts: Sequence[i
     return found.rows[0] if found.rows else None
 
 
-async def usable(
-    database: Database | Connection, accounts: Sequence[int] | None, *, limit: int
-) -> Sequence[Scenario]:
+async def usable(database: Database | Connection, accounts: Sequence[int] | None, *, limit: int) -> Sequence[Scenario]:
     """Those that are not stopped, by name."""
     window = Window("name", descending=False, limit=limit)
     return (await search(database, Wanted(state="active"), window, accounts=accounts)).rows

@@ -16,15 +16,7 @@ from smsgw.core.words import phrase, reason_of
 from smsgw.pipeline.accept.acceptor import VALIDITY
 from smsgw.platform.change import Change
 from smsgw.platform.scenarios import queries
-from smsgw.platform.scenarios.model import (
-    MOST,
-    MOST_EXTENSION,
-    MOST_MINUTES,
-    MOST_NAME,
-    MOST_NOTE,
-    Scenario,
-    Terms,
-)
+from smsgw.platform.scenarios.model import MOST, MOST_EXTENSION, MOST_MINUTES, MOST_NAME, MOST_NOTE, Scenario, Terms
 from smsgw.store.engine.database import Connection
 
 _LOCK = "SELECT FROM account WHERE id = $1 FOR UPDATE"

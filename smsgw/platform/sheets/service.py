@@ -44,9 +44,7 @@ class Sheets:
             raise bad_file(phrase("file.kept", most=MOST_KEPT))
         return await self.store.receive(FILES, None, size, name, person=submitter)
 
-    async def keep(
-        self, incoming: Incoming, purpose: str, submitter: ActorLabel, *, most: int = MOST_ROWS
-    ) -> Sheet:
+    async def keep(self, incoming: Incoming, purpose: str, submitter: ActorLabel, *, most: int = MOST_ROWS) -> Sheet:
         """The table is complete: look at it and enter it. ``FILE_INVALID`` says why it cannot be used, as that it has
         no rows, or more than ``most``."""
         made: list[Sheet] = []

@@ -15,16 +15,7 @@ from smsgw.platform.evidence import queries as evidence
 from smsgw.platform.exclusions import queries as exclusions
 from smsgw.platform.listing import Listing, of_accounts
 from smsgw.platform.paging import MOST, Order, Slice, Window, read
-from smsgw.platform.statements.model import (
-    Bill,
-    BillLine,
-    Day,
-    Mail,
-    PriceLine,
-    Receivers,
-    Statement,
-    last_of,
-)
+from smsgw.platform.statements.model import Bill, BillLine, Day, Mail, PriceLine, Receivers, Statement, last_of
 from smsgw.platform.statistics import reports, success
 from smsgw.platform.statistics.reports import Wanted
 from smsgw.platform.statistics.success import WantedSuccess
@@ -38,9 +29,7 @@ WHERE account_id = $3 AND (units <> 0 OR refunded <> 0) GROUP BY price ORDER BY 
 """  # noqa: S608 - constants
 
 
-async def statement(
-    database: Database, actor: Actor, account_id: int, month: date, now: datetime
-) -> Statement | None:
+async def statement(database: Database, actor: Actor, account_id: int, month: date, now: datetime) -> Statement | None:
     """An account's month, with its money for who may see balances; None: the actor does not see it."""
     scope = actor.scope.whole
     row = await database.fetchrow(_ACCOUNT, account_id) if scope is None or account_id in scope else None

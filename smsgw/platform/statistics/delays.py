@@ -19,10 +19,7 @@ SHARES = (50, 90, 99)
 MOST = 200_000
 """Messages that are looked at: the newest."""
 PATIENCE = 30.0
-_KEY = {
-    "channel": "p.channel_id::text",
-    "hour": "to_char(p.accepted_at AT TIME ZONE 'Asia/Shanghai', 'HH24')",
-}
+_KEY = {"channel": "p.channel_id::text", "hour": "to_char(p.accepted_at AT TIME ZONE 'Asia/Shanghai', 'HH24')"}
 _SPAN = {
     "queue": "p.claimed_at - p.accepted_at", "answer": "p.answered_at - p.claimed_at",
     "report": "p.final_at - p.answered_at", "whole": "p.final_at - p.accepted_at",

@@ -7,16 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 DIMENSIONS = ("day", "account", "type", "sign", "channel", "carrier", "province", "origin")
-STATUSES = (
-    "delivered",
-    "failed",
-    "expired",
-    "no_report",
-    "unconfirmed",
-    "rejected",
-    "cancelled",
-    "duplicate",
-)
+STATUSES = ("delivered", "failed", "expired", "no_report", "unconfirmed", "rejected", "cancelled", "duplicate")
 """How messages end."""
 
 

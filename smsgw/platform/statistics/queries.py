@@ -25,8 +25,7 @@ _COLUMN = {
     "origin": "s.origin",
 }
 _COUNTS = ", ".join(
-    f"COALESCE(sum(s.messages) FILTER (WHERE s.status = '{status}'), 0)::bigint AS {status}"
-    for status in STATUSES
+    f"COALESCE(sum(s.messages) FILTER (WHERE s.status = '{status}'), 0)::bigint AS {status}" for status in STATUSES
 )
 _ASK = """
 SELECT {keys}
@@ -68,9 +67,7 @@ async def by_day(
     keys = "".join(f"{_COLUMN[name]} AS {name}_, " for name in names)
     by = ", ".join(str(n) for n in range(1, len(names) + 1))
     query = _ASK.format(keys=keys, counts=_COUNTS, group=f"GROUP BY {by} ORDER BY {by}")
-    rows = await database.fetch(
-        query, first, last, None if accounts is None else list(accounts), type_, sign, MAX_ROWS
-    )
+    rows = await database.fetch(query, first, last, None if accounts is None else list(accounts), type_, sign, MAX_ROWS)
     return [
         Line(
             {name: row[f"{name}_"] for name in names},

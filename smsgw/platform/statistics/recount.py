@@ -23,9 +23,7 @@ async def begin(change: Change, first: date, last: date) -> int | None:
     """Have the days counted anew, the first to the last; the job, None when there is one that does it."""
     days = {"first": first.isoformat(), "last": last.isoformat()}
     async with change.unit(Permission.STATISTICS_EDIT, EVERYBODY) as unit:
-        job = await queries.add(
-            unit.connection, NewJob(NAME, days, change.actor.label, subject=f"{first} {last}")
-        )
+        job = await queries.add(unit.connection, NewJob(NAME, days, change.actor.label, subject=f"{first} {last}"))
         if job is None:
             unit.unchanged()
         else:

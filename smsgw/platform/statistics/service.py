@@ -15,9 +15,7 @@ from smsgw.store.messages import checking, daily
 async def recount(change: Change, day: date) -> None:
     """Count a business day anew from the rows that are the truth, and see whether it is right now. ``STATE_CONFLICT``:
     its events are not all there any more."""
-    async with change.unit(
-        Permission.STATISTICS_EDIT, EVERYBODY, timeout=2 * daily.RECOUNT_PATIENCE
-    ) as unit:
+    async with change.unit(Permission.STATISTICS_EDIT, EVERYBODY, timeout=2 * daily.RECOUNT_PATIENCE) as unit:
         if not await daily.recount(unit.connection, day):
             raise Refused("STATE_CONFLICT", reason=phrase("statistics.gone"))
         await checking.look(unit.connection, day, clock.now())

@@ -91,9 +91,7 @@ async def open_(change: Change, draft: Draft) -> int:
     if actor.scope.accounts is not None and draft.account_id not in actor.scope.accounts:
         raise Refused("NOT_FOUND")
     for id_ in ids:
-        found = await messages.get(
-            change.database, id_, accounts=actor.scope.accounts, submitter=actor.scope.submitter
-        )
+        found = await messages.get(change.database, id_, accounts=actor.scope.accounts, submitter=actor.scope.submitter)
         if found is None or found.account_id != draft.account_id:
             raise _wrong("message_ids", phrase("ticket.no_message", id=id_))
     async with change.unit(Permission.TICKET_EDIT) as unit:

@@ -28,9 +28,7 @@ ORDER BY named DESC, t.n, t.respond_by, t.id
 class TicketWatch:
     """Names tickets that nobody has responded to. What a ticket says stays in it: alarms leave the platform."""
 
-    def __init__(
-        self, database: Database, rules: Callable[[], Rules], now: Callable[[], datetime] = clock.now
-    ) -> None:
+    def __init__(self, database: Database, rules: Callable[[], Rules], now: Callable[[], datetime] = clock.now) -> None:
         self._database = database
         self._rules = rules
         self._now = now

@@ -16,10 +16,8 @@ from smsgw.core.pseudonyms import is_pseudonym
 from smsgw.core.words import phrase
 from smsgw.platform.audience import book_queries as book
 from smsgw.platform.change import Change
-from smsgw.platform.lists import carrier, complaints, consents, undoing
-from smsgw.platform.lists import queries as lists
-from smsgw.platform.messages import codes, inbound
-from smsgw.platform.messages import queries as messages
+from smsgw.platform.lists import carrier, complaints, consents, queries as lists, undoing
+from smsgw.platform.messages import codes, inbound, queries as messages
 from smsgw.platform.messages.model import MessageView
 from smsgw.platform.unmasking.model import LEAST_NOTE, MOST_NOTE, Purpose, Whole
 from smsgw.store.engine.database import Database
@@ -43,30 +41,22 @@ def _coded_text(actor: Actor, one: MessageView) -> str:
 
 KINDS: Mapping[str, Kind] = {
     "message": Kind(
-        Permission.MESSAGE_VIEW, lambda db, actor, id_: messages.get(
-            db, id_, accounts=actor.scope.accounts, submitter=actor.scope.submitter, whole=True),
+        Permission.MESSAGE_VIEW,
+        lambda db, actor, id_: messages.get(
+            db, id_, accounts=actor.scope.accounts, submitter=actor.scope.submitter, whole=True
+        ),
         _coded_text,
     ),
     "inbound": Kind(Permission.INBOUND_VIEW, inbound.one),
-    "block": Kind(
-        Permission.BLOCK_VIEW, lambda db, actor, id_: lists.one(db, id_, accounts=actor.scope.whole)
-    ),
-    "allow": Kind(
-        Permission.ALLOW_VIEW, lambda db, actor, id_: lists.one_allowed(db, id_, accounts=actor.scope.whole)
-    ),
+    "block": Kind(Permission.BLOCK_VIEW, lambda db, actor, id_: lists.one(db, id_, accounts=actor.scope.whole)),
+    "allow": Kind(Permission.ALLOW_VIEW, lambda db, actor, id_: lists.one_allowed(db, id_, accounts=actor.scope.whole)),
     "contact": Kind(Permission.CONTACT_VIEW, book.one),
-    "consent": Kind(
-        Permission.BLOCK_VIEW, lambda db, actor, id_: consents.one(db, id_, accounts=actor.scope.whole)
-    ),
+    "consent": Kind(Permission.BLOCK_VIEW, lambda db, actor, id_: consents.one(db, id_, accounts=actor.scope.whole)),
     "complaint": Kind(
         Permission.COMPLAINT_VIEW, lambda db, actor, id_: complaints.one(db, id_, accounts=actor.scope.whole)
     ),
-    "lift": Kind(
-        Permission.BLOCK_VIEW, lambda db, actor, id_: carrier.one(db, id_, accounts=actor.scope.whole)
-    ),
-    "undo": Kind(
-        Permission.BLOCK_VIEW, lambda db, actor, id_: undoing.one(db, id_, accounts=actor.scope.whole)
-    ),
+    "lift": Kind(Permission.BLOCK_VIEW, lambda db, actor, id_: carrier.one(db, id_, accounts=actor.scope.whole)),
+    "undo": Kind(Permission.BLOCK_VIEW, lambda db, actor, id_: undoing.one(db, id_, accounts=actor.scope.whole)),
 }
 """By the word that stands before the id in the audit log."""
 
@@ -78,9 +68,7 @@ ON CONFLICT (actor, day) DO UPDATE SET shown = u.shown + 1 WHERE u.shown < $3 RE
 """
 
 
-async def whole(
-    change: Change, kind: str, id_: int, purpose: str, note: str, *, most: int, now: datetime
-) -> Whole:
+async def whole(change: Change, kind: str, id_: int, purpose: str, note: str, *, most: int, now: datetime) -> Whole:
     """The whole number of a row. ``most``: numbers that a person may see in a day.
 
     ``PERMISSION_DENIED``; ``NOT_FOUND`` for what is out of the actor's scope; ``PARAM_INVALID`` without a reason;

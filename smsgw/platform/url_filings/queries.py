@@ -104,9 +104,7 @@ async def search(
     return await read(database, _SEARCH, _asked(wanted, accounts), _ORDERS, window, _filed, id_="f.id")
 
 
-async def how_many(
-    database: Database, wanted: WantedFilings, most: int, *, accounts: Sequence[int] | None
-) -> int:
+async def how_many(database: Database, wanted: WantedFilings, most: int, *, accounts: Sequence[int] | None) -> int:
     """How many ``search`` finds, counted up to one more than ``most``."""
     number: int = await database.fetchval(_HOW_MANY, *_asked(wanted, accounts), most + 1)
     return number

@@ -107,9 +107,7 @@ async def view(database: Database, id_: int, *, accounts: Sequence[int] | None) 
     return None if row is None else _view(row)
 
 
-async def endpoint(
-    database: Database, id_: int, *, accounts: Sequence[int] | None
-) -> ListedEndpoint | None:
+async def endpoint(database: Database, id_: int, *, accounts: Sequence[int] | None) -> ListedEndpoint | None:
     """An endpoint by its id, with what is owed to it."""
     found = await view(database, id_, accounts=accounts)
     return None if found is None else ListedEndpoint(found, (await owed(database, [found]))[found.id])
@@ -303,8 +301,7 @@ SELECT e.* FROM unnest($1::bigint[]) AS a(id), unnest($2::text[]) AS k(kind), LA
 ) e
 """
 _LISTS = {
-    state: " UNION ALL ".join(_PAGES.format(state=clause) for clause in clauses)
-    + " ORDER BY id DESC LIMIT $5"
+    state: " UNION ALL ".join(_PAGES.format(state=clause) for clause in clauses) + " ORDER BY id DESC LIMIT $5"
     for state, clauses in INDEXED_CLAUSES.items()
 }
 _ABOUT = """
@@ -416,9 +413,7 @@ async def search(
     return Slice([_delivery(row) for row in rows.rows], rows.keys, rows.more)
 
 
-async def how_many(
-    database: Database, wanted: WantedDeliveries, most: int, *, accounts: Sequence[int] | None
-) -> int:
+async def how_many(database: Database, wanted: WantedDeliveries, most: int, *, accounts: Sequence[int] | None) -> int:
     """How many ``search`` finds; not counted beyond ``most``."""
     statement = (_COUNTS if wanted.message_id is None else _COUNTS_ABOUT)[wanted.state].format(most=int(most))
     n: int = await database.fetchval(statement, *_asked(wanted, accounts), timeout=15)
@@ -457,10 +452,6 @@ async def attempts(
 ) -> list[Attempt]:
     """Calls to an endpoint, newest first."""
     rows = await database.fetch(
-        _ATTEMPTS,
-        account_id,
-        name,
-        before_id if before_id is not None else 2**63 - 1,
-        max(1, min(limit, 500)),
+        _ATTEMPTS, account_id, name, before_id if before_id is not None else 2**63 - 1, max(1, min(limit, 500))
     )
     return [Attempt(*(row[column] for column in ATTEMPT_TYPES)) for row in rows]

@@ -305,9 +305,7 @@ async def edit_setting(
     return now
 
 
-async def send_sample(
-    actor: Actor, snapshots: Snapshots, pusher: Pusher, account_id: int, name: str
-) -> Answer:
+async def send_sample(actor: Actor, snapshots: Snapshots, pusher: Pusher, account_id: int, name: str) -> Answer:
     """Send a sample to an endpoint at once, past the queue; what its receiver has said.
 
     ``NOT_FOUND``; ``STATE_CONFLICT`` for ``callback``, which has no address.
@@ -385,11 +383,7 @@ async def redeliver(
         for row in await unit.connection.fetch(statement, *arguments, *ids, timeout=30):
             counts[row["kind"]] = counts.get(row["kind"], 0) + 1
         if counts:
-            after = {
-                "events": {type_of(k): n for k, n in counts.items()},
-                "state": state or "",
-                "way": way or "",
-            }
+            after = {"events": {type_of(k): n for k, n in counts.items()}, "state": state or "", "way": way or ""}
             unit.record("events.redeliver", f"account/{account_id}", after=after)
         else:
             unit.unchanged()

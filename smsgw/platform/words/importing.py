@@ -14,8 +14,7 @@ from smsgw.core.errors import Invalid, Refused, SmsgwError, messages_of
 from smsgw.core.keywords import MAX_WORDS, Action, Plain, Word
 from smsgw.core.permissions import Permission
 from smsgw.core.policy import check_type
-from smsgw.core.words import columns as names
-from smsgw.core.words import phrase
+from smsgw.core.words import columns as names, phrase
 from smsgw.platform.change import EVERYBODY, Change
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.jobs.model import Job, NewJob

@@ -20,12 +20,7 @@ ORDER BY w.category, w.word LIMIT $4
 
 
 async def page(
-    database: Database,
-    *,
-    accounts: Sequence[int] | None,
-    category: str = "",
-    like: str = "",
-    limit: int = 1000,
+    database: Database, *, accounts: Sequence[int] | None, category: str = "", like: str = "", limit: int = 1000
 ) -> list[ListedWord]:
     """Words by category."""
     seen = None if accounts is None else list(accounts)
@@ -59,9 +54,7 @@ async def search(
     return await read(database, _SEARCH, asked, _ORDERS, window, lambda row: ListedWord(*row[:-1]), id_="w.id")
 
 
-async def how_many(
-    database: Database, wanted: WantedWords, most: int, *, accounts: Sequence[int] | None
-) -> int:
+async def how_many(database: Database, wanted: WantedWords, most: int, *, accounts: Sequence[int] | None) -> int:
     """How many ``search`` finds, counted up to one more than ``most``."""
     number: int = await database.fetchval(_HOW_MANY, *_asked(accounts, wanted), most + 1)
     return number

@@ -34,9 +34,7 @@ SHORT, LONG = 60, 71
 
 
 def _malformed(fault: FieldError) -> Malformed:
-    return Malformed(
-        "CMPP report", fault.field, fault.offset, fault.reason, command_id=5, sequence=0, kind=fault.kind
-    )
+    return Malformed("CMPP report", fault.field, fault.offset, fault.reason, command_id=5, sequence=0, kind=fault.kind)
 
 
 def decode(content: bytes) -> Report:

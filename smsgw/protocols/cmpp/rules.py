@@ -46,9 +46,7 @@ _SHORT_CONNECT_RESP: Final = 30
 
 MATRIX: Final = Matrix(
     (
-        Operation(
-            pdus.Connect, pdus.ConnectResp, Kind.LOGIN, client=frozenset({State.OPEN}), status="status"
-        ),
+        Operation(pdus.Connect, pdus.ConnectResp, Kind.LOGIN, client=frozenset({State.OPEN}), status="status"),
         Operation(pdus.Terminate, pdus.TerminateResp, Kind.LOGOUT, client=LIVE, server=LIVE),
         Operation(pdus.ActiveTest, pdus.ActiveTestResp, Kind.KEEPALIVE, client=LIVE, server=LIVE),
         Operation(pdus.Submit, pdus.SubmitResp, Kind.DATA, client=BOUND, status="result", busy=FLOW_CONTROL),
@@ -61,13 +59,7 @@ MATRIX: Final = Matrix(
             busy=FLOW_CONTROL,
             echo=("msg_id",),
         ),
-        Operation(
-            pdus.Query,
-            pdus.QueryResp,
-            Kind.DATA,
-            client=BOUND,
-            echo=("time", "query_type", "query_code"),
-        ),
+        Operation(pdus.Query, pdus.QueryResp, Kind.DATA, client=BOUND, echo=("time", "query_type", "query_code")),
         Operation(pdus.Cancel, pdus.CancelResp, Kind.DATA, client=BOUND, status="success_id", busy=1),
         Operation(
             pdus.Fwd,
@@ -87,11 +79,7 @@ FAULTS: Final = Faults(
     already_bound=CONNECT_OTHER,
     leaving=FLOW_CONTROL,
     structure=STRUCTURE,
-    malformed={
-        "length": LENGTH,
-        "message-length": LENGTH,
-        "text-too-long": TOO_LONG,
-    },
+    malformed={"length": LENGTH, "message-length": LENGTH, "text-too-long": TOO_LONG},
     closes_before_login=True,
 )
 
@@ -125,12 +113,7 @@ class Client(CmppRules):
     role = Role.CLIENT
 
     def __init__(
-        self,
-        source_addr: str,
-        secret: str,
-        version: int,
-        timestamp: Callable[[], int],
-        strict_authenticator: bool,
+        self, source_addr: str, secret: str, version: int, timestamp: Callable[[], int], strict_authenticator: bool
     ) -> None:
         dialect = dialect_of(version)
         if dialect is None:
@@ -162,9 +145,7 @@ class Client(CmppRules):
         """The layout of the answer and its Version settle what is spoken; its proof is checked in both widths."""
         status: int = answer.status
         if status == CONNECT_VERSION:
-            return Verdict(
-                False, status, f"version {self._version:#04x} is too high, server has {answer.version:#04x}"
-            )
+            return Verdict(False, status, f"version {self._version:#04x} is too high, server has {answer.version:#04x}")
         if status != OK:
             return Verdict(False, status, f"{codes.connect_status(status).name} ({status})")
         spoken = dialect_of(answer.version)

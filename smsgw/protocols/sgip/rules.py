@@ -77,12 +77,7 @@ FAULTS: Final = Faults(
     already_bound=LOGIN_REPEATED,
     leaving=NODE_BUSY,
     structure=PARAMETER,
-    malformed={
-        "length": LENGTH,
-        "message-length": LENGTH,
-        "text-too-long": LENGTH,
-        "address-too-long": ILLEGAL_NUMBER,
-    },
+    malformed={"length": LENGTH, "message-length": LENGTH, "text-too-long": LENGTH, "address-too-long": ILLEGAL_NUMBER},
     closes_on_syntax=True,
 )
 

@@ -9,11 +9,7 @@ from smsgw.protocols.codes import Code, CodeClass, lookup, table
 STATUS: Final = table(
     {
         CodeClass.OK: {0: "ok"},
-        CodeClass.TEMPORARY: {
-            1: "system busy",
-            74: "SP in a forbidden time of day",
-            75: "SP over its daily quota",
-        },
+        CodeClass.TEMPORARY: {1: "system busy", 74: "SP in a forbidden time of day", 75: "SP over its daily quota"},
         CodeClass.BIND: {
             2: "too many connections",
             20: "illegal address",

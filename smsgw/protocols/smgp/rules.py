@@ -53,13 +53,7 @@ MATRIX: Final = Matrix(
             busy=BUSY,
             echo=("msg_id",),
         ),
-        Operation(
-            pdus.Query,
-            pdus.QueryResp,
-            Kind.DATA,
-            client=BOUND,
-            echo=("query_time", "query_type", "query_code"),
-        ),
+        Operation(pdus.Query, pdus.QueryResp, Kind.DATA, client=BOUND, echo=("query_time", "query_type", "query_code")),
         Operation(
             pdus.Forward,
             pdus.ForwardResp,
@@ -78,11 +72,7 @@ FAULTS: Final = Faults(
     already_bound=COMMAND,
     leaving=BUSY,
     structure=STRUCTURE,
-    malformed={
-        "message-length": MESSAGE_LENGTH,
-        "text-too-long": MESSAGE_LENGTH,
-        "address-too-long": DESTINATION,
-    },
+    malformed={"message-length": MESSAGE_LENGTH, "text-too-long": MESSAGE_LENGTH, "address-too-long": DESTINATION},
     closes_before_login=True,
 )
 
@@ -157,9 +147,7 @@ class Client(SmgpRules):
         status: int = answer.status
         if status == VERSION_TOO_HIGH:
             return Verdict(
-                False,
-                status,
-                f"version {self._version:#04x} is too high, server has {answer.server_version:#04x}",
+                False, status, f"version {self._version:#04x} is too high, server has {answer.server_version:#04x}"
             )
         if status != OK:
             return Verdict(False, status, f"{codes.status(status).name} ({status})")
@@ -202,9 +190,7 @@ class Server(SmgpRules):
         """Login_Resp with the agreed version. `details`: `secret`, which signs the answer."""
         digest = authenticator_server(OK, login.authenticator_client, details["secret"])
         version = min(self._version, login.client_version)
-        return Admission(
-            pdus.LoginResp(authenticator_server=digest, server_version=version), self._asked(login)
-        )
+        return Admission(pdus.LoginResp(authenticator_server=digest, server_version=version), self._asked(login))
 
     def refuse(self, login: Any, status: int) -> Admission:
         """Login_Resp without a proof."""

@@ -141,9 +141,7 @@ def build(receipt: Receipt) -> str:
     for label, value in head.items():
         if any(char.isspace() for char in value):
             raise ValueError(f"{label} {value!r} holds a blank")
-    return (
-        " ".join(f"{label}:{value}" for label, value in head.items()) + f" text:{(receipt.text or '')[:20]}"
-    )
+    return " ".join(f"{label}:{value}" for label, value in head.items()) + f" text:{(receipt.text or '')[:20]}"
 
 
 def to_fields(receipt: Receipt) -> dict[str, Any]:

@@ -33,9 +33,7 @@ MATRIX: Final = Matrix(
         Operation(pdus.Outbind, None, Kind.NOTICE, server=frozenset({State.OPEN})),
         Operation(pdus.Unbind, pdus.UnbindResp, Kind.LOGOUT, client=LIVE, server=LIVE, status=_STATUS),
         # The table of 3.4 gives it to bound states only; peers send it before the bind, and an answer is cheap.
-        Operation(
-            pdus.EnquireLink, pdus.EnquireLinkResp, Kind.KEEPALIVE, client=LIVE, server=LIVE, status=_STATUS
-        ),
+        Operation(pdus.EnquireLink, pdus.EnquireLinkResp, Kind.KEEPALIVE, client=LIVE, server=LIVE, status=_STATUS),
         _from_client(pdus.SubmitSm, pdus.SubmitSmResp),
         _from_client(pdus.SubmitMulti, pdus.SubmitMultiResp),
         _from_client(pdus.QuerySm, pdus.QuerySmResp),
@@ -79,11 +77,7 @@ FAULTS: Final = Faults(
     },
 )
 
-BINDS: Final = {
-    "transmitter": pdus.BindTransmitter,
-    "receiver": pdus.BindReceiver,
-    "transceiver": pdus.BindTransceiver,
-}
+BINDS: Final = {"transmitter": pdus.BindTransmitter, "receiver": pdus.BindReceiver, "transceiver": pdus.BindTransceiver}
 
 
 class SmppRules(Rules):
@@ -97,9 +91,7 @@ class SmppRules(Rules):
     def fault_status(self, op: Operation, error: Malformed) -> int:
         """As the table, and an address that is too long by the name of its field."""
         if error.kind == "address-too-long":
-            return (
-                codes.ESME_RINVSRCADR if (error.field or "").startswith("source") else codes.ESME_RINVDSTADR
-            )
+            return codes.ESME_RINVSRCADR if (error.field or "").startswith("source") else codes.ESME_RINVDSTADR
         return super().fault_status(op, error)
 
     def nack(self, sequence: Any, status: int) -> Pdu | None:

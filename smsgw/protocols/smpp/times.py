@@ -20,9 +20,7 @@ def parse(text: str, now: datetime) -> datetime | None:
     tenths, quarters, sign = int(text[12]), int(text[13:15]), text[15]
     if sign == "R":
         years, months, days, hours, minutes, seconds = pairs
-        return now + timedelta(
-            days=365 * years + 30 * months + days, hours=hours, minutes=minutes, seconds=seconds
-        )
+        return now + timedelta(days=365 * years + 30 * months + days, hours=hours, minutes=minutes, seconds=seconds)
     if sign not in "+-" or quarters > 48:
         raise ValueError(f"{text!r} has no zone")
     zone = timezone(timedelta(minutes=15 * quarters) * (1 if sign == "+" else -1))

@@ -72,13 +72,7 @@ ALERT_ON_MESSAGE_DELIVERY: Final = 0x130C
 ITS_REPLY_TYPE: Final = 0x1380
 ITS_SESSION_INFO: Final = 0x1383
 
-_TEXT = {
-    ADDITIONAL_STATUS_INFO_TEXT,
-    RECEIPTED_MESSAGE_ID,
-    SOURCE_NETWORK_ID,
-    DEST_NETWORK_ID,
-    BROADCAST_END_TIME,
-}
+_TEXT = {ADDITIONAL_STATUS_INFO_TEXT, RECEIPTED_MESSAGE_ID, SOURCE_NETWORK_ID, DEST_NETWORK_ID, BROADCAST_END_TIME}
 _OCTETS = {
     SOURCE_SUBADDRESS,
     DEST_SUBADDRESS,
@@ -104,7 +98,5 @@ def _form(tag: int) -> str:
 
 #: tag → (specification's name, form of the value: "int", "text" or "" for octets)
 NAMES: Final[dict[int, tuple[str, str]]] = {
-    tag: (name.lower(), _form(tag))
-    for name, tag in list(globals().items())
-    if name.isupper() and isinstance(tag, int)
+    tag: (name.lower(), _form(tag)) for name, tag in list(globals().items()) if name.isupper() and isinstance(tag, int)
 }

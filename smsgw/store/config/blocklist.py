@@ -53,11 +53,7 @@ async def take_turns(connection: Connection) -> None:
 
 
 async def put(
-    connection: Connection,
-    entries: Sequence[NewEntry],
-    *,
-    replace: bool,
-    expires_at: datetime | None = None,
+    connection: Connection, entries: Sequence[NewEntry], *, replace: bool, expires_at: datetime | None = None
 ) -> int:
     """Add entries inside the caller's transaction; how many were new or changed.
 

@@ -40,9 +40,7 @@ async def take_turns(connection: Connection) -> None:
     await connection.execute(_TAKE_TURNS, LOCK)
 
 
-async def put(
-    connection: Connection, states: Mapping[str, NumberState], at: datetime, *, code: str = ""
-) -> int:
+async def put(connection: Connection, states: Mapping[str, NumberState], at: datetime, *, code: str = "") -> int:
     """Enter what a provider has told (E.164 digits -> state), inside the caller's transaction; how many entries have
     changed. ``code``: how it came to be known."""
     some = sorted(states)

@@ -24,12 +24,7 @@ ON CONFLICT (prefix) DO UPDATE SET carrier = excluded.carrier, province = exclud
 
 
 async def put(
-    connection: Connection,
-    prefixes: list[str],
-    carriers: list[str],
-    provinces: list[str],
-    source: str,
-    code: str = "",
+    connection: Connection, prefixes: list[str], carriers: list[str], provinces: list[str], source: str, code: str = ""
 ) -> None:
     """Add or replace overrides. ``source`` says where they come from, ``code`` which code of a carrier has said so."""
     await connection.execute(_PUT, prefixes, carriers, provinces, source, code)

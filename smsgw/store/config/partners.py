@@ -128,9 +128,7 @@ async def confirm_binds(
     """Say which binds this node has. Numbers of those that shall end, with why, and binds elsewhere by partner."""
     async with database.transaction() as connection:
         await connection.execute(_GONE, node, [b.number for b in binds])
-        rows = await connection.fetch(
-            _CONFIRM, node, *([getattr(b, name) for b in binds] for name in _TYPES)
-        )
+        rows = await connection.fetch(_CONFIRM, node, *([getattr(b, name) for b in binds] for name in _TYPES))
         beyond = await connection.fetch(_BEYOND_LIMIT, node, sorted({b.partner_id for b in binds}), BIND_TTL)
         elsewhere = await connection.fetch(_ELSEWHERE, node, BIND_TTL)
     ends = {row["number"]: "max_binds" for row in beyond} | {row["number"]: "kicked" for row in rows if row["kick"]}

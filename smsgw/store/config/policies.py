@@ -109,4 +109,3 @@ class ContentLoader:
         return r, Template(
             r["id"], r["account_id"], r["type"], r["content"], variables, r["sign"], Review(r["state"]), said
         )
-

@@ -69,6 +69,4 @@ async def disable(database: Database, account_id: int, name: str, reason: str, *
         account = await connection.fetchval(_DISABLE, account_id, name, reason[:200])
         if account is None:
             raise Invalid("NOT_FOUND")
-        await audit.append(
-            connection, by, "webhook.disable", f"webhook/{account}/{name}", after={"reason": reason}
-        )
+        await audit.append(connection, by, "webhook.disable", f"webhook/{account}/{name}", after={"reason": reason})

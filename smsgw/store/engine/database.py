@@ -155,10 +155,7 @@ def refused_as_data(exc: BaseException) -> bool:
 
 def reason(exc: BaseException) -> str:
     """What an error is, without the values that its message may hold."""
-    parts = [
-        type(exc).__name__,
-        *(getattr(exc, name, None) for name in ("sqlstate", "table_name", "constraint_name")),
-    ]
+    parts = [type(exc).__name__, *(getattr(exc, name, None) for name in ("sqlstate", "table_name", "constraint_name"))]
     return " ".join(str(part) for part in parts if part)
 
 
@@ -180,9 +177,7 @@ async def delete_all(connection: Connection, sql: str, *args: Any) -> int:
 
 async def as_writer(connection: Connection) -> None:
     """Let the transaction under way be planned as a writer's: rows are touched by key only."""
-    await connection.execute(
-        "; ".join(f"SET LOCAL {name} = '{value}'" for name, value in WRITER_SETTINGS.items())
-    )
+    await connection.execute("; ".join(f"SET LOCAL {name} = '{value}'" for name, value in WRITER_SETTINGS.items()))
 
 
 SLOW = (TimeoutError, asyncpg.QueryCanceledError)
@@ -336,18 +331,12 @@ class Database:
 
     async def fetchrow(self, sql: str, *args: Any, timeout: float = STATEMENT_TIMEOUT) -> Row | None:  # noqa: ASYNC109
         """The first row, or None."""
-        return await self._run(
-            lambda c: c.fetchrow(sql, *args, timeout=max(timeout, COMMAND_TIMEOUT)), timeout
-        )
+        return await self._run(lambda c: c.fetchrow(sql, *args, timeout=max(timeout, COMMAND_TIMEOUT)), timeout)
 
     async def fetchval(self, sql: str, *args: Any, timeout: float = STATEMENT_TIMEOUT) -> Any:  # noqa: ASYNC109
         """The first column of the first row, or None."""
-        return await self._run(
-            lambda c: c.fetchval(sql, *args, timeout=max(timeout, COMMAND_TIMEOUT)), timeout
-        )
+        return await self._run(lambda c: c.fetchval(sql, *args, timeout=max(timeout, COMMAND_TIMEOUT)), timeout)
 
     async def execute(self, sql: str, *args: Any, timeout: float = STATEMENT_TIMEOUT) -> str:  # noqa: ASYNC109
         """Run a statement; the command tag."""
-        return await self._run(
-            lambda c: c.execute(sql, *args, timeout=max(timeout, COMMAND_TIMEOUT)), timeout
-        )
+        return await self._run(lambda c: c.execute(sql, *args, timeout=max(timeout, COMMAND_TIMEOUT)), timeout)

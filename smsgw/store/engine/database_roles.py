@@ -159,15 +159,12 @@ async def settle(connection: Connection, application: str) -> None:
     """
     role = await connection.fetchval("SELECT quote_ident($1)", application)
     statements = [
-        f"GRANT USAGE ON SCHEMA {row[0]} TO {role}"
-        for row in await connection.fetch(_OPEN_SCHEMA, application)
+        f"GRANT USAGE ON SCHEMA {row[0]} TO {role}" for row in await connection.fetch(_OPEN_SCHEMA, application)
     ]
     for row in await connection.fetch(_RELATIONS, application):
         if row["kind"] == "S":
             wanted, what = SEQUENCES, f"SEQUENCE {row['name']}"
-        elif row["relname"].endswith(
-            "_99991231"
-        ):  # of a partition itself, only whether there is something in it
+        elif row["relname"].endswith("_99991231"):  # of a partition itself, only whether there is something in it
             wanted, what = _READ, row["name"]
         else:
             wanted, what = TABLES.get(row["relname"], UNKNOWN), row["name"]

@@ -53,8 +53,10 @@ ORDER BY 1
 """
 # The rows of a table and the sum of their hashes, in whatever order they are stored.
 _HELD = "SELECT count(*) AS n, COALESCE(sum(hashtextextended(t::text, 0)::numeric), 0)::text AS sum FROM {table} t"
-_ALIKE = "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres'; " \
+_ALIKE = (
+    "SET LOCAL timezone = 'UTC'; SET LOCAL datestyle = 'ISO, YMD'; SET LOCAL intervalstyle = 'postgres'; "
     "SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1"
+)
 """Rows as text are the same wherever they are read."""
 _OPEN = "SELECT state, count(*) AS n FROM part WHERE state <> ALL($1::smallint[]) GROUP BY state"
 _KEY = "SELECT key FROM audit_link ORDER BY seq DESC LIMIT 1"

@@ -200,10 +200,7 @@ class EmbeddedPostgres:
             await self._down()
             raise EmbeddedError(f"PostgreSQL did not start in {self._cluster}: {self._last_words()}")
         log.info(
-            "postgres.started",
-            pid=self._pid,
-            data=str(self._cluster),
-            seconds=round(time.monotonic() - started, 2),
+            "postgres.started", pid=self._pid, data=str(self._cluster), seconds=round(time.monotonic() - started, 2)
         )
 
     def _launch(self) -> None:

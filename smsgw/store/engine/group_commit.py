@@ -23,16 +23,7 @@ import structlog
 from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.core.words import phrase
 from smsgw.runtime import aio, failpoints
-from smsgw.store.engine.database import (
-    CONFLICT,
-    OUTAGE,
-    Connection,
-    Ear,
-    connect,
-    reason,
-    refused_as_data,
-    unavailable,
-)
+from smsgw.store.engine.database import CONFLICT, OUTAGE, Connection, Ear, connect, reason, refused_as_data, unavailable
 from smsgw.store.engine.replanning import YoungDay
 
 log = structlog.get_logger(__name__)
@@ -319,9 +310,7 @@ class Batcher(Generic[Item, Result]):
                 self._doubt(future for _, future in batch)
                 if self._outage_since is None:
                     self._outage_since = started
-                    log.error(
-                        "writer.outage", writer=self.name, error=type(exc).__name__, waiting=self._weight
-                    )
+                    log.error("writer.outage", writer=self.name, error=type(exc).__name__, waiting=self._weight)
                 self._outage_since += self._lag
                 self._drop_connection()
                 if time.monotonic() - started - self._lag >= limit:
@@ -351,9 +340,7 @@ class Batcher(Generic[Item, Result]):
                 future.set_result(result)
         self._after_commit()
 
-    async def _isolate(
-        self, batch: list[tuple[Item, asyncio.Future[Result]]], again: bool, exc: Exception
-    ) -> None:
+    async def _isolate(self, batch: list[tuple[Item, asyncio.Future[Result]]], again: bool, exc: Exception) -> None:
         """Something in the batch is wrong: it fails alone, and its neighbours are committed."""
         if len(batch) > 1:
             log.error("writer.batch_failed", writer=self.name, items=len(batch), error=reason(exc))

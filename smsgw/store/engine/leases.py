@@ -41,9 +41,7 @@ WHERE resource = $1 AND node = $2 AND epoch IN ($3, $4) AND expires_at > clock_t
 RETURNING epoch
 """
 
-_RELEASE = (
-    "UPDATE lease SET expires_at = clock_timestamp() WHERE resource = $1 AND node = $2 AND epoch IN ($3, $4)"
-)
+_RELEASE = "UPDATE lease SET expires_at = clock_timestamp() WHERE resource = $1 AND node = $2 AND epoch IN ($3, $4)"
 
 
 @dataclass(slots=True)
@@ -110,9 +108,7 @@ async def reissue(connection: Connection, lease: Lease) -> bool:
     if not lease.next_epoch:
         lease.next_epoch = await connection.fetchval("SELECT nextval('lease_epoch')")
     asked = boottime()
-    epoch = await connection.fetchval(
-        _REISSUE, lease.resource, lease.node, lease.epoch, lease.next_epoch, TTL
-    )
+    epoch = await connection.fetchval(_REISSUE, lease.resource, lease.node, lease.epoch, lease.next_epoch, TTL)
     lease.next_epoch = 0
     if epoch is None:
         lease.deadline = 0.0

@@ -79,9 +79,7 @@ async def migrate(dsn: str, *, application: str = "", today: date | None = None,
     Returns the number of migrations applied. Safe to call from several nodes at once. Raises ``SchemaTooNew``,
     ``SchemaTooOld``, and but for who is ``restoring`` it ``BeingRestored``.
     """
-    connection = await database.connect(
-        dsn, statement_timeout=0, command_timeout=PATIENCE, unfinished=restoring
-    )
+    connection = await database.connect(dsn, statement_timeout=0, command_timeout=PATIENCE, unfinished=restoring)
     try:
         role = await _apart(connection, dsn, application)
         await _alone(connection)

@@ -191,8 +191,7 @@ async def take(database: Database, who: Identity, wanted: int, *, serves_links: 
                     row["live"] = beaten or clock.steady() < deadline
             mine = wanted or who.number
             unsure = any(
-                r["number"] == mine and r["instance"] is None and r["live"] and clock.steady() < deadline
-                for r in rows
+                r["number"] == mine and r["instance"] is None and r["live"] and clock.steady() < deadline for r in rows
             )
             if not unsure:
                 number = choose(rows, who.instance, wanted=wanted, had=who.number)
@@ -205,15 +204,11 @@ async def _enter(
 ) -> Number:
     before = next((row for row in rows if row["number"] == number), None)
     if before is not None and before["instance"] not in (None, who.instance):
-        log.warning(
-            "node.number_taken_over", number=number, before=before["place"], since=str(before["since"])
-        )
+        log.warning("node.number_taken_over", number=number, before=before["place"], since=str(before["since"]))
         await connection.execute(_DISOWN, number)
     last = 0 if before is not None and before["instance"] else await connection.fetchval(_NEWEST)
     epoch = await connection.fetchval(_TAKE_LEASE, number, TTL)
-    after = await connection.fetchval(
-        _TAKE, number, who.instance, who.place, last, SCHEMA_VERSION, epoch, serves_links
-    )
+    after = await connection.fetchval(_TAKE, number, who.instance, who.place, last, SCHEMA_VERSION, epoch, serves_links)
     if who.number != number:
         who.number = number
         await asyncio.to_thread(who.save)

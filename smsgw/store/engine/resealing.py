@@ -129,8 +129,6 @@ async def _place(database: Database, sealer: Sealer, name: str, *, dry: bool) ->
                 done.stuck.append(row["context"])
                 continue
             if any(new) and not dry:
-                await database.execute(
-                    update, row["id"], [n or o for n, o in zip(new, old, strict=True)], old
-                )
+                await database.execute(update, row["id"], [n or o for n, o in zip(new, old, strict=True)], old)
             done.changed += sum(value is not None for value in new)
     return done

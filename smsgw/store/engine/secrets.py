@@ -204,9 +204,7 @@ def read_keys(path: Path) -> tuple[bytes, ...]:
         with open(path, encoding="ascii") as file:
             _check_mode(path, os.fstat(file.fileno()))
             lines = file.read(64 * 1024).split("\n")
-        return tuple(
-            bytes.fromhex(line.strip()) for line in lines if line.strip() and not line.startswith("#")
-        )
+        return tuple(bytes.fromhex(line.strip()) for line in lines if line.strip() and not line.startswith("#"))
     except (OSError, ValueError) as exc:
         raise KeyFileError(f"cannot use the key file {path}: {exc}") from exc
 

@@ -231,9 +231,7 @@ def _tell(future: asyncio.Future[None], error: Exception | None) -> None:
 class Spool:
     """Appends to the current segment. One event loop owns it."""
 
-    def __init__(
-        self, folder: Path, *, limit: int, segment_bytes: int = SEGMENT_BYTES, mapped: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, *, limit: int, segment_bytes: int = SEGMENT_BYTES, mapped: bool = False) -> None:
         """``limit``: octets of all segments together. ``mapped``: what is in it survives the end of the process, and of
         the machine all but the last moments; nothing is waited for."""
         self._folder = folder

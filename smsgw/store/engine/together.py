@@ -118,9 +118,7 @@ async def copy(
         await connection.copy_records_to_table(table, records=records, columns=columns, timeout=timeout)
 
 
-async def enter(
-    connection: Connection, table: str, types: Mapping[str, str], rows: Iterable[Sequence[object]]
-) -> None:
+async def enter(connection: Connection, table: str, types: Mapping[str, str], rows: Iterable[Sequence[object]]) -> None:
     """New rows of one table."""
     alone = Together()
     await alone.enter(connection, table, types, list(rows))

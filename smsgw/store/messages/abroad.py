@@ -95,11 +95,7 @@ async def enter(
     rows = sorted(sent.keys() | lost.keys())
     if rows:
         await connection.execute(
-            _WRITE,
-            [a for a, _ in rows],
-            [c for _, c in rows],
-            [sent[r] for r in rows],
-            [lost[r] for r in rows],
+            _WRITE, [a for a, _ in rows], [c for _, c in rows], [sent[r] for r in rows], [lost[r] for r in rows]
         )
 
 

@@ -30,10 +30,7 @@ async def tell_low_balances(database: Database, ids: Callable[[], int]) -> list[
     async with database.transaction() as connection:
         rows = await connection.fetch(_LOW)
         told = [
-            (
-                row["account_id"],
-                {"balance": row["balance"], "available": row["available"], "below": row["below"]},
-            )
+            (row["account_id"], {"balance": row["balance"], "available": row["available"], "below": row["below"]})
             for row in rows
         ]
         await events.record(connection, "balance.low", told, ids=ids)

@@ -57,9 +57,7 @@ async def describe(database: Database, kind: str, got: Sequence[BoundEvent]) -> 
         return [Claimed(e, mo=inbound.get(e.message_id)) for e in got]
     messages = await _by_id(database, _MESSAGES, [e.message_id for e in got])
     parts: dict[int, list[Row]] = {}
-    elsewhere = [
-        e.message_id for e in got if e.message_id not in messages or messages[e.message_id]["ext"] == IN_PARTS
-    ]
+    elsewhere = [e.message_id for e in got if e.message_id not in messages or messages[e.message_id]["ext"] == IN_PARTS]
     if elsewhere:
         for row in await database.fetch(_PARTS, elsewhere):
             parts.setdefault(row["message_id"], []).append(row)
@@ -82,9 +80,7 @@ _EVERYTHING = ReplyTo(Wanted.ALL)
 def _receipts(id_: int, message: Row | None, parts: Sequence[Row]) -> list[ReceiptTo]:
     if parts:
         head = _head(message) if message is not None else ""
-        return [
-            ReceiptTo(p["id"], ReplyTo.unpack(p["reply"]) or _EVERYTHING, p["number"], head) for p in parts
-        ]
+        return [ReceiptTo(p["id"], ReplyTo.unpack(p["reply"]) or _EVERYTHING, p["number"], head) for p in parts]
     if message is None:
         return []
     # What came by another door is told of, too: the account has chosen this way for its reports.

@@ -72,9 +72,7 @@ async def message(
     return await database.fetchval(_MESSAGE, message_id, owned, test) is not None
 
 
-async def of_batch(
-    database: Database, batch_id: int, accounts: Sequence[int] | None, after: int
-) -> list[int]:
+async def of_batch(database: Database, batch_id: int, accounts: Sequence[int] | None, after: int) -> list[int]:
     """Ids of the messages of a call, at most ``STEP`` behind ``after``."""
     if not 0 < batch_id < 2**63:
         return []
@@ -131,6 +129,7 @@ class Standing(NamedTuple):
     """Version up to which everything has been recalled for good."""
     newest: int
     """The list's version."""
+
 
 # By number, then by what the entry says; a message of several entries is told of the most general, as at acceptance.
 # Step by step: left to itself the planner would walk the messages in the order of their ids, as the answer wants them.
@@ -207,14 +206,10 @@ async def marketing_for(
     ``after``."""
     async with connection.transaction():
         await as_writer(connection)
-        return await connection.fetch(
-            _MARKETING, [str(n) for n in numbers], list(accounts), oldest, after, STEP
-        )
+        return await connection.fetch(_MARKETING, [str(n) for n in numbers], list(accounts), oldest, after, STEP)
 
 
-async def waiting_for(
-    connection: Connection, blocked: Sequence[Row], *, oldest: int, after: int
-) -> list[Row]:
+async def waiting_for(connection: Connection, blocked: Sequence[Row], *, oldest: int, after: int) -> list[Row]:
     """Messages (id, source: None for an opt-out) that wait for blocked numbers, at most ``STEP`` behind ``after``."""
     async with connection.transaction():
         await as_writer(connection)

@@ -142,25 +142,11 @@ async def claim(
 
 
 async def claim_deferred(
-    connection: Connection,
-    fence: Fence,
-    *,
-    now: datetime,
-    limit: int,
-    oldest: int,
-    halted: Collection[int] = (),
+    connection: Connection, fence: Fence, *, now: datetime, limit: int, oldest: int, halted: Collection[int] = ()
 ) -> list[Claimed]:
     """Claim up to ``limit`` parts that this channel had deferred and whose time has come."""
     rows = await connection.fetch(
-        _CLAIM_DEFERRED,
-        fence.resource,
-        fence.node,
-        fence.epoch,
-        limit,
-        fence.channel_id,
-        oldest,
-        sorted(halted),
-        now,
+        _CLAIM_DEFERRED, fence.resource, fence.node, fence.epoch, limit, fence.channel_id, oldest, sorted(halted), now
     )
     return [_claimed(row) for row in rows]
 
@@ -237,9 +223,7 @@ SELECT * FROM left_over ORDER BY id, part LIMIT 5000
 """)
 
 
-async def interrupted(
-    connection: Connection, channel_id: int, epoch: int, after: tuple[int, int]
-) -> list[Row]:
+async def interrupted(connection: Connection, channel_id: int, epoch: int, after: tuple[int, int]) -> list[Row]:
     """Parts that an earlier owner of the channel had claimed and left without an outcome, a page of at most 5,000."""
     return await connection.fetch(_INTERRUPTED, channel_id, epoch, *after)
 

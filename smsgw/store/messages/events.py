@@ -106,9 +106,7 @@ async def record(
 
 # --- what an event says -----------------------------------------------------------------------------------------
 
-_MESSAGES = (
-    "SELECT id, client_ref, ext, number, parts, test, refusal FROM message WHERE id = ANY($1::bigint[])"
-)
+_MESSAGES = "SELECT id, client_ref, ext, number, parts, test, refusal FROM message WHERE id = ANY($1::bigint[])"
 
 _INBOUND = """
 SELECT o.*, m.client_ref FROM mo o LEFT JOIN message m ON m.id = o.in_reply_to WHERE o.id = ANY($1::bigint[])
@@ -140,8 +138,7 @@ def _report(event: Row, message: Row) -> dict[str, object]:
         "status": event["status"],
         "class": cls,
         "carrier_code": event["code"],
-        "description": message["refusal"]
-        or str(REPORT_CLASSES.get(cls, cls) or STATUS_NAMES[event["status"]]),
+        "description": message["refusal"] or str(REPORT_CLASSES.get(cls, cls) or STATUS_NAMES[event["status"]]),
         "parts": {"total": message["parts"], "ok": event["parts_ok"]},
         "kind": "sms",
         "test": message["test"],
@@ -167,12 +164,7 @@ def _inbound(event: Row, mo: Row) -> dict[str, object]:
 
 def _other(event: Row) -> dict[str, object]:
     detail: dict[str, object] = json.loads(event["detail"]) if event["detail"] else {}
-    return {
-        **detail,
-        "event_id": str(event["id"]),
-        "type": event["kind"],
-        "created_at": time_of(event["id"]),
-    }
+    return {**detail, "event_id": str(event["id"]), "type": event["kind"], "created_at": time_of(event["id"])}
 
 
 # --- pull -------------------------------------------------------------------------------------------------------

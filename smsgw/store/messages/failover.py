@@ -36,19 +36,13 @@ RETURNING {COLUMNS}, p.lane
 
 
 async def leave(
-    connection: Connection,
-    now: datetime,
-    oldest: int,
-    gone: Collection[int],
-    serving: Sequence[tuple[int, int]],
+    connection: Connection, now: datetime, oldest: int, gone: Collection[int], serving: Sequence[tuple[int, int]]
 ) -> list[Row]:
     """Messages that are DEFERRED on the channels ``gone`` go to their pool, where one of ``serving`` may have them.
 
     ``serving`` are (pool id, channel id) of the healthy channels; ids before ``oldest`` are not looked at.
     """
-    return await connection.fetch(
-        _LEAVE, sorted(gone), [s[0] for s in serving], [s[1] for s in serving], now, oldest
-    )
+    return await connection.fetch(_LEAVE, sorted(gone), [s[0] for s in serving], [s[1] for s in serving], now, oldest)
 
 
 # The channels that have failed at it are better than none.

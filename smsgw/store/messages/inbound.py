@@ -154,9 +154,7 @@ async def commit_inbound(
         if stored.account_id is not None:
             told.add(stored.account_id)
         if out:
-            entry = blocklist.opt_out(
-                inbound.number, stored.account_id, stored.sign, content, inbound.received_at
-            )
+            entry = blocklist.opt_out(inbound.number, stored.account_id, stored.sign, content, inbound.received_at)
             opted_out += [entry] if entry is not None else []
             if stored.account_id is not None:
                 told_out.append((stored.account_id, _opt_out(inbound, stored, content)))
@@ -275,9 +273,7 @@ async def give_up_joining(
         inbound = Inbound(row["channel_id"], "", row["number"], row["to_code"], content, row["received_at"])
         one = Arrived(inbound, account_id, extend_code)
         copies = [key for _, stored in layer.values() for key in stored]
-        whole = (
-            len(layer) == row["total"]
-        )  # two nodes took its last parts at the same moment: neither saw the other's
+        whole = len(layer) == row["total"]  # two nodes took its last parts at the same moment: neither saw the other's
         stored_mo = await _store(connection, one, copies, content, len(layer), whole, ids, opted_out=False)
         if stored_mo.account_id is not None:
             told.add(stored_mo.account_id)

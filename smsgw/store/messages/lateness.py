@@ -52,20 +52,29 @@ WITH l AS (
     JOIN channel c ON c.name = l.name AND c.id > 0 AND c.removed_at IS NULL)
 """
 # The newest by their acceptance, whichever channel has them; each limit has its own, or the shortest would fill it.
-_LATE = by_name(_LIMITS + _COUNTED.format(sample="""
+_LATE = by_name(
+    _LIMITS
+    + _COUNTED.format(
+        sample="""
 JOIN (SELECT DISTINCT seconds, since, until FROM l) w USING (seconds)
 CROSS JOIN LATERAL (
     SELECT channel_id, account_id, state, answered_at, final_at FROM part
     WHERE id >= w.since AND id < w.until ORDER BY id DESC LIMIT $6
 ) s"""
-).replace("WHERE s.state", "WHERE s.channel_id = l.channel_id AND s.state"))
+    ).replace("WHERE s.state", "WHERE s.channel_id = l.channel_id AND s.state")
+)
 # Of channels of which too few are among those: their own, as far as they are near the end of the index. Identifiers of
 # most carriers begin with the time; of others it is any of the day.
-_OWN = by_name(_LIMITS + _COUNTED.format(sample="""
+_OWN = by_name(
+    _LIMITS
+    + _COUNTED.format(
+        sample="""
 CROSS JOIN LATERAL (
     SELECT id, account_id, state, answered_at, final_at FROM part
     WHERE channel_id = l.channel_id AND carrier_id IS NOT NULL AND id >= $7 ORDER BY carrier_id DESC LIMIT $6
-) s""").replace("WHERE s.state", "WHERE s.id >= l.since AND s.id < l.until AND s.state"))
+) s"""
+    ).replace("WHERE s.state", "WHERE s.id >= l.since AND s.id < l.until AND s.state")
+)
 
 
 async def look(database: Database, rules: Rules, channels: list[str], now: datetime) -> list[Late]:

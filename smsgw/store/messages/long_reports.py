@@ -30,12 +30,7 @@ async def siblings(
 ) -> list[tuple[int, str]]:
     """(position in ``reports``, carrier's id) of the other parts that wait for a report."""
     rows = await connection.fetch(
-        _SIBLINGS,
-        [r.channel_id for r in reports],
-        [r.carrier_id for r in reports],
-        oldest,
-        newest,
-        tails(reports),
+        _SIBLINGS, [r.channel_id for r in reports], [r.carrier_id for r in reports], oldest, newest, tails(reports)
     )
     return [(row["n"] - 1, row["carrier_id"]) for row in rows]
 

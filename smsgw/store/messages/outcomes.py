@@ -13,15 +13,7 @@ from datetime import datetime, timedelta
 
 from smsgw.core import states
 from smsgw.core.ids import EPOCH_MS
-from smsgw.core.model import (
-    PROBE_ACCOUNT,
-    TEST_CHANNEL,
-    TEST_POOL,
-    Outcome,
-    OutcomeKind,
-    Report,
-    UnknownPolicy,
-)
+from smsgw.core.model import PROBE_ACCOUNT, TEST_CHANNEL, TEST_POOL, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.states import PartState
 from smsgw.store.engine import newest
 from smsgw.store.engine.database import Connection, Row
@@ -103,9 +95,7 @@ RETURNING p.id, p.part, p.total, p.state, p.channel_id, p.carrier_id, p.account_
 """)
 
 
-async def commit_given_back(
-    connection: Connection, given: Sequence[GivenBack]
-) -> tuple[list[Row], list[Answer]]:
+async def commit_given_back(connection: Connection, given: Sequence[GivenBack]) -> tuple[list[Row], list[Answer]]:
     """Whole messages are QUEUED again for any channel; the rest, as answers that leave it with its channel."""
     if not given:
         return [], []
@@ -333,9 +323,7 @@ RETURNING t.channel_id, t.carrier_id
 """
 
 
-async def _too_late(
-    connection: Connection, answers: Sequence[Answer], applied: set[tuple[int, int, int]]
-) -> list[Row]:
+async def _too_late(connection: Connection, answers: Sequence[Answer], applied: set[tuple[int, int, int]]) -> list[Row]:
     late = [
         a
         for a in answers
@@ -578,9 +566,7 @@ async def ended_messages(connection: Connection, finals: Sequence[Row]) -> dict[
         siblings: dict[int, list[Row]] = {}
         for row in await connection.fetch(_SIBLINGS, several, several[0]):
             siblings.setdefault(row["id"], []).append(row)
-        messages |= {
-            id_: parts for id_, parts in siblings.items() if all(p["state"] in states.FINAL for p in parts)
-        }
+        messages |= {id_: parts for id_, parts in siblings.items() if all(p["state"] in states.FINAL for p in parts)}
     return dict(sorted(messages.items()))
 
 

@@ -77,14 +77,7 @@ async def list_(database: Database, ids: Sequence[int] | None = None, *, limit: 
     """What lies aside, or these of it, oldest first."""
     rows = await database.fetch(_LIST, list(ids) if ids else None, limit)
     return [
-        Parked(
-            row["id"],
-            row["node"],
-            row["kind"],
-            row["error"],
-            row["parked_at"],
-            _fact(row["kind"], row["fact"]),
-        )
+        Parked(row["id"], row["node"], row["kind"], row["error"], row["parked_at"], _fact(row["kind"], row["fact"]))
         for row in rows
     ]
 

@@ -297,9 +297,7 @@ async def open_parts(database: Database, ids: Sequence[int]) -> list[Row]:
     return await database.fetch(_OPEN, list(ids))
 
 
-_LOCK = (
-    "SELECT id FROM partner_part WHERE id = ANY($1::bigint[]) AND message_id IS NULL ORDER BY id FOR UPDATE"
-)
+_LOCK = "SELECT id FROM partner_part WHERE id = ANY($1::bigint[]) AND message_id IS NULL ORDER BY id FOR UPDATE"
 _JOIN = """
 UPDATE partner_part p SET message_id = j.message_id
 FROM unnest($1::bigint[], $2::bigint[]) AS j(id, message_id) WHERE p.id = j.id AND p.message_id IS NULL
@@ -329,13 +327,9 @@ async def refuse(connection: Connection, part_ids: Sequence[int], ids: Ids, *, c
     return {row["account_id"] for row in rows}
 
 
-async def _tell(
-    connection: Connection, refused: Sequence[tuple[int, int, datetime]], ids: Ids, code: str
-) -> None:
+async def _tell(connection: Connection, refused: Sequence[tuple[int, int, datetime]], ids: Ids, code: str) -> None:
     # No other way than a bind could say which submit it is about.
-    records = [
-        (ids(), account_id, REPORT, id_, "rejected", code, at, "bind") for id_, account_id, at in refused
-    ]
+    records = [(ids(), account_id, REPORT, id_, "rejected", code, at, "bind") for id_, account_id, at in refused]
     await enter(connection, "customer_event", _EVENT_TYPES, records)
 
 

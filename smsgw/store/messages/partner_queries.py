@@ -47,9 +47,7 @@ WHERE account_id = $2 AND batch_id = $1 AND id >= $1 AND id < $1 + 4096 ORDER BY
 async def of_submit(database: Database, account_id: int, id_: int) -> list[int]:
     """The messages behind an id that a submit was answered with: one, those of a group, or the one of a part."""
     rows = await database.fetch(_OF_SUBMIT, id_, account_id)
-    group = [
-        r["id"] for r in rows if r["first"] or ((to := ReplyTo.unpack(r["ext"])) is not None and to.group)
-    ]
+    group = [r["id"] for r in rows if r["first"] or ((to := ReplyTo.unpack(r["ext"])) is not None and to.group)]
     if group:
         return group
     if await database.fetchval("SELECT 1 FROM message WHERE id = $1 AND account_id = $2", id_, account_id):
@@ -66,9 +64,7 @@ ORDER BY m.id LIMIT $4
 """)
 
 
-async def waiting(
-    database: Database, account_id: int, source: str, destination: str, limit: int
-) -> list[int]:
+async def waiting(database: Database, account_id: int, source: str, destination: str, limit: int) -> list[int]:
     """Messages from one address to another that no carrier has yet, oldest first."""
     try:
         number = numbers.normalize(destination)

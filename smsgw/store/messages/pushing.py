@@ -50,9 +50,7 @@ _PUT_THERE = _DUE.format(which="way = 'webhook' AND target IS NULL")
 _TARGETS = _DUE.format(
     which="target IS NOT NULL AND (way IS NULL OR way = 'webhook') AND split_part(target, '/', 3) <> ALL($8::text[])"
 )
-_GONE = (
-    "UPDATE customer_event SET acknowledged_at = $2 WHERE id = ANY($1::bigint[]) AND acknowledged_at IS NULL"
-)
+_GONE = "UPDATE customer_event SET acknowledged_at = $2 WHERE id = ANY($1::bigint[]) AND acknowledged_at IS NULL"
 
 
 async def claim(

@@ -57,12 +57,7 @@ async def parts_of_reports(
 ) -> dict[int, Row]:
     """Position in ``reports`` -> the part that waits for this report. A part is given once, to the first."""
     rows = await connection.fetch(
-        _LOOK_REPORTS,
-        [r.channel_id for r in reports],
-        [r.carrier_id for r in reports],
-        oldest,
-        newest,
-        tails(reports),
+        _LOOK_REPORTS, [r.channel_id for r in reports], [r.carrier_id for r in reports], oldest, newest, tails(reports)
     )
     found: dict[int, Row] = {}
     given: set[tuple[int, int]] = set()
@@ -230,9 +225,7 @@ JOIN part p ON p.id = k.id AND p.part = k.part AND p.id >= $3
 """)
 
 
-async def late_reports(
-    connection: Connection, reports: Sequence[Report], *, oldest: int
-) -> tuple[list[Row], set[int]]:
+async def late_reports(connection: Connection, reports: Sequence[Report], *, oldest: int) -> tuple[list[Row], set[int]]:
     """Reports of attempts that were given up: a delivery after all is the message's end, and stops what still waits.
 
     The rows that changed, and the positions of the reports that say nothing more: what has changed a part, is about one

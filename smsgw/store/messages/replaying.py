@@ -76,14 +76,10 @@ async def commit(
     for call, result in zip(calls, results, strict=True):
         if not call.spooled:
             continue
-        if (
-            isinstance(result, SmsgwError) and result.code == "AUTH_NONCE_REPLAYED"
-        ):  # another node has it, too
+        if isinstance(result, SmsgwError) and result.code == "AUTH_NONCE_REPLAYED":  # another node has it, too
             ended.append((call, PartState.DUPLICATE, "DUPLICATE", {"original": result.detail["id"]}))
         elif isinstance(result, SmsgwError):
-            ended.append(
-                (call, PartState.REJECTED, result.code, {"code": result.code, "message": str(result)})
-            )
+            ended.append((call, PartState.REJECTED, result.code, {"code": result.code, "message": str(result)}))
         elif result.replay is not None and result.batch_id != call.batch_id:
             ended.append((call, PartState.DUPLICATE, "DUPLICATE", {"original": str(result.batch_id)}))
     now = clock.now()

@@ -93,9 +93,7 @@ def report_of(row: Any) -> Report:
     )
 
 
-async def take(
-    connection: Connection, channel_id: int | None, limit: int, *, since: datetime = EVER
-) -> list[Report]:
+async def take(connection: Connection, channel_id: int | None, limit: int, *, since: datetime = EVER) -> list[Report]:
     """Take unmatched reports out of the list, of one channel or of all, oldest first; they must be matched anew."""
     rows = await connection.fetch(_TAKE, channel_id, limit, since)
     return sorted(map(report_of, rows), key=lambda r: r.received_at)
@@ -117,7 +115,11 @@ FROM unnest($1::text[]) WITH ORDINALITY AS k(number, n), LATERAL (
 
 
 async def about(
-    source: Connection | Database, numbers: Sequence[str], *, oldest: int, timeout: float  # noqa: ASYNC109
+    source: Connection | Database,
+    numbers: Sequence[str],
+    *,
+    oldest: int,
+    timeout: float,  # noqa: ASYNC109
 ) -> dict[int, list[Candidate]]:
     """Position in ``numbers`` -> the newest parts that went there by a channel."""
     found: dict[int, list[Candidate]] = {}

@@ -51,9 +51,7 @@ async def settle(connection: Connection, calls: list[NewCall]) -> dict[int, Lost
     """Insert the calls' keys; what becomes of the calls whose key was taken before (replay, mismatch, conflict)."""
     if not calls:
         return {}
-    flat = sorted(
-        ((c, k) for c in calls for k in c.keys), key=lambda e: (e[0].account_id, e[1].kind, e[1].key)
-    )
+    flat = sorted(((c, k) for c in calls for k in c.keys), key=lambda e: (e[0].account_id, e[1].kind, e[1].key))
     won = {
         (row["account_id"], row["kind"].decode(), row["key"], row["message_id"])
         for row in await connection.fetch(
@@ -124,10 +122,7 @@ WHERE k.account_id = d.account_id AND k.kind = d.kind AND k.key = d.key
 
 async def change(connection: Connection, changed: Sequence[tuple[NewCall, NewCall]]) -> None:
     """Calls have become others after their keys were settled: what a repeat is answered, and which keys are free."""
-    await drop(
-        connection,
-        [replace(old, keys=tuple(k for k in old.keys if k not in new.keys)) for old, new in changed],
-    )
+    await drop(connection, [replace(old, keys=tuple(k for k in old.keys if k not in new.keys)) for old, new in changed])
     kept = [(new, k) for _, new in changed for k in new.keys if k.answers]
     if kept:
         await connection.execute(
@@ -170,10 +165,7 @@ async def use_nonces(connection: Connection, uses: Sequence[NonceUse]) -> list[S
     if len(rows) < len(uses):
         rows += await connection.fetch(_EXISTING, accounts, kinds, keys)
     good = {(row["account_id"], row["key"], row["message_id"]) for row in rows}
-    return [
-        None if (use.account_id, use.key, use.mark) in good else Refused("AUTH_NONCE_REPLAYED")
-        for use in uses
-    ]
+    return [None if (use.account_id, use.key, use.mark) in good else Refused("AUTH_NONCE_REPLAYED") for use in uses]
 
 
 _SWEEP_NONCES = """
@@ -216,9 +208,7 @@ async def take(
     return taken
 
 
-_MINE = (
-    "WHERE account_id = $1 AND kind = 'k' AND key = $2 AND created_at = $3 AND message_id = 0 AND answer = ''"
-)
+_MINE = "WHERE account_id = $1 AND kind = 'k' AND key = $2 AND created_at = $3 AND message_id = 0 AND answer = ''"
 
 
 async def keep(database: Database, account_id: int, key: str, taken: datetime, answer: bytes) -> None:

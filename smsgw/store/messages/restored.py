@@ -212,6 +212,4 @@ async def send_again(connection: Connection, ids: Sequence[int], now: datetime, 
 
 async def end(connection: Connection, which: Which, now: datetime, state: PartState, code: str, by: str) -> list[Row]:
     """End a step of them; the rows that changed, none at the end. ``by``: who has decided."""
-    return await connection.fetch(
-        _END, list(which.codes), which.account, which.lanes, now, int(state), by, code
-    )
+    return await connection.fetch(_END, list(which.codes), which.account, which.lanes, now, int(state), by, code)

@@ -113,5 +113,3 @@ UPDATE review SET state = 'expired', decided_at = $1 WHERE state = 'pending' AND
 async def expire(connection: Connection, now: datetime) -> None:
     """Calls that nobody has decided about in time: their messages expire by themselves."""
     await connection.execute(_EXPIRE, now)
-
-

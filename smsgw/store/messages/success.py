@@ -113,8 +113,12 @@ async def standings(
     count is told of those that deliver less than ``below`` percent (``success_limit``)."""
     since = (now - timedelta(minutes=settings.success_minutes)).replace(second=0, microsecond=0)
     rows = await database.fetch(
-        _ENDED, since, settings.success_least, first_id(since - _LATE),
-        settings.success_limit if below is None else below, timeout=30,
+        _ENDED,
+        since,
+        settings.success_least,
+        first_id(since - _LATE),
+        settings.success_limit if below is None else below,
+        timeout=30,
     )
     return [Standing(*row.values()) for row in rows]
 

@@ -72,8 +72,6 @@ async def tried(
 ) -> None:
     """``stored`` of them are messages now, those ``left`` wait until ``again_at`` (None: as before), the others were
     refused."""
-    await connection.execute(
-        _TRIED, chunk.task_id, chunk.run, chunk.first, list(left) or None, again_at, stored
-    )
+    await connection.execute(_TRIED, chunk.task_id, chunk.run, chunk.first, list(left) or None, again_at, stored)
     if not left:
         await connection.execute(_NOTHING_LEFT, chunk.task_id)

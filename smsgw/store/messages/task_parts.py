@@ -37,9 +37,7 @@ _HELD_CHUNKS = _CHUNKS.format(flag="waiting AND counts ? 'held'")
 _OPEN_CHUNKS = _CHUNKS.format(flag="open")
 
 
-async def waiting_chunks(
-    database: Database, task_id: int, limit: int = 10_000, *, held: bool = False
-) -> list[Chunk]:
+async def waiting_chunks(database: Database, task_id: int, limit: int = 10_000, *, held: bool = False) -> list[Chunk]:
     """Chunks that may hold what no channel has claimed; ``held``: of which some was held when it was counted."""
     sql = _HELD_CHUNKS if held else _WAITING_CHUNKS
     return [Chunk(*row) for row in await database.fetch(sql, task_id, None, None, limit)]
@@ -231,9 +229,7 @@ async def hold(connection: Connection, chunks: Sequence[Chunk], keep_until: date
     return await connection.fetch(_HOLD, *_ranges(chunks), keep_until)
 
 
-async def release(
-    connection: Connection, chunks: Sequence[Chunk], expires_at: datetime, now: datetime
-) -> list[Row]:
+async def release(connection: Connection, chunks: Sequence[Chunk], expires_at: datetime, now: datetime) -> list[Row]:
     """What a pause has held waits again, valid until ``expires_at``."""
     return await connection.fetch(_RELEASE, *_ranges(chunks), expires_at, now)
 

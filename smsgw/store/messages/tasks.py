@@ -190,8 +190,7 @@ async def change(connection: Connection, task_id: int, **values: Any) -> None:
     """Set columns of a locked task."""
     columns = ", ".join(f"{name} = ${i}::{_CHANGEABLE[name]}" for i, name in enumerate(values, 2))
     given = [
-        _json(value) if _CHANGEABLE[name] == "jsonb" and value is not None else value
-        for name, value in values.items()
+        _json(value) if _CHANGEABLE[name] == "jsonb" and value is not None else value for name, value in values.items()
     ]
     await connection.execute(f"UPDATE task SET {columns} WHERE id = $1", task_id, *given)  # noqa: S608 - names of ours
 
@@ -225,12 +224,7 @@ async def add_rows(connection: Connection, rows: Sequence[NewRow], problems: Seq
 
 
 async def imported(
-    connection: Connection,
-    task_id: int,
-    total: int,
-    valid: int,
-    problems: Mapping[str, int],
-    reasons: Sequence[str],
+    connection: Connection, task_id: int, total: int, valid: int, problems: Mapping[str, int], reasons: Sequence[str]
 ) -> None:
     """All rows are there: the task goes on, to a reviewer if there are ``reasons`` (``failed`` when there is nobody to
     send to).
@@ -311,9 +305,7 @@ async def refuse(connection: Connection, chunk: Chunk, refused: Sequence[Refused
     """Write down rows of a chunk that were refused; how many messages the chunk has (refusals on record among them)."""
     low, high = chunk.base_id, chunk.base_id + chunk.size
     if refused:
-        await connection.execute(
-            _REFUSED, chunk.task_id, chunk.run, *map(list, zip(*refused, strict=True)), low, high
-        )
+        await connection.execute(_REFUSED, chunk.task_id, chunk.run, *map(list, zip(*refused, strict=True)), low, high)
     stored: int = await connection.fetchval(_STORED, low, high)
     return stored
 
@@ -349,14 +341,7 @@ _FEEDING_OVER = "UPDATE task_run SET fed = $3 WHERE task_id = $1 AND run = $2 AN
 
 
 async def add_run(
-    connection: Connection,
-    task_id: int,
-    run: int,
-    due: datetime,
-    rows: int,
-    now: datetime,
-    *,
-    missed: bool = False,
+    connection: Connection, task_id: int, run: int, due: datetime, rows: int, now: datetime, *, missed: bool = False
 ) -> None:
     """A run begins, with what the task says by now; or it was ``missed``, which is written down, too."""
     await connection.execute(_BEGIN, task_id, run, due, rows, now, missed)
@@ -505,10 +490,7 @@ async def totals(database: Reader, wanted: Sequence[tuple[int, int]]) -> dict[in
     """For each (task, run): messages by status as last counted, rows refused at the door as ``refused``, and those
     put aside as ``aside``."""
     ids, numbers = [w[0] for w in wanted], [w[1] for w in wanted]
-    kept = {
-        row["task_id"]: Counter(json.loads(row["totals"]))
-        for row in await database.fetch(_KEPT, ids, numbers)
-    }
+    kept = {row["task_id"]: Counter(json.loads(row["totals"])) for row in await database.fetch(_KEPT, ids, numbers)}
     left = [w for w in wanted if w[0] not in kept]
     return kept | (await _summed(database, left) if left else {})
 

@@ -37,9 +37,7 @@ class AnchorFile:
         new = not self._path.exists()
         descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            if (
-                new and os.geteuid() == 0
-            ):  # a command may be the first to write, and the daemon must be able to
+            if new and os.geteuid() == 0:  # a command may be the first to write, and the daemon must be able to
                 owner = self._path.parent.stat()
                 os.fchown(descriptor, owner.st_uid, owner.st_gid)
             size = os.fstat(descriptor).st_size
@@ -94,9 +92,7 @@ class Syslog:
 
     def __init__(self, target: str) -> None:
         host, _, port = target.rpartition(":")
-        self._target: str | tuple[str, int] = (
-            target if target.startswith("/") else (host.strip("[]"), int(port))
-        )
+        self._target: str | tuple[str, int] = target if target.startswith("/") else (host.strip("[]"), int(port))
         self._handler: _Handler | None = None
 
     def write(self, text: str) -> None:
@@ -106,9 +102,7 @@ class Syslog:
                 self._handler = _Handler(self._target, facility=SysLogHandler.LOG_AUTHPRIV)
                 self._handler.ident = "smsgw-audit: "
                 self._handler.socket.settimeout(SYSLOG_PATIENCE)
-            self._handler.handle(
-                logging.makeLogRecord({"msg": text, "levelno": logging.INFO, "levelname": "INFO"})
-            )
+            self._handler.handle(logging.makeLogRecord({"msg": text, "levelno": logging.INFO, "levelname": "INFO"}))
         except OSError:
             self.close()
             raise

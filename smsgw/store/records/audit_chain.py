@@ -103,11 +103,7 @@ INSERT INTO audit_checkpoint (seq, mac, at, legacy, key, sign) VALUES ($1, $2, $
 async def _legacy(connection: Connection | Database) -> dict[str, Any] | None:
     """The chain from before as it stands, if there is one."""
     (found,) = await connection.fetch(_LEGACY, timeout=PATIENCE)
-    return (
-        {"rows": found["rows"], "last_id": found["last_id"], "head": found["hash"].hex()}
-        if found["rows"]
-        else None
-    )
+    return {"rows": found["rows"], "last_id": found["last_id"], "head": found["hash"].hex()} if found["rows"] else None
 
 
 async def _begin(connection: Connection, sealer: Sealer) -> Head:
@@ -159,13 +155,9 @@ SELECT l.seq, l.id, l.key AS link_key, l.mac AS link_mac, a.key, {_SAYS}
 FROM audit_link l LEFT JOIN audit a ON a.id = l.id
 WHERE l.seq > $1 ORDER BY l.seq LIMIT $2
 """  # noqa: S608 - constant text
-_WAITING = (
-    f"SELECT o.id, a.key, {_SAYS} FROM audit_open o LEFT JOIN audit a ON a.id = o.id ORDER BY o.id LIMIT $1"  # noqa: S608
-)
+_WAITING = f"SELECT o.id, a.key, {_SAYS} FROM audit_open o LEFT JOIN audit a ON a.id = o.id ORDER BY o.id LIMIT $1"  # noqa: S608
 _BEFORE = f"SELECT a.id, a.hash, {_SAYS} FROM audit a WHERE id > $1 AND id <= $3 AND mac IS NULL ORDER BY id LIMIT $2"  # noqa: S608
-_ACCEPTED = (
-    f"SELECT a.id, a.key, {_SAYS} FROM audit a WHERE a.action = '{ACCEPT}' ORDER BY a.id DESC LIMIT 100"  # noqa: S608
-)
+_ACCEPTED = f"SELECT a.id, a.key, {_SAYS} FROM audit a WHERE a.action = '{ACCEPT}' ORDER BY a.id DESC LIMIT 100"  # noqa: S608
 # A link at or before the beginning holds nothing: nobody walks it.
 _OUTSIDE = """
 SELECT a.id
@@ -221,10 +213,7 @@ class Verifier:
         found = None
         async for rows in self._pages(_CHECKPOINTS, None, by="seq"):
             for row in rows:
-                start, legacy = (
-                    Head(row["seq"], row["mac"]),
-                    json.loads(row["legacy"]) if row["legacy"] else None,
-                )
+                start, legacy = (Head(row["seq"], row["mac"]), json.loads(row["legacy"]) if row["legacy"] else None)
                 key = self._key(row["key"])
                 if key is None:
                     self.report.add("key_missing", start.seq, f"checkpoint, key {row['key']}")
@@ -299,9 +288,7 @@ class Verifier:
         if key is None:
             self.report.add("key_missing", row["seq"], f"link, key {row['link_key']}")
             return False
-        fits = hmac.compare_digest(
-            row["link_mac"], _link_mac(key, previous, row["seq"], row["id"], row["mac"])
-        )
+        fits = hmac.compare_digest(row["link_mac"], _link_mac(key, previous, row["seq"], row["id"], row["mac"]))
         if not fits:
             self.report.add("moved", row["seq"], f"row {row['id']}")
         return fits
@@ -322,9 +309,7 @@ class Verifier:
                     report.add("legacy", row["id"])
                 previous, last = row["hash"], row["id"]
         if (previous or b"").hex() != legacy["head"]:
-            report.add(
-                "legacy", legacy["last_id"], f"its end was sealed, and the last row is now {last or 'none'}"
-            )
+            report.add("legacy", legacy["last_id"], f"its end was sealed, and the last row is now {last or 'none'}")
 
     async def _outside(self, start: int, legacy_last: int) -> None:
         """Rows that are neither in the chain, nor waiting for it, nor from before."""
@@ -357,10 +342,7 @@ class Verifier:
         if missing:
             first, last = missing[0], missing[-1]
             self.report.add(
-                "end_missing",
-                first.head.seq,
-                f"anchored from {first.at} on in {first.where}",
-                last=last.head.seq,
+                "end_missing", first.head.seq, f"anchored from {first.at} on in {first.where}", last=last.head.seq
             )
             self.report.problems[-1].at = newest
 

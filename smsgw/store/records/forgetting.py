@@ -82,7 +82,8 @@ _ROWS = {
 SELECT id, number FROM {table}
 WHERE id > $1 AND id < $2 AND (NOT starts_with(number, '{PREFIX}') OR $3 AND content <> '') ORDER BY id LIMIT $4
 """  # noqa: S608 - constants
-    for name, table in TABLE.items() if name not in (PDUS, CLICKS)
+    for name, table in TABLE.items()
+    if name not in (PDUS, CLICKS)
 }
 _MESSAGES = """
 UPDATE message m SET number = g.number, content = CASE WHEN $5 THEN '' ELSE m.content END

@@ -52,9 +52,7 @@ WHERE r.id = t.id RETURNING r.id, r.octets
 PATIENCE: Final = 10.0
 
 
-async def write(
-    database: Database, pdus: Sequence[RecordedPdu], tallies: Mapping[int, Tally]
-) -> dict[int, int]:
+async def write(database: Database, pdus: Sequence[RecordedPdu], tallies: Mapping[int, Tally]) -> dict[int, int]:
     """Store PDUs and count them; recording -> octets that it has by now."""
     async with database.transaction(timeout=PATIENCE) as connection:
         await connection.execute(_RELAXED)

@@ -18,8 +18,7 @@ from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
 from smsgw.core.number_state import NumberState
 from smsgw.core.policy import Listed
-from smsgw.platform.lists import complaints as register
-from smsgw.platform.lists import consents, queries, service
+from smsgw.platform.lists import complaints as register, consents, queries, service
 from smsgw.platform.lists.block_explanation import Question, Standing, explain, read
 from smsgw.platform.lists.consents import Given, Source
 from smsgw.platform.numbers import service as numbers

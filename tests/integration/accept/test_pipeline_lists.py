@@ -27,16 +27,12 @@ from smsgw.core.words import label, phrase
 from smsgw.pipeline.accept.number_lists import NumberLists
 from smsgw.pipeline.snapshot import Snapshot
 from smsgw.pipeline.upkeep.alarms import AlarmTable
-from smsgw.platform.accounts import extensions
-from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts import extensions, service as accounts
 from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.alarms import service as alarm_service
 from smsgw.platform.channels import service as channels
-from smsgw.platform.lists import complaints as register
-from smsgw.platform.lists import queries as list_queries
-from smsgw.platform.lists import service as list_service
-from smsgw.platform.routing import prefix_imports
-from smsgw.platform.routing import service as routing
+from smsgw.platform.lists import complaints as register, queries as list_queries, service as list_service
+from smsgw.platform.routing import prefix_imports, service as routing
 from smsgw.platform.settings import service as settings_service
 from smsgw.runtime import aio
 from smsgw.store.config import blocklist, codes, settings

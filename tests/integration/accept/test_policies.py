@@ -34,11 +34,9 @@ from smsgw.platform.kinds import service as kinds
 from smsgw.platform.links import service as short_links
 from smsgw.platform.links.model import NewLink
 from smsgw.platform.links.table import LinkTable
-from smsgw.platform.lists import consents
-from smsgw.platform.lists import service as lists
+from smsgw.platform.lists import consents, service as lists
 from smsgw.platform.lists.consents import Given, Source
-from smsgw.platform.policies import queries as policy_queries
-from smsgw.platform.policies import service as policies
+from smsgw.platform.policies import queries as policy_queries, service as policies
 from smsgw.platform.scenarios import service as scenarios
 from smsgw.platform.scenarios.model import Terms
 from smsgw.platform.url_filings import service as url_filings

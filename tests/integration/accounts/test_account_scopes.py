@@ -6,8 +6,7 @@ import re
 from datetime import timedelta
 
 import pytest
-from browsing import Browser
-from browsing import send as submit
+from browsing import Browser, send as submit
 from portal_site import Site
 
 from smsgw.core.states import PartState

@@ -9,8 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 import pytest_asyncio
 from api_server import Answer, Api
-from browsing import Browser
-from browsing import send as submit
+from browsing import Browser, send as submit
 from changes import by_test
 from portal_site import Site
 
@@ -18,13 +17,11 @@ from smsgw.core.actor import Actor
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
 from smsgw.core.states import PartState
-from smsgw.platform.accounts import queries as account_queries
-from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts import queries as account_queries, service as accounts
 from smsgw.platform.change import Change
 from smsgw.platform.keys.model import NewKey
 from smsgw.platform.messages import queries as message_queries
-from smsgw.platform.org import queries
-from smsgw.platform.org import service as org
+from smsgw.platform.org import queries, service as org
 from smsgw.runtime.aio import spawn
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import credit

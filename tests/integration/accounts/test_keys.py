@@ -16,8 +16,7 @@ from smsgw.core.actor import Actor, ActorKind, Scope
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change
-from smsgw.platform.keys import queries
-from smsgw.platform.keys import service as keys
+from smsgw.platform.keys import queries, service as keys
 from smsgw.platform.keys.model import NewKey
 from smsgw.runtime import aio, tarpit
 from smsgw.store.config import keys as keys_store

@@ -16,9 +16,14 @@ from ledger import BALANCE, NODE, Ledger
 from smsgw.core.actor import Actor
 from smsgw.core.ids import CHINA, first_id
 from smsgw.core.model import OutcomeKind
-from smsgw.platform.accounts import prices, rebates, reconciliation, top_ups
-from smsgw.platform.accounts import queries as account_queries
-from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts import (
+    prices,
+    queries as account_queries,
+    rebates,
+    reconciliation,
+    service as accounts,
+    top_ups,
+)
 from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.accounts.rebates import WantedRebates
 from smsgw.platform.accounts.top_ups import WantedTopUps

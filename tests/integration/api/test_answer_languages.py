@@ -46,7 +46,7 @@ def get(path: str, said: str, **headers: str) -> Call:
 
 
 def upload(octets: bytes, reason: str) -> Call:
-    body = (b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n%b\r\n--b--\r\n' % octets)
+    body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n%b\r\n--b--\r\n' % octets
     said = f"文件无法使用：{reason}"
     return post("/files", body, said, Content_Type="multipart/form-data; boundary=b")
 

@@ -16,11 +16,9 @@ from pathlib import Path
 import aiohttp
 import portal_site
 import pytest
-from api_server import BASE, Answer, Api
-from api_server import running as api_running
+from api_server import BASE, Answer, Api, running as api_running
 from browsing import Browser
-from portal_site import PASSWORD, Site
-from portal_site import running as portal_running
+from portal_site import PASSWORD, Site, running as portal_running
 from structlog.testing import capture_logs
 from yarl import URL
 
@@ -209,6 +207,7 @@ async def test_visitors_of_the_portal_write_few_lines(
         monkeypatch.setattr("smsgw.admin.auth.Auth.session", broken)
     made = iter(range(10_000_000))
     async with aiohttp.ClientSession(site.url) as session:
+
         async def say(method: str, path: str, status: int, **sent: object) -> None:
             async with session.request(method, f"{path}{next(made)}", **sent) as answer:  # type: ignore[arg-type]
                 assert answer.status == status

@@ -26,8 +26,7 @@ from smsgw.api.routes import PUBLIC, ROUTES
 from smsgw.core.errors import CODES
 from smsgw.core.model import TEST_CHANNEL
 from smsgw.core.states import PartState
-from smsgw.platform.accounts import queries as account_queries
-from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts import queries as account_queries, service as accounts
 from smsgw.platform.messages import inbound, queries
 from smsgw.platform.messages.model import MessageView
 from smsgw.runtime.aio import spawn
@@ -156,7 +155,7 @@ async def test_a_test_key_sends_for_nothing_and_sees_its_own_messages_alone(api:
     for act in ("pause", "resume", "release", "cancel"):
         check(await api.post(f"/tasks/1/{act}", key=key), 409, "STATE_CONFLICT")
     check(await api.call("PATCH", "/tasks/1", {"name": "x"}, key=key), 409, "STATE_CONFLICT")
-    assert (await api.ctx.db.fetchval("SELECT count(*) FROM stat_minute WHERE metric = 'accepted' AND n > 1") == 0)
+    assert await api.ctx.db.fetchval("SELECT count(*) FROM stat_minute WHERE metric = 'accepted' AND n > 1") == 0
 
 
 async def test_a_live_key_has_its_real_messages_and_reports_while_its_account_rehearses(api: Api) -> None:
@@ -432,7 +431,8 @@ async def deliver(api: Api, message_ids: list[str]) -> None:
         rows = await connection.fetch(
             "UPDATE part SET state = $2, claimed_at = now(), answered_at = now(), final_at = now(), code = 'DELIVRD'"
             " WHERE id = ANY($1::bigint[]) RETURNING *",
-            [int(i) for i in message_ids], int(PartState.DELIVERED),
+            [int(i) for i in message_ids],
+            int(PartState.DELIVERED),
         )
         told = await follow(connection, rows, api.ctx.ids)
     api.ctx.hub.notify(told, "report")

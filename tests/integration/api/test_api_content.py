@@ -23,8 +23,7 @@ from smsgw.platform.fallback.service import Fallback
 from smsgw.platform.jobs.runner import JobRunner
 from smsgw.platform.lists.consent_import import ConsentImporter
 from smsgw.platform.numbers.filters import settle
-from smsgw.platform.org import queries as people
-from smsgw.platform.org import service as org
+from smsgw.platform.org import queries as people, service as org
 from smsgw.platform.paging import Window
 from smsgw.platform.phrases import PHRASES
 from smsgw.platform.sheets.service import Sheets

@@ -144,7 +144,7 @@ async def test_a_client_sends_pulls_and_acknowledges(
         assert code == 0, errors
         assert str(message_id) in output
         assert "delivered" in output
-        assert (await api.ctx.db.fetchval("SELECT count(*) FROM customer_event WHERE acknowledged_at IS NULL") == 0)
+        assert await api.ctx.db.fetchval("SELECT count(*) FROM customer_event WHERE acknowledged_at IS NULL") == 0
         code, _, errors = await run(language, "send", "123", "您好", **access(api))
         assert code == 1
         assert "NUMBER_INVALID" in errors

@@ -17,8 +17,7 @@ from urllib.parse import quote
 import hypothesis
 import pytest
 import schemathesis
-from adversarial import ACCOUNT, BOUND, checker
-from adversarial import TEXTS as DEAR
+from adversarial import ACCOUNT, BOUND, TEXTS as DEAR, checker
 from api_server import BASE, Api
 from changes import by_test
 from databases import beyond, contents
@@ -355,7 +354,7 @@ async def test_a_batch_of_dear_texts_leaves_the_loop_to_others(api: Api) -> None
 EXAMPLES = 15
 NOT_CHECKED = [
     # A sound shape may still be refused by the pipeline: an unknown number, a blank text, a time gone by.
-    checks.positive_data_acceptance,
+    checks.positive_data_acceptance
 ]
 
 
@@ -514,9 +513,9 @@ class Wire:
 
 
 def tracebacks(logs: list, caplog: pytest.LogCaptureFixture) -> list:
-    return [
-        line for line in logs if line.get("exc_info") or line["log_level"] in ("error", "critical")
-    ] + list(caplog.records)
+    return [line for line in logs if line.get("exc_info") or line["log_level"] in ("error", "critical")] + list(
+        caplog.records
+    )
 
 
 def api_paths() -> list[tuple[str, str]]:

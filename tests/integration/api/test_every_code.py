@@ -45,14 +45,11 @@ from smsgw.platform.content import service as registry
 from smsgw.platform.keys.model import NewKey
 from smsgw.platform.links import service as links
 from smsgw.platform.links.model import LinkKind, NewLink
-from smsgw.platform.lists import complaints as register
-from smsgw.platform.lists import queries as list_queries
-from smsgw.platform.lists import service as lists
+from smsgw.platform.lists import complaints as register, queries as list_queries, service as lists
 from smsgw.platform.login import service as logins
 from smsgw.platform.login.codes import LoginCodes
 from smsgw.platform.numbers import service as number_service
-from smsgw.platform.org import factors, queries
-from smsgw.platform.org import service as org
+from smsgw.platform.org import factors, queries, service as org
 from smsgw.platform.policies import service as policies
 from smsgw.platform.review.service import Reviewing
 from smsgw.platform.unmasking import service as unmasking
@@ -166,7 +163,7 @@ class Own:
         return str(made.data["template_id"])
 
     async def upload(self, octets: bytes) -> Answer:
-        form = (b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n%b\r\n--b--\r\n' % octets)
+        form = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n%b\r\n--b--\r\n' % octets
         return await self.post("/files", form, Content_Type="multipart/form-data; boundary=b")
 
     async def cut_off(self, path: str, length: int) -> Answer:

@@ -41,18 +41,14 @@ class Log:
         self.database = database
         self.root = root
         self.sealer = Sealer(KEY)
-        self.config = Config(
-            node=NodeConfig(number=1, data_dir=folder), audit=AuditConfig(every_seconds=3600)
-        )
+        self.config = Config(node=NodeConfig(number=1, data_dir=folder), audit=AuditConfig(every_seconds=3600))
         audit.use(lambda: self.sealer)
         self.node = Auditing(database, self.sealer, self.config)
 
     async def write(self, count: int, action: str = "test") -> None:
         """Append rows and let the node take them in."""
         for n in range(count):
-            await audit.record(
-                self.database, LI_FROM_AFAR, action, f"thing/{n}", {"rate": n}, {"rate": n + 1}
-            )
+            await audit.record(self.database, LI_FROM_AFAR, action, f"thing/{n}", {"rate": n}, {"rate": n + 1})
         await self.node.step()
 
     async def restart(self, config: Config | None = None) -> None:
@@ -385,9 +381,7 @@ async def test_anchors_go_to_the_system_log_too_and_verify_reads_them_there(log:
         receiver.bind(str(tmp_path / "log"))
         receiver.settimeout(5)
         await log.write(2)
-        await log.restart(
-            replace(log.config, audit=AuditConfig(syslog=str(tmp_path / "log"), every_seconds=3600))
-        )
+        await log.restart(replace(log.config, audit=AuditConfig(syslog=str(tmp_path / "log"), every_seconds=3600)))
         await log.write(2)
         text = receiver.recv(4096)
     assert text.startswith(b"<86>smsgw-audit: ")  # authpriv.info
@@ -398,9 +392,7 @@ async def test_anchors_go_to_the_system_log_too_and_verify_reads_them_there(log:
 
 
 async def test_a_system_log_that_is_away_is_an_alarm_and_fills_no_file(log: Log, tmp_path: Path) -> None:
-    await log.restart(
-        replace(log.config, audit=AuditConfig(syslog=str(tmp_path / "none"), every_seconds=3600))
-    )
+    await log.restart(replace(log.config, audit=AuditConfig(syslog=str(tmp_path / "none"), every_seconds=3600)))
     await log.write(2)
     for _ in range(5):
         await log.node.step()
@@ -478,8 +470,7 @@ async def test_a_checkpoint_that_is_put_in_hides_nothing_and_is_an_alarm(log: Lo
     await log.write(3)
     application = await asyncpg.connect(log.database.dsn)
     await application.execute(
-        "INSERT INTO audit_checkpoint (seq, mac, at, key, sign) VALUES (1000, '', now(), $1, '')",
-        log.sealer.ids[0],
+        "INSERT INTO audit_checkpoint (seq, mac, at, key, sign) VALUES (1000, '', now(), $1, '')", log.sealer.ids[0]
     )
     await application.close()
     await log.node.step()

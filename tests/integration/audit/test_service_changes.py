@@ -27,8 +27,7 @@ import pytest_asyncio
 from call_rows import message_row, part_row
 from certificates import certified
 from changes import by_test
-from databases import change as as_owner
-from databases import owner as owner_of
+from databases import change as as_owner, owner as owner_of
 from PIL import Image
 from soft_passkey import SoftPasskey
 from standins import AnyFleet
@@ -63,24 +62,19 @@ from smsgw.pipeline.accept.requests import ItemResult, SendRequest, SendResult
 from smsgw.pipeline.outcomes.writer import Sweep
 from smsgw.pipeline.snapshot import Accounts, Snapshot
 from smsgw.platform import phrases
-from smsgw.platform.accounts import queries as account_queries
-from smsgw.platform.accounts import rebate_rules
-from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts import queries as account_queries, rebate_rules, service as accounts
 from smsgw.platform.alarms.model import Draft as Receiver
 from smsgw.platform.alarms.rules import Draft as AlarmRule
-from smsgw.platform.audience import importing as contact_import
-from smsgw.platform.audience import service as audience
+from smsgw.platform.audience import importing as contact_import, service as audience
 from smsgw.platform.audience.model import ContactInput, EntryDraft, Segment, SegmentKind, Sharing
 from smsgw.platform.backups import restore as restores
-from smsgw.platform.calls.trying import Door as CallDoor
-from smsgw.platform.calls.trying import Trying
+from smsgw.platform.calls.trying import Door as CallDoor, Trying
 from smsgw.platform.campaigns.model import TaskSpec
 from smsgw.platform.campaigns.row_rules import RowRules
 from smsgw.platform.campaigns.rows import Plan as TaskPlan
 from smsgw.platform.campaigns.service import Prepared, Tasks
 from smsgw.platform.change import Change, Unrecorded
-from smsgw.platform.channels import queries as channel_queries
-from smsgw.platform.channels import service as channels
+from smsgw.platform.channels import queries as channel_queries, service as channels
 from smsgw.platform.channels.watching import Watches
 from smsgw.platform.content import proofs as documents
 from smsgw.platform.content.model import SIGN, TEMPLATE, Answer
@@ -98,37 +92,30 @@ from smsgw.platform.files import queries as file_queries
 from smsgw.platform.files.model import Incoming, StoredFile
 from smsgw.platform.jobs import queries as job_queries
 from smsgw.platform.jobs.model import NewJob
-from smsgw.platform.keys import queries as key_queries
-from smsgw.platform.keys import service as keys
+from smsgw.platform.keys import queries as key_queries, service as keys
 from smsgw.platform.links import service as links
 from smsgw.platform.links.model import LinkKind, NewLink, ShortLink
 from smsgw.platform.links.sending import SentLinks
-from smsgw.platform.lists import consent_import, consents, number_import, proofs
-from smsgw.platform.lists import service as lists
+from smsgw.platform.lists import consent_import, consents, number_import, proofs, service as lists
 from smsgw.platform.lists.carrier import LiftState
 from smsgw.platform.lists.complaints import State as ComplaintState
 from smsgw.platform.load_tests import model as loads
-from smsgw.platform.login import passkeys
-from smsgw.platform.login import queries as login_queries
+from smsgw.platform.login import passkeys, queries as login_queries
 from smsgw.platform.login.model import Demand, Factor
 from smsgw.platform.materials import model as materials
 from smsgw.platform.messages import inbound, undecided
 from smsgw.platform.messages.inbound import InboundView
 from smsgw.platform.numbers.vendor import Vendor
-from smsgw.platform.org import factors, importing, queries, sessions
-from smsgw.platform.org import service as org
+from smsgw.platform.org import factors, importing, queries, service as org, sessions
 from smsgw.platform.partners import queries as partner_queries
 from smsgw.platform.policies import service as policies
 from smsgw.platform.policies.service import Where
 from smsgw.platform.preferences.queries import owner
-from smsgw.platform.retention import queries as retention_queries
-from smsgw.platform.retention import service as retention
+from smsgw.platform.retention import queries as retention_queries, service as retention
 from smsgw.platform.review import queries as review_queries
 from smsgw.platform.review.rules import Place
 from smsgw.platform.review.service import Reviewing
-from smsgw.platform.routing import approvals, prefixes
-from smsgw.platform.routing import drafts as route_drafts
-from smsgw.platform.routing import service as routing
+from smsgw.platform.routing import approvals, drafts as route_drafts, prefixes, service as routing
 from smsgw.platform.scenarios.model import Terms
 from smsgw.platform.settings import service as settings
 from smsgw.platform.sheets import queries as sheet_queries
@@ -144,12 +131,10 @@ from smsgw.store.engine import restoring, secrets
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.dumps import Manifest
 from smsgw.store.engine.secrets import Sealer
-from smsgw.store.messages import reviews as store_reviews
-from smsgw.store.messages import tasks as store_tasks
+from smsgw.store.messages import reviews as store_reviews, tasks as store_tasks
 from smsgw.store.messages.accepting import commit_calls
 from smsgw.store.messages.calls import NewCall, Stored
-from smsgw.store.records import alarms as store_alarms
-from smsgw.store.records import audit
+from smsgw.store.records import alarms as store_alarms, audit
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 NUMBER = "13800138000"
@@ -245,9 +230,7 @@ class Example:
     ``before``: one whose result does not matter. ``instance``: what a method is called on.
     """
 
-    def __init__(
-        self, actions: str, *args: Any, before: Any = None, instance: Any = None, **named: Any
-    ) -> None:
+    def __init__(self, actions: str, *args: Any, before: Any = None, instance: Any = None, **named: Any) -> None:
         self.actions = actions.split()
         self._before, self._instance, self._args, self._named = before, instance, args, named
 
@@ -325,9 +308,7 @@ async def contacts(world: World) -> int:
 
 
 async def insert(unit: Any, account_id: int, number: str) -> None:
-    await unit.connection.execute(
-        "INSERT INTO contact (account_id, number) VALUES ($1, $2)", account_id, number
-    )
+    await unit.connection.execute("INSERT INTO contact (account_id, number) VALUES ($1, $2)", account_id, number)
 
 
 async def test_a_change_without_an_entry_does_not_happen(world: World) -> None:
@@ -502,9 +483,7 @@ async def test_who_sees_one_account_makes_others_below_it_only(world: World) -> 
     with pytest.raises(SmsgwError) as refused:
         await accounts.edit(mine, below, {"rate": 1})  # its scope is what it was when it was made
     assert refused.value.code == "NOT_FOUND"
-    assert [a.account.name for a in await account_queries.accounts(world.database, (world.account_id,))] == [
-        "own"
-    ]
+    assert [a.account.name for a in await account_queries.accounts(world.database, (world.account_id,))] == ["own"]
 
 
 async def test_what_an_account_costs_takes_a_permission_of_its_own(world: World) -> None:
@@ -980,7 +959,17 @@ async def a_task(world: World, state: str = "scheduled", **more: Any) -> int:
     """A task of the account, without rows."""
     now, id_ = datetime.now(UTC), world.ids()
     made = Task(
-        id_, world.account_id, "通知", state, "cli", "li", "notice", "你好", now, review_reasons=["x"], next_at=now,
+        id_,
+        world.account_id,
+        "通知",
+        state,
+        "cli",
+        "li",
+        "notice",
+        "你好",
+        now,
+        review_reasons=["x"],
+        next_at=now,
         **more,
     )
     async with world.database.transaction() as connection:
@@ -1003,9 +992,7 @@ async def staged_task(world: World) -> int:
     steps = {"shares": [1], "minutes": 1, "failed": 1, "opted_out": 1, "complained": 1}
     id_ = await a_task(world, steps=steps)
     async with world.database.transaction() as connection:
-        await store_tasks.change(
-            connection, id_, state="running", run=1, valid=2, fed=1, stages=Stage(1, 0, 1).plain()
-        )
+        await store_tasks.change(connection, id_, state="running", run=1, valid=2, fed=1, stages=Stage(1, 0, 1).plain())
     return id_
 
 

@@ -21,8 +21,7 @@ from smsgw.core.blocklist import OPT_OUT, Scope
 from smsgw.core.permissions import SCOPES
 from smsgw.node import control
 from smsgw.platform.accounts import service as accounts
-from smsgw.platform.lists import queries as list_queries
-from smsgw.platform.lists import service as list_changes
+from smsgw.platform.lists import queries as list_queries, service as list_changes
 from smsgw.runtime import clock
 from smsgw.store.engine.states import by_name
 

@@ -21,10 +21,8 @@ from smsgw.core.states import PartState
 from smsgw.core.tasks import Task
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.pipeline.periodic import Supervisor
-from smsgw.platform.accounts import service as accounts
-from smsgw.platform.accounts import training
-from smsgw.platform.campaigns import feeder as feeding
-from smsgw.platform.campaigns import recipients
+from smsgw.platform.accounts import service as accounts, training
+from smsgw.platform.campaigns import feeder as feeding, recipients
 from smsgw.platform.campaigns.feeder import Feeder
 from smsgw.platform.change import Change
 from smsgw.platform.channels import service as channels
@@ -414,6 +412,7 @@ async def test_what_is_wrong_with_one_task_keeps_no_other_one_waiting(d: Desk, m
     d.account_id = own
     steps: dict[str, Any] = {name: getattr(d.feeder, name) for name in ("_prepare", "_feed")}
     for name, step in steps.items():
+
         async def failing(task: Any, *args: Any, step: Any = step) -> Any:
             if task.id == broken:
                 raise ZeroDivisionError

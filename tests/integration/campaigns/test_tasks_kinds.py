@@ -31,16 +31,14 @@ from smsgw.platform.campaigns.model import TaskSpec
 from smsgw.platform.change import Change
 from smsgw.platform.content import service as registry
 from smsgw.platform.content.model import TEMPLATE
-from smsgw.platform.jobs import queries as job_queries
-from smsgw.platform.jobs import service as jobs
+from smsgw.platform.jobs import queries as job_queries, service as jobs
 from smsgw.platform.jobs.runner import JobRunner
 from smsgw.platform.kinds import service as kinds
 from smsgw.platform.policies import service as policies
 from smsgw.platform.review import queries as reviews
 from smsgw.platform.words import service as words
 from smsgw.store.engine.database import Connection, connect
-from smsgw.store.messages import task_aside, task_parts
-from smsgw.store.messages import tasks as store
+from smsgw.store.messages import task_aside, task_parts, tasks as store
 
 CSV = """手机号,订单,备注
 13800000001,A1,x

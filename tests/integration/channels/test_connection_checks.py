@@ -228,7 +228,8 @@ async def test_a_probe_of_a_channel_that_is_no_more_ends_and_its_day_can_go(ledg
     await ledger.change(
         "ALTER TABLE part DISABLE TRIGGER USER",
         f"UPDATE part SET state = 10, channel_id = NULL, final_at = NULL WHERE id = {probe}",  # noqa: S608
-        "ALTER TABLE part ENABLE TRIGGER USER", "UPDATE channel_probe SET message_id = 1",
+        "ALTER TABLE part ENABLE TRIGGER USER",
+        "UPDATE channel_probe SET message_id = 1",
     )
     assert await ledger.outcomes.sweep(EXPIRE) == 1
     assert await ledger.state(probe) is S.EXPIRED

@@ -16,13 +16,11 @@ from changes import by_test
 from claiming_sender import Neighbour
 from composing import Composed, ground, services
 from dbproxy import DatabaseProxy
-from harness import dice as make_dice
-from harness import free_port, until
+from harness import dice as make_dice, free_port, until
 from ledger import POOL, Ledger
 from standins import NoNumbers
 
-from smsgw.channels import claims as claims_module
-from smsgw.channels import manager
+from smsgw.channels import claims as claims_module, manager
 from smsgw.channels.claims import Claims
 from smsgw.channels.pool_shares import PoolShares
 from smsgw.core.errors import SmsgwError

@@ -20,8 +20,7 @@ from smsgw.runtime.config import Config
 from smsgw.store.config import routes
 from smsgw.store.config.channels import load_pools
 from smsgw.store.engine.database import connect
-from smsgw.store.messages import claiming, holding, sweeps
-from smsgw.store.messages import rerouting as store
+from smsgw.store.messages import claiming, holding, rerouting as store, sweeps
 
 S = PartState
 OWN = {"pool": [{"name": "own", "channels": ["b"]}], "rule": [{"name": "all", "account": ["shop"], "pool": "own"}]}

@@ -24,11 +24,9 @@ from smsgw.pipeline.outcomes.cancellation import LATECOMERS, Cancelled, Cancelli
 from smsgw.pipeline.outcomes.writer import Sweep
 from smsgw.pipeline.periodic import Supervisor
 from smsgw.pipeline.upkeep.holding import Holding
-from smsgw.platform.accounts import queries as account_queries
-from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts import queries as account_queries, service as accounts
 from smsgw.platform.accounts.queries import id_of
-from smsgw.platform.lists import consents
-from smsgw.platform.lists import service as lists
+from smsgw.platform.lists import consents, service as lists
 from smsgw.runtime import clock
 from smsgw.store.messages import claiming, holding, sweeps
 

@@ -33,8 +33,7 @@ from smsgw.pipeline.delivery.push_http import Sender
 from smsgw.pipeline.upkeep.maintenance import Maintenance
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.queries import id_of
-from smsgw.platform.webhooks import queries as webhook_queries
-from smsgw.platform.webhooks import service as webhooks
+from smsgw.platform.webhooks import queries as webhook_queries, service as webhooks
 from smsgw.runtime import aio
 from smsgw.runtime.config import Config
 from smsgw.store.engine import partitions
@@ -454,6 +453,7 @@ async def test_a_name_that_changes_its_address_is_judged_where_it_is_connected_t
     stage: Stage, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even a resolver that vouches for an address cannot open a connection to it."""
+
     async def vouch(_: object, host: str, port: int = 0, family: int = 0) -> list[dict[str, object]]:
         return [{"hostname": host, "host": "127.0.0.1", "port": port, "family": 2, "proto": 6, "flags": 4}]
 
@@ -663,6 +663,7 @@ async def test_a_name_server_that_hangs_holds_up_no_other(receiver: Receiver, mo
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     port = receiver.origin.rpartition(":")[2]
     async with sending() as sender:
+
         async def push(host: str, owner: int) -> bool:
             return (await sender.send(Call("POST", f"http://{host}:{port}/", {}, b"x"), LOOPBACK, owner=owner)).ok
 

@@ -31,12 +31,10 @@ from smsgw.pipeline.events import OTHERS
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.channels import service as channels
 from smsgw.platform.lists import service as lists
-from smsgw.platform.webhooks import queries as webhook_queries
-from smsgw.platform.webhooks import service as webhooks
+from smsgw.platform.webhooks import queries as webhook_queries, service as webhooks
 from smsgw.platform.webhooks.model import EventSetting
 from smsgw.runtime import clock
-from smsgw.store.config import channels as channels_store
-from smsgw.store.config import webhooks as webhooks_store
+from smsgw.store.config import channels as channels_store, webhooks as webhooks_store
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import account_events, events, inbound, pushing

@@ -17,8 +17,7 @@ from changes import by_test
 
 from smsgw.core.short_codes import KEY_OCTETS
 from smsgw.net import unix_paths
-from smsgw.node import edge as edges
-from smsgw.node import opening, probes
+from smsgw.node import edge as edges, opening, probes
 from smsgw.node.build import clicks_of
 from smsgw.node.edge import Edge
 from smsgw.platform.accounts import service as accounts
@@ -73,6 +72,7 @@ async def test_an_edge_that_cannot_read_the_links_leads_on_when_it_can(database:
         wanted = NewLink(account, "spring", TARGET, chosen=chosen)
         await service.make(by_test(database), other, wanted, (HOST,), now=datetime.now(UTC))
     async with begun(settings) as edge, aiohttp.ClientSession(headers={"Host": HOST}) as session:
+
         async def status(path: str) -> int:
             async with session.get(f"{edge._urls['public']}{path}", allow_redirects=False) as answer:
                 return answer.status

@@ -22,8 +22,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from changes import by_test
-from databases import change as as_owner
-from databases import owner
+from databases import change as as_owner, owner
 
 from smsgw.api.app import runner_options
 from smsgw.core import clicks as rules
@@ -39,8 +38,7 @@ from smsgw.pipeline.accept.disk import DiskGuard
 from smsgw.pipeline.upkeep.forgetting import Forgetting
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
-from smsgw.platform.links import clicks as clicking
-from smsgw.platform.links import queries, service, table
+from smsgw.platform.links import clicks as clicking, queries, service, table
 from smsgw.platform.links.clicks import Clicks
 from smsgw.platform.links.model import LinkKind, LinkState, NewLink, ShortLink
 from smsgw.platform.links.table import LinkTable

@@ -261,8 +261,10 @@ async def test_configuration_of_one_that_cannot_be_read_stops_no_other(database:
     sealer = Sealer(bytes(32))
     shop, bank = [await accounts.add(by_test(database), name) for name in ("shop", "bank")]
     key = await keys.add(by_test(database), sealer, bank)
-    ids = [await content.add_template(by_test(database), one, "n", "notice", text, {})
-           for one, text in ((shop, "bad"), (bank, "good"))]
+    ids = [
+        await content.add_template(by_test(database), one, "n", "notice", text, {})
+        for one, text in ((shop, "bad"), (bank, "good"))
+    ]
     await change(database.dsn, """UPDATE template SET variables = '{"a": 1}' WHERE content = 'bad'""")
     snapshots = SnapshotFollower(database, sealer)
     with capture_logs() as logs:

@@ -36,23 +36,22 @@ from smsgw.platform.alarms.model import Draft
 from smsgw.platform.change import Change
 from smsgw.platform.channels import service as channels
 from smsgw.platform.diagnostics.bundle import Bundles
-from smsgw.platform.key_file import queries as queries_of_keys
-from smsgw.platform.key_file import service as key_file
+from smsgw.platform.key_file import queries as queries_of_keys, service as key_file
 from smsgw.platform.keys import service as keys
-from smsgw.platform.links import queries as link_queries
-from smsgw.platform.links import queries as links
+from smsgw.platform.links import queries as link_queries, queries as links
 from smsgw.platform.numbers import filters
 from smsgw.platform.numbers.vendor import Vendor
-from smsgw.platform.org import factors, queries
-from smsgw.platform.org import service as org
+from smsgw.platform.org import factors, queries, service as org
 from smsgw.platform.partners import service as partners
 from smsgw.platform.webhooks import service as webhooks
 from smsgw.platform.webhooks.model import Wanted
 from smsgw.runtime.config import Config
-from smsgw.store.config import channels as channels_store
-from smsgw.store.config import keys as keys_store
-from smsgw.store.config import partners as partners_store
-from smsgw.store.config import webhooks as webhooks_store
+from smsgw.store.config import (
+    channels as channels_store,
+    keys as keys_store,
+    partners as partners_store,
+    webhooks as webhooks_store,
+)
 from smsgw.store.engine import leases, nodes, resealing
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Journal, node_of

@@ -19,14 +19,12 @@ from smsgw.core import totp
 from smsgw.core.actor import Actor
 from smsgw.core.errors import SmsgwError
 from smsgw.platform.change import Change
-from smsgw.platform.login import checks, passkeys, pending, service
-from smsgw.platform.login import queries as login_queries
+from smsgw.platform.login import checks, passkeys, pending, queries as login_queries, service
 from smsgw.platform.login.codes import LoginCodes
 from smsgw.platform.login.model import Begun, Demand, Factor, Standing
 from smsgw.platform.login.passkeys import Site as Host
 from smsgw.platform.messages import queries as message_queries
-from smsgw.platform.org import factors, queries
-from smsgw.platform.org import service as org
+from smsgw.platform.org import factors, queries, service as org
 from smsgw.platform.org.model import Person
 from smsgw.platform.review import queries as review_queries
 from smsgw.runtime import clock

@@ -28,8 +28,7 @@ from smsgw.core.guard import Rate
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.brand import service as brand_service
 from smsgw.platform.change import Change
-from smsgw.platform.org import queries, service, sessions
-from smsgw.platform.org import service as org
+from smsgw.platform.org import queries, service, service as org, sessions
 from smsgw.runtime import aio, tarpit
 from smsgw.store.config import partners
 from smsgw.store.engine import secrets

@@ -18,8 +18,7 @@ from databases import owner
 from smsgw.core.actor import ScopeKind
 from smsgw.core.permissions import Permission
 from smsgw.pipeline.snapshot import SnapshotFollower
-from smsgw.platform.org import queries, sessions
-from smsgw.platform.org import service as org
+from smsgw.platform.org import queries, service as org, sessions
 from smsgw.platform.org.model import Person
 from smsgw.runtime import aio
 from smsgw.store.engine.database import Database

@@ -25,8 +25,7 @@ from smsgw.platform.policies import service as policies
 from smsgw.platform.routing import prefix_imports, prefixes
 from smsgw.platform.routing.prefix_imports import Difference, Import, Undone
 from smsgw.platform.settings import service as settings_service
-from smsgw.store.config import number_status as store
-from smsgw.store.config import numbers
+from smsgw.store.config import number_status as store, numbers
 from smsgw.store.engine.database import Database
 
 PHONE, OTHER = "13800138000", "13800138001"

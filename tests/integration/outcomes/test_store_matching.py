@@ -21,8 +21,7 @@ from smsgw.core.references import reference_of
 from smsgw.core.report_ids import ENOUGH, Spelling
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.writer import Sweep
-from smsgw.platform.channels import queries as channel_queries
-from smsgw.platform.channels import service as channels
+from smsgw.platform.channels import queries as channel_queries, service as channels
 from smsgw.protocols.smpp.ids import canonical
 from smsgw.store.engine.database import connect
 from smsgw.store.messages import outcomes, reattempt, report_ids, sweeps

@@ -21,8 +21,7 @@ from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.writer import Sweep
 from smsgw.platform.change import Change
 from smsgw.platform.messages import service
-from smsgw.platform.routing import queries as routing_queries
-from smsgw.platform.routing import service as routing
+from smsgw.platform.routing import queries as routing_queries, service as routing
 from smsgw.store.config import retry_rules
 from smsgw.store.engine import partitions
 from smsgw.store.messages import claiming, reattempt, sweeps

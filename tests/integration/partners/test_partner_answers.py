@@ -21,8 +21,7 @@ from smsgw.core.ids import IdSource
 from smsgw.core.partners import Partner
 from smsgw.core.webhooks import REPORT, Way
 from smsgw.net.connection import Connection
-from smsgw.partners import bind as binds
-from smsgw.partners import delivery as feeds
+from smsgw.partners import bind as binds, delivery as feeds
 from smsgw.partners.again import Left
 from smsgw.partners.bind import Bind
 from smsgw.partners.delivery import Feed, Settler

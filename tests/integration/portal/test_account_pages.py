@@ -24,8 +24,7 @@ from smsgw.core.permissions import Permission as P
 from smsgw.core.states import PartState as S
 from smsgw.core.tasks import Task
 from smsgw.platform.accounts import listing, service, training
-from smsgw.platform.accounts.reminders import MOST_EACH
-from smsgw.platform.accounts.reminders import AccountReminders as Reminders
+from smsgw.platform.accounts.reminders import MOST_EACH, AccountReminders as Reminders
 from smsgw.platform.channels import service as channels
 from smsgw.platform.org import service as org
 from smsgw.platform.routing import queries

@@ -41,6 +41,7 @@ async def rule(desk: Desk, kind: str, object_: str = "") -> int:
 
 async def standing(desk: Desk, *found: Finding) -> list[tuple[str, str]]:
     """Object and severity of the alarms that these findings are, by the rules of the database."""
+
     async def probe() -> Iterable[Finding]:
         return found
 
@@ -401,9 +402,14 @@ def this_week() -> date:
 
 
 async def test_a_shift_lasts_twelve_hours_of_china(database: Database) -> None:
-    for at, day, shift in (("2026-11-30 07:59", "2026-11-29", "night"), ("2026-11-30 08:00", "2026-11-30", "day"),
-                           ("2026-11-30 19:59", "2026-11-30", "day"), ("2026-11-30 20:00", "2026-11-30", "night"),
-                           ("2026-12-01 00:00", "2026-11-30", "night"), ("2027-01-01 03:00", "2026-12-31", "night")):
+    for at, day, shift in (
+        ("2026-11-30 07:59", "2026-11-29", "night"),
+        ("2026-11-30 08:00", "2026-11-30", "day"),
+        ("2026-11-30 19:59", "2026-11-30", "day"),
+        ("2026-11-30 20:00", "2026-11-30", "night"),
+        ("2026-12-01 00:00", "2026-11-30", "night"),
+        ("2027-01-01 03:00", "2026-12-31", "night"),
+    ):
         moment = datetime.fromisoformat(at).replace(tzinfo=CHINA)
         row = await database.fetchrow("SELECT day, shift FROM duty_at($1)", moment)
         assert (str(row["day"]), row["shift"]) == (day, shift), at

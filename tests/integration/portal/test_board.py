@@ -14,8 +14,7 @@ from browsing import Browser, lacks, send, shows
 from days import noon
 from page_costs import Cost, watched
 from portal_site import Site, by_test
-from test_reports import person
-from test_reports import send as sent
+from test_reports import person, send as sent
 from visits import acting_as, add_role, fails, signed_in
 
 from smsgw.admin.call import Call

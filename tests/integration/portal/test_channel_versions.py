@@ -23,8 +23,7 @@ from smsgw.platform.channels.checks import Finding, Stage, Tell, Verdict
 from smsgw.platform.channels.versions import State
 from smsgw.platform.exclusions import service as exclusions
 from smsgw.platform.exclusions.model import Draft
-from smsgw.platform.routing import codebook
-from smsgw.platform.routing import queries as routing
+from smsgw.platform.routing import codebook, queries as routing
 from smsgw.platform.settings import service as settings
 from smsgw.simulator.carrier import Carrier
 from smsgw.simulator.config import CarrierConfig
@@ -372,7 +371,7 @@ async def test_a_code_is_found_with_its_figures_and_given_a_meaning(site: Site) 
               'href="/records?time=7d&amp;code=MK%3A0001">1</a>', "剔除：手机用户自身问题",
               "号码不存在：请从名单中删除。")  # fmt: skip
         page = await some.get("/codes?q=xx:77")
-        shows(page, "XX%3A77\">1</a>", no="/codes/-/set")  # of its own accounts
+        shows(page, 'XX%3A77">1</a>', no="/codes/-/set")  # of its own accounts
         assert await some.status_of("/codes/-/set") == 403
         assert 'value="XX:77"' in await boss.get("/codes/-/set?code=XX:77&source=report&channel=")
         form = {"code": "xx:77", "source": "report", "channel": "", "class": "SUSPENDED", "fault": "permanent"}

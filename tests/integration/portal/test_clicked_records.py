@@ -305,6 +305,7 @@ async def test_a_task_says_who_has_clicked_and_each_figure_leads_to_its_records(
     await opened(site, link, 0, 1, 2, 5)  # the first code is in the message of no task
     await opened(site, link, 3, agent=CURL)
     async with signed_in(site, "boss") as boss:
+
         async def counts(page: str, key: str) -> list[int]:
             """How many records the links with these figures find, and that these are the figures."""
             shown = re.findall(rf'href="(/records[?][^"]*clicked={key})">([0-9,]+)</a>', page)

@@ -561,7 +561,7 @@ async def test_a_colleague_s_own_group_is_not_offered_nor_taken(site: Site) -> N
     async with signed_in(site, "clerk") as clerk, Browser(site) as other:
         draft = await begun(site, clerk)
         page = html.unescape(await clerk.get(f"/send/{draft}/audience"))
-        shows(page, "大家的 <span class=\"quiet\">1</span>", no="同事的")
+        shows(page, '大家的 <span class="quiet">1</span>', no="同事的")
         assert await clerk.status_of(f"/send/{draft}/audience", {"source": "audience", "audience": str(private)}) == 422
         await clerk.post(f"/send/{draft}/audience", {"source": "audience", "audience": str(shared)})
         assert clerk.path == f"/send/{draft}/clean"

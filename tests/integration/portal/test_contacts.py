@@ -25,8 +25,7 @@ from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission as P
 from smsgw.core.policy import MAX_ALLOWED, Listed
 from smsgw.platform.accounts import service as accounts
-from smsgw.platform.audience import book
-from smsgw.platform.audience import importing as contact_import
+from smsgw.platform.audience import book, importing as contact_import
 from smsgw.platform.audience.model import Duplicate, EntryDraft, Shared, Sharing
 from smsgw.platform.campaigns.worker import PAGE_ROWS
 from smsgw.platform.change import Change
@@ -34,8 +33,7 @@ from smsgw.platform.files.service import FileStore
 from smsgw.platform.jobs import service as jobs
 from smsgw.platform.jobs.runner import JobRunner
 from smsgw.platform.lists import number_import
-from smsgw.platform.org import queries as people
-from smsgw.platform.org import service as org
+from smsgw.platform.org import queries as people, service as org
 from smsgw.platform.sheets import queries as sheets
 from smsgw.platform.sheets.model import MOST_LARGE, MOST_ROWS, Outcome, Sheet
 from smsgw.platform.sheets.service import Sheets

@@ -29,16 +29,14 @@ from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change
-from smsgw.platform.diagnostics import bundle
-from smsgw.platform.diagnostics import service as diagnoses
+from smsgw.platform.diagnostics import bundle, service as diagnoses
 from smsgw.platform.diagnostics.bundle import Bundles
 from smsgw.platform.diagnostics.cleaning import cleaned, settings_shown
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.jobs.model import JobState
 from smsgw.platform.jobs.runner import JobContext
 from smsgw.platform.keys import service as keys
-from smsgw.platform.load_tests import model, queries, service
-from smsgw.platform.load_tests import running as load_tests
+from smsgw.platform.load_tests import model, queries, running as load_tests, service
 from smsgw.platform.load_tests.model import Profile, Scenario, State, Why
 from smsgw.platform.tickets import service as tickets
 from smsgw.runtime import aio
@@ -184,7 +182,8 @@ def test_the_log_is_kept_in_bounds() -> None:
 
 async def test_it_is_made_and_taken_away_by_its_page_by_right_and_entered(site: Site) -> None:
     await site.db.execute(
-        "INSERT INTO node (number, instance, place, since, seen_at) VALUES ($1, 'x', 'here', now(), now())", NODE)
+        "INSERT INTO node (number, instance, place, since, seen_at) VALUES ($1, 'x', 'here', now(), now())", NODE
+    )
     await site.db.execute("INSERT INTO lease VALUES ('node/' || $1::int, $1, 1, now() + interval '1 hour')", NODE)
     async with signed_in(site, "boss") as boss:
         assert "还没有诊断包" in await boss.get("/diagnostics")
@@ -280,6 +279,7 @@ async def test_it_is_of_the_platform_and_not_of_who_sees_some_accounts(site: Sit
     refused = service.begin(Change(site.db, narrowed), STEADY, reason="验收", node=1, folder=tmp_path)
     await fails(SmsgwError, refused, code="PERMISSION_DENIED")
     assert await site.db.fetchval("SELECT count(*) FROM load_test") == 0
+
     # Of some who begin one at once, all but one are told that another runs.
     async def begin() -> str:
         try:

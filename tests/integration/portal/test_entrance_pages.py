@@ -152,8 +152,10 @@ async def test_login_security_is_shown_and_changed(site: Site) -> None:
                   "sms_spare": "", "sms_text": "验证码{code}"}  # fmt: skip
         assert await one.status_of("/security/login", wanted) == 200
         assert await one.status_of("/security/login", wanted | {"idle_minutes": "99999"}) == 422
-        for what, form in (("password", {"length": "12", "classes": "4", "history": "6", "days": "90"}),
-                           ("role", {"role": "operator", "factors": "passkey", "networks": "127.0.0.0/8"})):
+        for what, form in (
+            ("password", {"length": "12", "classes": "4", "history": "6", "days": "90"}),
+            ("role", {"role": "operator", "factors": "passkey", "networks": "127.0.0.0/8"}),
+        ):
             assert await one.status_of(f"/security/{what}", form) == 200, what
         after = int(re.findall(r'class="score-number">(\d+)<', await one.get("/security"))[0])
         assert after > before, "what was mended counts"

@@ -118,8 +118,7 @@ async def test_verification_finds_what_was_changed(site: Site, dsn: str) -> None
         assert "报文已过保留期" in await browser.get(f"/records/{id_}/verify"), "the address loaded again"
         assert browser.path == f"/records/{id_}/wire"
     for login, code in (("wire-clinic", "NOT_FOUND"), ("clerk-hall", "PERMISSION_DENIED")):
-        asked = verification.of_message(
-            await acting_as(site, login), SEALER, int(id_), now=clock.now(), reads=readings)
+        asked = verification.of_message(await acting_as(site, login), SEALER, int(id_), now=clock.now(), reads=readings)
         await fails(Refused, asked, code=code)
 
 

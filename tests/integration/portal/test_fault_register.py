@@ -18,8 +18,7 @@ from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA
 from smsgw.core.words import english_of
 from smsgw.pipeline.upkeep.alarms import AlarmTable
-from smsgw.platform.alarms import rules, silences
-from smsgw.platform.alarms import service as alarm_service
+from smsgw.platform.alarms import rules, service as alarm_service, silences
 from smsgw.platform.alarms.queries import ALARMS
 from smsgw.platform.faults import queries, service, timeline
 from smsgw.platform.faults.model import MOST_OPEN, Fault, State, titled

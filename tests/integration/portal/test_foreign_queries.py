@@ -22,20 +22,15 @@ from smsgw.platform.audience.model import Shared, Sharing
 from smsgw.platform.campaigns import uploads
 from smsgw.platform.change import Change
 from smsgw.platform.codes import queries as codes
-from smsgw.platform.drafts import queries as drafts
-from smsgw.platform.drafts import service as drafting
+from smsgw.platform.drafts import queries as drafts, service as drafting
 from smsgw.platform.drafts.model import State
 from smsgw.platform.jobs import queries as jobs
-from smsgw.platform.lists import block_explanation, complaints
-from smsgw.platform.lists import queries as lists
-from smsgw.platform.messages import queries as messages
-from smsgw.platform.messages import resend
+from smsgw.platform.lists import block_explanation, complaints, queries as lists
+from smsgw.platform.messages import queries as messages, resend
 from smsgw.platform.notices import service as notices
-from smsgw.platform.org import importing
-from smsgw.platform.org import service as org
+from smsgw.platform.org import importing, service as org
 from smsgw.platform.paging import Window
-from smsgw.platform.statistics import failures, reports
-from smsgw.platform.statistics import queries as statistics
+from smsgw.platform.statistics import failures, queries as statistics, reports
 from smsgw.platform.tickets.model import TICKETS
 from smsgw.platform.webhooks import queries as webhooks
 from smsgw.platform.webhooks.model import WantedDeliveries

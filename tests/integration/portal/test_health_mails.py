@@ -35,8 +35,7 @@ from smsgw.core.alarm_rules import Rules
 from smsgw.core.errors import SmsgwError
 from smsgw.core.ids import CHINA
 from smsgw.net.mail import Mailer
-from smsgw.platform.backups import queries
-from smsgw.platform.backups import service as backups
+from smsgw.platform.backups import queries, service as backups
 from smsgw.platform.backups.queries import BACKUPS, Backup
 from smsgw.platform.backups.watching import BackupWatch
 from smsgw.platform.health import report, service, sizes
@@ -493,7 +492,8 @@ async def test_whose_maker_was_killed_is_lost_and_holds_up_nobody(site: Site, ds
     assert not half.exists()
     assert not note.exists()
     await site.db.execute(
-        "UPDATE backup SET state = 'running', seen_at = now() - interval '3 minutes', sha256 = '' WHERE state = 'done'")
+        "UPDATE backup SET state = 'running', seen_at = now() - interval '3 minutes', sha256 = '' WHERE state = 'done'"
+    )
     await made(site, dsn, folder)
     whole = await BACKUPS.get(site.db, by_test(site.db).actor, got.id)
     assert (whole.state, whole.sha256) == ("done", got.sha256), "it was killed after the file stood"

@@ -37,9 +37,7 @@ from smsgw.admin.rights import PUBLIC, Route
 from smsgw.core.actor import Actor
 from smsgw.core.ids import CHINA
 from smsgw.platform.change import Change
-from smsgw.platform.org import queries as people
-from smsgw.platform.org import service as org
-from smsgw.platform.org import sessions
+from smsgw.platform.org import queries as people, service as org, sessions
 from smsgw.runtime import clock
 
 pytestmark = [pytest.mark.shard("attacks"), pytest.mark.asyncio(loop_scope="module"),

@@ -22,14 +22,12 @@ from smsgw.core.permissions import Permission as P
 from smsgw.core.sent_links import SAMPLE
 from smsgw.core.short_codes import Permutation
 from smsgw.pipeline.accept.disk import DiskGuard
-from smsgw.platform.links import clicks as clicking
-from smsgw.platform.links import counting, queries, service
+from smsgw.platform.links import clicks as clicking, counting, queries, service
 from smsgw.platform.links.clicks import Clicks
 from smsgw.platform.links.counting import VisitorCount
 from smsgw.platform.links.model import LinkKind, NewLink, ShortLink
 from smsgw.platform.links.table import LinkTable
-from smsgw.platform.url_filings import queries as filed
-from smsgw.platform.url_filings import service as filings
+from smsgw.platform.url_filings import queries as filed, service as filings
 from smsgw.store.engine.spool import Spool
 
 __all__ = ["boss", "clerk"]

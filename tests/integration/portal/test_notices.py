@@ -23,8 +23,7 @@ from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change
 from smsgw.platform.login import service as entrance
 from smsgw.platform.notices import service
-from smsgw.platform.org import queries
-from smsgw.platform.org import service as org
+from smsgw.platform.org import queries, service as org
 from smsgw.store.records import alarms, audit, inbox
 
 ROOT = Path(__file__).parents[3]

@@ -13,14 +13,11 @@ from visits import actions, add_role, all_signed_in, boss, column, page_for, sec
 
 from smsgw.core.model import ChannelStatus
 from smsgw.core.permissions import Permission
-from smsgw.platform.accounts import extensions
-from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts import extensions, service as accounts
 from smsgw.platform.channels import service as channels
 from smsgw.platform.codes import queries
 from smsgw.platform.lists import complaints
-from smsgw.platform.routing import prefixes
-from smsgw.platform.routing import queries as routing
-from smsgw.platform.routing import service as routes
+from smsgw.platform.routing import prefixes, queries as routing, service as routes
 from smsgw.store.config import numbers
 
 GIVE = "/numbers/extensions/-/give"

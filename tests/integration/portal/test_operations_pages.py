@@ -26,8 +26,7 @@ from smsgw.platform.alarms import service as alarm_service
 from smsgw.platform.keys import service as keys
 from smsgw.platform.queues import queries
 from smsgw.platform.routing import service as routing
-from smsgw.platform.words import queries as word_queries
-from smsgw.platform.words import service as words
+from smsgw.platform.words import queries as word_queries, service as words
 from smsgw.runtime import clock
 from smsgw.store.config import throttles
 from smsgw.store.records import alarms

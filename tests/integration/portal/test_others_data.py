@@ -11,8 +11,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
-from api_server import Api
-from api_server import running as api_running
+from api_server import Api, running as api_running
 from browsing import Browser
 from databases import admin
 from foreign_things import furnish

@@ -22,8 +22,7 @@ from smsgw.core.model import Origin
 from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
 from smsgw.platform.change import Change
-from smsgw.platform.messages import inbound, records, resend
-from smsgw.platform.messages import service as messages
+from smsgw.platform.messages import inbound, records, resend, service as messages
 from smsgw.platform.paging import Window
 from smsgw.platform.statistics import delays, failures, reports
 from smsgw.platform.statistics.reports import Wanted
@@ -155,7 +154,10 @@ async def test_inbound_messages_are_those_that_answer_ones_own(sent: Sent) -> No
             assert await browser.status_of(f"/inbound/{one}") == (200 if one == own else 404)
             await browser.post("/inbound/-/seen", {"id": str(one)})
         others = [key for key in sent.by if key != ("hall", "me")]  # of the conversation with the number
-        shows(await browser.get(f"/inbound/{own}"), f"/records/{sent.by['hall', 'me']}",
-              no=[f"/{of}/{ids[key]}" for of, ids in (("records", sent.by), ("inbound", answers)) for key in others])
+        shows(
+            await browser.get(f"/inbound/{own}"),
+            f"/records/{sent.by['hall', 'me']}",
+            no=[f"/{of}/{ids[key]}" for of, ids in (("records", sent.by), ("inbound", answers)) for key in others],
+        )
     assert await inbound.unread(site.db, who) == 0
     assert await inbound.unread(site.db, await actor(site, "lead")) == 3, "of others none was opened"

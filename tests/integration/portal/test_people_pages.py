@@ -22,8 +22,7 @@ from smsgw.core.actor import Actor, ScopeKind
 from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
 from smsgw.platform.login import queries as login_queries
-from smsgw.platform.org import factors, queries
-from smsgw.platform.org import service as org
+from smsgw.platform.org import factors, queries, service as org
 from smsgw.platform.sheets import service as sheets
 from smsgw.platform.sheets.model import MOST_ROWS
 
@@ -102,7 +101,7 @@ async def test_what_a_service_refuses_stands_at_the_field_in_both_languages(site
 
 
 async def test_what_people_have_named_is_not_translated(site: Site, boss: Browser) -> None:
-    """"部门" and "财务" are words of ours, too: as names of a department, a role, an account they stand as they are."""
+    """部门 and 财务 are words of ours, too: as names of a department, a role, an account they stand as they are."""
     change = acting(site)
     await org.add_department(change, "部门")
     await org.add_role(change, "own", "状态", [Permission.HOME_VIEW], ScopeKind.ACCOUNTS)
@@ -230,7 +229,7 @@ async def test_the_matrix_of_all_roles_is_taken_away_as_any_list(site: Site, bos
     await boss.refused("/roles/-/matrix", {"format": "csv", "confirmed": "1"}, "此项必填")
     await send(boss, "/roles/-/matrix", ("format", "csv"), ("reason", "年度权限核查"))
     await boss.job_done(job := boss.path)
-    rows = (await boss.table_at(f"{job}/link", {}))
+    rows = await boss.table_at(f"{job}/link", {})
     assert len(rows) == len(GIVEN) + 3, "names, scopes, all that roles give, the watermark"
     assert "'=1+1" in rows[0]
     shows(rows[-1][0], "年度权限核查", "(boss)")

@@ -61,7 +61,7 @@ async def test_the_database_holds_only_the_hash_of_the_session(site: Site, admin
 
 
 async def test_with_tls_cookies_are_pinned_to_the_host(dsn: str, tmp_path: Path) -> None:
-    async with (running(dsn, tmp_path, secure_cookies=True) as site, aiohttp.ClientSession(site.url) as session):
+    async with running(dsn, tmp_path, secure_cookies=True) as site, aiohttp.ClientSession(site.url) as session:
         await site.add_staff("admin", "admin")
         async with session.get("/login") as response:
             csrf = re.search(r'name="csrf" value="([^"]+)"', await response.text())

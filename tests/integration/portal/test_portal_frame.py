@@ -176,7 +176,7 @@ async def test_things_are_found_by_number_within_scope(site: Site) -> None:
     async with signed_in(site, "clerk") as browser:
         assert f"/records/{id_}" in await found(browser, str(id_))
         assert await found(browser, "13800138000") == ["/records?time=30d&phone=%2B8613800138000"]
-        assert "13800138000" not in re.sub("href=\"[^\"]+\"", "", await browser.get("/palette?q=13800138000"))
+        assert "13800138000" not in re.sub('href="[^"]+"', "", await browser.get("/palette?q=13800138000"))
         assert (await browser.get("/records?time=30d&phone=%2B8613800138000")).count('<tr data-href="/records/') == 1
         assert await found(browser, "hall") == [f"/records?time=7d&account={site.accounts['hall']}"]
         assert await found(browser, "clinic") == []
@@ -193,7 +193,7 @@ async def test_a_star_puts_a_page_on_top_of_the_menu(site: Site) -> None:
         assert "side-favourites" not in await browser.get("/records")
         page = await browser.post("/favourites", {"key": "records.sent", "on": "1", "next": "/records"})
         assert (browser.path, 'aria-pressed="true" aria-label="收藏"' in page) == ("/records", True)
-        assert 'href="/records"' in page[page.index("side-favourites"):][:800]
+        assert 'href="/records"' in page[page.index("side-favourites") :][:800]
         assert (await found(browser, ""))[0] == "/records"
         off = {"key": "records.sent", "on": "", "next": "/records"}
         assert "side-favourites" not in await browser.post("/favourites", off)
@@ -209,7 +209,7 @@ async def test_a_star_without_its_right_is_not_shown_and_there_is_an_end_to_them
     await site.db.execute(chosen, staff, ["system.audit", "records.sent"])
     async with Browser(site) as browser:
         page = await browser.login("clerk")
-        shows(page[page.index("side-favourites"):][:800], "/records", no="/audit")
+        shows(page[page.index("side-favourites") :][:800], "/records", no="/audit")
     assert MOST <= 20
 
 
@@ -239,7 +239,7 @@ async def test_every_number_is_that_of_its_rows(site: Site) -> None:
         page = await browser.login("boss")
         numbers = told(page)
         for address, number in numbers:
-            assert len(re.findall(r'<tr[^>]* data-(?:href|open)=', await browser.get(address))) == number, address
+            assert len(re.findall(r"<tr[^>]* data-(?:href|open)=", await browser.get(address))) == number, address
     today = "/records?time=today"
     failed = f"{today}&status=failed"
     by_reason = {f"{failed}&reason=EMPTY_NUMBER": 2, f"{failed}&reason=POWERED_OFF": 1}

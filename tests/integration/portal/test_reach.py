@@ -736,13 +736,9 @@ async def test_every_address_has_its_case() -> None:
     lists_without_total = {name for name in CASES if name.endswith("/-/total")}
     assert there - CASES.keys() == set(), "no case of it"
     assert CASES.keys() - there - lists_without_total == set(), "there is no such address"
-    unnamed = [
-        name for name, asked in CASES.items() if "{id}" in name and not any(one.thing for one in asked)
-    ]
+    unnamed = [name for name, asked in CASES.items() if "{id}" in name and not any(one.thing for one in asked)]
     assert unnamed == []
-    of_nobody = {
-        name for name, asked in CASES.items() for one in asked if "nobody" in (one.thing, *one.names)
-    }
+    of_nobody = {name for name, asked in CASES.items() for one in asked if "nobody" in (one.thing, *one.names)}
     assert {name for name in of_nobody if not name.partition(" ")[2].startswith(PLATFORM_WIDE)} == set(), (
         "an id that nobody has proves nothing"
     )
@@ -942,9 +938,7 @@ async def test_a_file_has_nothing_of_another_department(world: World) -> None:
         async with Browser(world.site) as browser:
             await enter(browser, walker)
             for path, (thing, query) in EXPORTS.items():
-                routes = [
-                    route_of(method, path + below) for method, below in (("GET", ""), ("POST", "/-/export"))
-                ]
+                routes = [route_of(method, path + below) for method, below in (("GET", ""), ("POST", "/-/export"))]
                 if not all(route is not None and walker.may(route) for route in routes):
                     continue
                 text = await taken_away(browser, path, filled(query, things))
@@ -1067,11 +1061,7 @@ class Offers:
     def empty(self, name: str) -> bool:
         """Whether it belongs to a list that has no rows on this site."""
         found = re.fullmatch(r"(?:GET|POST) ((?:/[\w-]+)+?)/(?:{id}.*|-/total|-/effect/\w+)", name)
-        return (
-            found is not None
-            and f"GET {found[1]}" in self.offered
-            and f"GET {found[1]}/{{id}}" not in self.offered
-        )
+        return found is not None and f"GET {found[1]}" in self.offered and f"GET {found[1]}/{{id}}" not in self.offered
 
     def fault(self, *said: object) -> None:
         self.faults.append((*told(self.walker)[1:3], *said))
@@ -1095,9 +1085,7 @@ class Offers:
         """A form that the page has; whether it may be sent."""
         route = route_of(method, action)
         if route is None or not self.walker.may(route):
-            self.fault(
-                where, "offers", method, action, "which is none of theirs" if route else "which is not there"
-            )
+            self.fault(where, "offers", method, action, "which is none of theirs" if route else "which is not there")
             return None
         self.offered.add(operation(route))
         return route

@@ -19,8 +19,7 @@ from visits import boss, fails, table_rows, taken_away
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
 from smsgw.core.states import PartState
-from smsgw.platform.accounts import rebate_rules, reconciliation
-from smsgw.platform.accounts import service as accounts
+from smsgw.platform.accounts import rebate_rules, reconciliation, service as accounts
 from smsgw.platform.accounts.rebate_rules import Draft, Rebating
 
 __all__ = ["boss"]
@@ -148,8 +147,7 @@ async def test_a_rule_holds_from_its_month_until_a_newer_ones(site: Site, boss: 
 
 
 FAILS = (
-    "CREATE FUNCTION test_fails() RETURNS trigger LANGUAGE plpgsql AS "
-    "'BEGIN RAISE EXCEPTION ''of this account''; END'",
+    "CREATE FUNCTION test_fails() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''of this account''; END'",
     "CREATE TRIGGER test_fails BEFORE INSERT ON rebate FOR EACH ROW WHEN (NEW.account_id = {}) "
     "EXECUTE FUNCTION test_fails()",
 )

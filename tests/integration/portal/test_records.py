@@ -149,8 +149,8 @@ async def test_the_audit_log_is_asked_by_what_pages_show(site: Site) -> None:
         assert "查看短信详情" in page or "message.read" in page
         for typed in (id_, f"message/{id_}", "hall", f"account/{site.accounts['hall']}", "boss"):
             page = await browser.get(f"/audit?{urlencode({'object': typed})}")
-            assert "data-href=\"/audit/" in page or "data-open=\"/audit/" in page, typed
-        assert "data-open=\"/audit/" not in await browser.get("/audit?object=nobody")
+            assert 'data-href="/audit/' in page or 'data-open="/audit/' in page, typed
+        assert 'data-open="/audit/' not in await browser.get("/audit?object=nobody")
         assert "/audit?" not in await clerk.get(f"/records/{id_}") or await clerk.get("/audit")
 
 

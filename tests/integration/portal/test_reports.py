@@ -21,8 +21,7 @@ from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
 from smsgw.platform.org import service as org
 from smsgw.platform.paging import Window
-from smsgw.platform.statistics import queries, reports
-from smsgw.platform.statistics import service as statistics
+from smsgw.platform.statistics import queries, reports, service as statistics
 from smsgw.platform.statistics.reports import GROUPS, Acknowledged, Figures, Wanted
 from smsgw.store.messages import acknowledged, daily
 from smsgw.store.records import evidence

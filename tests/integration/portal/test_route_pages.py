@@ -26,8 +26,7 @@ from smsgw.core.model import MessageType
 from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change
 from smsgw.platform.routing import approvals, following, queries, service, trial
-from smsgw.platform.settings import queries as settings_queries
-from smsgw.platform.settings import service as settings
+from smsgw.platform.settings import queries as settings_queries, service as settings
 from smsgw.runtime import aio
 
 RULE = {"name": "大厅验证码", "pool": "codes", "place": "0", "account": "hall", "revision": "2"}
@@ -181,7 +180,8 @@ async def test_a_part_of_the_accounts_sees_its_rules_and_changes_none(site: Site
         "pool": [{"name": "own", "channels": ["mobile-b"]}],
         "rule": [
             {"name": "别人的", "account": ["hall"], "pool": "own"},
-            {"name": "外签", "sign": ["外面的"], "pool": "own"}, {"name": "大家的", "type": ["otp"], "pool": "own"},
+            {"name": "外签", "sign": ["外面的"], "pool": "own"},
+            {"name": "大家的", "type": ["otp"], "pool": "own"},
             {"name": "两家的", "account": ["hall", "clinic"], "pool": "CMCC"},
         ],
     }
@@ -307,7 +307,8 @@ async def test_a_message_is_explained(site: Site, boss: Browser) -> None:
     document = {
         "pool": [{"name": "own", "channels": ["mobile-b"]}],
         "rule": [
-            {"name": "联通", "carrier": ["CUCC"], "pool": "CUCC"}, {"name": "验证码", "type": ["otp"], "pool": "own"},
+            {"name": "联通", "carrier": ["CUCC"], "pool": "CUCC"},
+            {"name": "验证码", "type": ["otp"], "pool": "own"},
         ],
     }
     await service.publish(by_test(site.db), document, "")

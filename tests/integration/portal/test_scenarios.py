@@ -19,8 +19,7 @@ from wizard_steps import begun, draft_in, fields, imported, looked_at, submitted
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
 from smsgw.core.templates import Review
-from smsgw.platform.audience import book
-from smsgw.platform.audience import service as audience
+from smsgw.platform.audience import book, service as audience
 from smsgw.platform.audience.model import EntryDraft, Shared, Sharing
 from smsgw.platform.content import service as content
 from smsgw.platform.content.model import TEMPLATE
@@ -154,9 +153,20 @@ async def test_a_draft_and_a_task_become_a_scenario_for_who_may_make_one(site: S
         task = await site.db.fetchval("SELECT id FROM task")
         assert f"/scenarios/-/new?task={task}" in await boss.get(f"/tasks/{task}")
         shows(html.unescape(await boss.get(f"/scenarios/-/new?task={task}")), *told)
-        form = {"account": str(site.accounts["hall"]), "name": "窗口提醒", "type": "notice", "sign": "测试",
-                "valid_minutes": "360", "extend_code": "7", "windows1_from": "08:00", "windows1_to": "20:00",
-                "windows1_days": "6", "hop1_content": "请来电", "hop1_when": "failed", "fallback_minutes": "90"}
+        form = {
+            "account": str(site.accounts["hall"]),
+            "name": "窗口提醒",
+            "type": "notice",
+            "sign": "测试",
+            "valid_minutes": "360",
+            "extend_code": "7",
+            "windows1_from": "08:00",
+            "windows1_to": "20:00",
+            "windows1_days": "6",
+            "hop1_content": "请来电",
+            "hop1_when": "failed",
+            "fallback_minutes": "90",
+        }
         await boss.post("/scenarios/-/new", form)
         row = await site.db.fetchrow("SELECT * FROM scenario WHERE name = '窗口提醒'")
         assert (row["windows"], row["valid_minutes"], row["sign"]) == ("sat 08:00-20:00", 360, "测试")
@@ -356,8 +366,16 @@ async def test_a_task_that_comes_round_is_edited_and_its_next_runs_are_told(site
     form = shown(await boss.get(path))
     assert (form["every"], form["every_at"], form["comes_until"]) == ("day", "09:00", "")
     until = clock.now().astimezone(CHINA).date() + timedelta(days=20)
-    new = form | {"every": "week", "every_at": "10:00, 16:30", "on_week": "1", "comes_until": f"{until}",
-                  "content": "请按时到场", "windows1_from": "09:00", "windows1_to": "18:00", "windows1_days": "1"}
+    new = form | {
+        "every": "week",
+        "every_at": "10:00, 16:30",
+        "on_week": "1",
+        "comes_until": f"{until}",
+        "content": "请按时到场",
+        "windows1_from": "09:00",
+        "windows1_to": "18:00",
+        "windows1_days": "1",
+    }
     asked = html.unescape(await boss.post(path, new))
     told = re.search(r"之后将在 (.*?) 发送（最多列出 5 次）", asked)
     times = [datetime.strptime(text, "%Y-%m-%d %H:%M") for text in told[1].split("、")]

@@ -117,7 +117,7 @@ async def test_what_would_change_more_is_signed_alone_and_another_scope_is_out_o
         blocking = {"account": account, "operation": "POST /blocklist", "path": "/api/v1/blocklist", "query": "",
                     "body": '{"numbers": ["13800138000"]}'}  # fmt: skip
         page = unescape(await dev.post("/debug", blocking))
-        assert "example-secret" in page, (dev.status, dev.path, page[page.find("notes"):][:800])
+        assert "example-secret" in page, (dev.status, dev.path, page[page.find("notes") :][:800])
         assert await site.database.fetchval("SELECT count(*) FROM block_list") == 0
         assert f'value="{other}"' not in page
         for wrong in (fields(other, "{}"), fields(account, "{"), fields(account, "{}") | {"path": "/api/v1/webhooks"},

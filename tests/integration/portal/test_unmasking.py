@@ -23,8 +23,7 @@ from smsgw.core.pseudonyms import pseudonym
 from smsgw.core.retention import Ages
 from smsgw.core.settings import Settings
 from smsgw.platform.messages import queries as messages
-from smsgw.platform.retention import queries
-from smsgw.platform.retention import service as retention
+from smsgw.platform.retention import queries, service as retention
 from smsgw.platform.unmasking import service
 from smsgw.runtime import clock
 from smsgw.store.records import pseudonyms

@@ -20,8 +20,7 @@ from smsgw.core.permissions import Permission
 from smsgw.pipeline.accept.requests import SendItem, SendRequest
 from smsgw.platform.change import Change
 from smsgw.platform.channels import service as channels
-from smsgw.platform.org import queries
-from smsgw.platform.org import service as org
+from smsgw.platform.org import queries, service as org
 
 
 @contextlib.asynccontextmanager

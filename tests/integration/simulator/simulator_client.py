@@ -7,15 +7,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from smsgw.protocols.cmpp import pdus as cmpp
-from smsgw.protocols.cmpp import rules as cmpp_rules
+from smsgw.protocols.cmpp import pdus as cmpp, rules as cmpp_rules
 from smsgw.protocols.events import Answer, Bound, CloseNow, Event, Request
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import Session, SessionConfig
-from smsgw.protocols.smgp import pdus as smgp
-from smsgw.protocols.smgp import rules as smgp_rules
-from smsgw.protocols.smpp import pdus as smpp
-from smsgw.protocols.smpp import rules as smpp_rules
+from smsgw.protocols.smgp import pdus as smgp, rules as smgp_rules
+from smsgw.protocols.smpp import pdus as smpp, rules as smpp_rules
 from smsgw.runtime.aio import cancel, spawn
 from smsgw.simulator import Behaviour, Carrier, CarrierConfig, Delay
 

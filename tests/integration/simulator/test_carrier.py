@@ -18,13 +18,11 @@ from simulator_client import Client, Start, cmpp_client, config, smgp_client, sm
 
 from smsgw.core import text as texts
 from smsgw.core.text import Coding
-from smsgw.protocols.cmpp import pdus as cmpp
-from smsgw.protocols.cmpp import reports as cmpp_reports
+from smsgw.protocols.cmpp import pdus as cmpp, reports as cmpp_reports
 from smsgw.protocols.dialects import CMPP30
 from smsgw.protocols.events import Closed, Refused, Request, Violation
 from smsgw.protocols.pdu import Tlv
-from smsgw.protocols.smpp import pdus as smpp
-from smsgw.protocols.smpp import reports as smpp_reports
+from smsgw.protocols.smpp import pdus as smpp, reports as smpp_reports
 from smsgw.simulator import Carrier, CarrierConfig, Delay, Mix, Mo, Rule, ScenarioError, WireLog
 
 PHONE = "13800138000"

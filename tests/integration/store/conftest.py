@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 async def pg(tmp_path: Path) -> AsyncIterator[EmbeddedPostgres]:
     """Not started yet; nothing is left of it, whoever has started it."""
     from smsgw.store.engine.embedded import EmbeddedPostgres
+
     folder = tmp_path / "data"
     folder.mkdir()
     made = EmbeddedPostgres(folder)

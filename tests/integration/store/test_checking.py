@@ -24,8 +24,7 @@ from smsgw.core.states import PartState
 from smsgw.pipeline.upkeep import maintenance as upkeep
 from smsgw.pipeline.upkeep.successes import Successes
 from smsgw.platform.accounts import service as accounts
-from smsgw.platform.statistics import queries as statistics
-from smsgw.platform.statistics import service
+from smsgw.platform.statistics import queries as statistics, service
 from smsgw.platform.statistics.model import Line
 from smsgw.runtime import clock
 from smsgw.runtime.config import Config
@@ -132,7 +131,7 @@ async def test_what_is_right_is_found_right_and_the_day_adds_up(book: Book) -> N
     account = {name: found[name] for name in ("accepted", "submitted", "refused", "held")}
     assert account == {"accepted": 9, "submitted": 5, "refused": 3, "held": 1}
     yesterday = await last(book, day=book.yesterday)
-    assert (yesterday["compared"], yesterday["accepted"], yesterday["held"]) == (0, 9, 1), ("its reports still come")
+    assert (yesterday["compared"], yesterday["accepted"], yesterday["held"]) == (0, 9, 1), "its reports still come"
     month = await last(book, "month", settled(book).replace(day=1))
     assert month["compared"] > 60
     assert month["different"] == 0

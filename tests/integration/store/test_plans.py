@@ -29,8 +29,7 @@ from smsgw.platform.audience.model import Segment, SegmentKind
 from smsgw.platform.messages import records
 from smsgw.platform.paging import Window
 from smsgw.platform.routing import queries as routing
-from smsgw.platform.webhooks import queries as webhook_queries
-from smsgw.platform.webhooks import service as webhooks
+from smsgw.platform.webhooks import queries as webhook_queries, service as webhooks
 from smsgw.platform.webhooks.model import KINDS
 from smsgw.store.engine import days, partitions
 from smsgw.store.engine.database import WRITER_SETTINGS, Connection, Database, connect
@@ -259,8 +258,10 @@ async def test_what_waits_of_an_account_is_found_by_it(day: Day) -> None:
 
 async def test_whether_reports_are_late_is_seen_in_so_many_rows(day: Day) -> None:
     """Neither the day nor what a channel has sent in it is read through."""
-    await day.connection.execute("INSERT INTO channel (name, protocol, host, port, username, password_sealed)"
-                                 " SELECT 'c' || n, 'cmpp20', '127.0.0.1', 1, 'u', '' FROM generate_series(1, 5) n")
+    await day.connection.execute(
+        "INSERT INTO channel (name, protocol, host, port, username, password_sealed)"
+        " SELECT 'c' || n, 'cmpp20', '127.0.0.1', 1, 'u', '' FROM generate_series(1, 5) n"
+    )
     limits = ("now()", "'{a,c1,c2}'", "'{600,600,900}'", *(f"'{{{id_},{id_},{id_}}}'" for id_ in (base(), newest())))
     for statement, more in ((lateness._LATE, ("500",)), (lateness._OWN, ("500", str(base())))):
         plan = await day.run(statement, *limits, *more)

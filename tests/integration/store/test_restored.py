@@ -89,18 +89,22 @@ async def each(ledger: Ledger) -> AsyncIterator[dict[PartState, int]]:
         found[state] = await ledger.accept(state=state)
         if at is not None:
             await ledger.connection.execute(
-                "UPDATE part SET next_at = $2 WHERE id = $1", found[state], ledger.clock + timedelta(hours=at))
+                "UPDATE part SET next_at = $2 WHERE id = $1", found[state], ledger.clock + timedelta(hours=at)
+            )
     yield found
 
 
 async def test_nothing_that_may_have_been_sent_is_sent(ledger: Ledger, each: dict[PartState, int]) -> None:
     later = await ledger.accept(state=S.SCHEDULED)
     await ledger.connection.execute(
-        "UPDATE part SET next_at = $2 WHERE id = $1", later, ledger.clock + timedelta(hours=1))
+        "UPDATE part SET next_at = $2 WHERE id = $1", later, ledger.clock + timedelta(hours=1)
+    )
     done = await settled(ledger)
     ledger.leases.clear()
-    assert done == {f"RESTORED_{what}": n for what, n in
-                    {"HELD": 1, "SCHEDULED": 1, "QUEUED": 2, "DEFERRED": 1, "CLAIMED": 1, "UNCERTAIN": 1}.items()}
+    assert done == {
+        f"RESTORED_{what}": n
+        for what, n in {"HELD": 1, "SCHEDULED": 1, "QUEUED": 2, "DEFERRED": 1, "CLAIMED": 1, "UNCERTAIN": 1}.items()
+    }
     for state, id_ in each.items():
         assert set(await ledger.states(id_)) == {state if state in (S.SENT, S.DELIVERED) else S.UNKNOWN}
     assert await ledger.state(later) == S.SCHEDULED
@@ -136,7 +140,8 @@ async def test_they_are_sent_again_whole_and_once(ledger: Ledger, each: dict[Par
     assert await decide(ledger, "resend") == 0
     again = await ledger.claim()
     assert sorted(one.id for one in again) == sorted(
-        [each[S.QUEUED], *(each[one] for one in (S.QUEUED, S.SCHEDULED, S.DEFERRED, S.SENDING, S.UNKNOWN))])
+        [each[S.QUEUED], *(each[one] for one in (S.QUEUED, S.SCHEDULED, S.DEFERRED, S.SENDING, S.UNKNOWN))]
+    )
     assert await ledger.state(each[S.HELD]) == S.UNKNOWN
     await ledger.answer(OutcomeKind.ACCEPTED, *again)
     assert {s for id_ in each.values() for s in await ledger.states(id_)} == {S.SENT, S.DELIVERED, S.UNKNOWN}
@@ -235,10 +240,12 @@ async def test_tasks_jobs_and_chains_rest(ledger: Ledger) -> None:
     ):  # fmt: skip
         await ledger.connection.execute(task, id_, ledger.account_id, state, at, by_rule, came)
     await ledger.connection.execute(
-        "INSERT INTO job (kind, submitter, expires_at) VALUES ('export', 'x', now() + interval '1 day')")
+        "INSERT INTO job (kind, submitter, expires_at) VALUES ('export', 'x', now() + interval '1 day')"
+    )
     await ledger.connection.execute(
         "INSERT INTO fallback_watch (base_id, ids, account_id, chain, hop, reviewed, open, until, look_at) "
-        "VALUES (1, '{1}', 1, '{}', 0, false, '{1}', now(), now())")
+        "VALUES (1, '{1}', 1, '{}', 0, false, '{1}', now(), now())"
+    )
     done = await settled(ledger)
     assert done == {"tasks_paused": 4, "tasks_failed": 2, "tasks_reviewed": 1, "jobs_failed": 1, "chains_ended": 1}
     rows = await ledger.connection.fetch("SELECT id, state, reason, paused_from, self_paused FROM task ORDER BY id")

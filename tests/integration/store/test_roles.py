@@ -314,7 +314,7 @@ async def application(dsn: str) -> AsyncIterator[asyncpg.Connection]:
 def _texts(module: object, path: Path) -> Iterator[str]:
     """Texts of a module that are statements: constants as they are made up, and those written where they are used."""
     for value in list(vars(module).values()):
-        values = (value if isinstance(value, tuple | list) else value.values() if isinstance(value, dict) else [value])
+        values = value if isinstance(value, tuple | list) else value.values() if isinstance(value, dict) else [value]
         yield from (v for v in values if isinstance(v, str) and _STATEMENT.match(v))
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and _STATEMENT.match(node.value):
@@ -471,7 +471,7 @@ async def test_rights_are_mended_and_a_second_look_changes_nothing(dsn: str) -> 
         await database_roles.settle(connection, database_roles.APPLICATION)
         await connection.execute("INSERT INTO later VALUES (1)")
         beside = await connect(dsn)
-        assert await beside.fetchval("DELETE FROM later RETURNING n") == 1, ("a table that nobody decided about works")
+        assert await beside.fetchval("DELETE FROM later RETURNING n") == 1, "a table that nobody decided about works"
         await beside.close()
         await connection.execute("DROP TABLE later")
         marks = "SELECT sum(xmin::text::bigint) FROM pg_class WHERE relnamespace = 'public'::regnamespace"

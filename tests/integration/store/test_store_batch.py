@@ -18,8 +18,7 @@ from dbproxy import DatabaseProxy
 
 from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.runtime import aio
-from smsgw.store.engine import database as db
-from smsgw.store.engine import group_commit, migrate, together
+from smsgw.store.engine import database as db, group_commit, migrate, together
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.database_roles import APPLICATION
 from smsgw.store.engine.embedded import EmbeddedPostgres
@@ -458,6 +457,7 @@ async def test_an_attempt_that_nobody_impatient_waits_for_may_take_its_time(star
 
 async def test_who_waits_for_his_piece_of_a_batch_hears_of_an_outage_in_time(dsn: str, start: Start) -> None:
     async with DatabaseProxy(dsn) as proxy:
+
         async def freeze(_: Connection, items: list[int]) -> None:
             if items == [10]:
                 book.before = None

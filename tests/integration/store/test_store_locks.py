@@ -298,7 +298,7 @@ async def test_parts_that_end_at_two_nodes_at_once_make_one_report(ledger: Ledge
 
     await beside(other, lambda: other.execute(first, message_id), ours)
     assert await ledger.states(message_id) == [S.DELIVERED] * 2
-    assert await ledger.events() == ["delivered"], ("the node whose part was the first could not see the second")
+    assert await ledger.events() == ["delivered"], "the node whose part was the first could not see the second"
 
 
 @pytest.mark.parametrize("what", ["balance", "quota", "stop"])

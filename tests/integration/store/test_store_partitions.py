@@ -21,8 +21,7 @@ from smsgw.core.words import english_of
 from smsgw.pipeline.upkeep import maintenance as upkeep
 from smsgw.runtime import clock
 from smsgw.runtime.config import Config
-from smsgw.store.engine import database as engine
-from smsgw.store.engine import partitions
+from smsgw.store.engine import database as engine, partitions
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.messages import daily, request_keys
 

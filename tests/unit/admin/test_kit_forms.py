@@ -8,11 +8,9 @@ from urllib.parse import parse_qsl
 
 import pytest
 from aiohttp.typedefs import MultiDict
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from smsgw.admin.kit.filters import Field as FilterField
-from smsgw.admin.kit.filters import FieldKind, Filter, Found, Period, Problem, read_id
+from smsgw.admin.kit.filters import Field as FilterField, FieldKind, Filter, Found, Period, Problem, read_id
 from smsgw.admin.kit.forms import Field, Form, Kind, Section
 from smsgw.admin.kit.numbers import recipients
 from smsgw.admin.pages.sending.form import SendForm

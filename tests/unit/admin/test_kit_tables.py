@@ -18,8 +18,7 @@ import msgspec
 import pytest
 import python_calamine
 from children import children
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from smsgw import admin
 from smsgw.admin.kit import cells, charts, exports, selection, tables, tokens
@@ -167,6 +166,7 @@ def test_a_chart_is_options_without_a_colour_and_special_ones_say_more() -> None
     options = Chart("t", charts.Kind.HEAT, ["a"], [Series("x", [1200])]).options  # what special charts say
     assert options["series"][0]["label"] == {"show": True}
     assert options["visualMap"]["text"] == ["1,200", "0"]
+
     def rate(*, dots: bool) -> dict[str, Any]:
         bars, rates = [Series("n", [3, 4])], [Series("r", [50.0, None])]
         made = Chart("t", charts.Kind.STACK, ["a", "b"], bars, rates=rates, dots=dots).options["series"][-1]

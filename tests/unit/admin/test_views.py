@@ -139,6 +139,7 @@ def test_what_is_shown_is_told_and_confirmed() -> None:
     assert "计划时间" in refused("send_at")
     assert "来源地址" in refused("address")
     assert "接收地址" in refused("address", {"address": "note_hook"}), "of the form, not of another page"
+
     def at(key: str, **state: Any) -> list[int]:
         draft = cast(Any, SimpleNamespace(id=1))
         return Step(CALL, key, draft, Kind.SAME, State(content="您好", to="13800138000", **state), "k").done

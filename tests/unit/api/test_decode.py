@@ -10,8 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from smsgw.api import decode, manual, openapi
-from smsgw.api import words as api_words
+from smsgw.api import decode, manual, openapi, words as api_words
 from smsgw.api.decode import decoder_of
 from smsgw.api.messages import SearchQuery
 from smsgw.api.reports import PullBody

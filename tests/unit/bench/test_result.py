@@ -123,6 +123,7 @@ def test_figures_of_a_run_add_up() -> None:
     assert 0 <= cores.others < 1
     assert cores.idle + cores.others < 1
     assert cores.bound >= 1
+
     # All that a core had, and time stolen by other machines with it.
     def told() -> float:
         head = Path("/proc/stat").read_text("ascii").partition("\n")[0]
@@ -176,6 +177,7 @@ def test_outages_have_their_time_and_cause_and_what_was_asked_for_explains_itsel
     assert of_end(at(1), 3)[2] == "the process ended, exit status 3"
     (event,) = of_answers([at(2).timestamp()])
     assert event == (at(2), "database", "a call was answered STORAGE_UNAVAILABLE")
+
     def counted(seconds: float, cause: str) -> bool:
         return bool(outages([(at(seconds), "database", cause)], BEGAN, None, [KILLED]))
 

@@ -10,8 +10,7 @@ from unittest.mock import MagicMock
 
 import pytest
 from call_rows import message_row, part_row
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from snapshots import FixedSnapshots
 from standins import NoComplaints
 
@@ -401,6 +400,7 @@ def test_a_channel_is_told_once_what_has_become_of_what_it_has() -> None:
         door.taken({11})
         door.ended(how)
         assert (one.claimed, len(one.doubted), one.told) == ([], how is Ended.IN_DOUBT, 1)
+
     class Broken(Taker):  # a channel that fails does not keep others from being told
         def entered(self, reserved: Sequence[Claimed], claimed: Sequence[Claimed]) -> None:
             raise OSError

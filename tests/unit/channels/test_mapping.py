@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from smsgw.channels import profiles
 from smsgw.channels.profiles import Profile
@@ -22,15 +21,13 @@ from smsgw.core.model import ChannelSpec, Claimed, Inbound, OutcomeKind, Report
 from smsgw.core.references import reference_of
 from smsgw.core.states import PartState
 from smsgw.core.text import Coding, TooLong, split
-from smsgw.protocols.cmpp import pdus as cmpp
-from smsgw.protocols.cmpp import reports as cmpp_reports
+from smsgw.protocols.cmpp import pdus as cmpp, reports as cmpp_reports
 from smsgw.protocols.dialects import SGIP12, SMGP13, SMGP30
 from smsgw.protocols.dump import LIMIT, masked
 from smsgw.protocols.pdu import Tlv
 from smsgw.protocols.sgip import pdus as sgip
 from smsgw.protocols.smgp import pdus as smgp
-from smsgw.protocols.smpp import pdus as smpp
-from smsgw.protocols.smpp import tlvs
+from smsgw.protocols.smpp import pdus as smpp, tlvs
 
 
 def mapping(protocol: str, **profile: Any) -> Any:

@@ -9,13 +9,11 @@ from decimal import Decimal
 from ipaddress import ip_network
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from smsgw.core.abroad import CODE, Abroad, Velocity
 from smsgw.core.accounts import FIELDS, resolve, subtree
-from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, ActorLabel, Author
-from smsgw.core.actor import Scope as Sight
+from smsgw.core.actor import EVERYTHING, NOTHING, Actor, ActorKind, ActorLabel, Author, Scope as Sight
 from smsgw.core.blocklist import CARRIER, FOLD_AT, MANUAL, OPT_OUT, BlockList, Entry, Scope
 from smsgw.core.brand import NEUTRAL, Brand, Brands, Look, contrast, name_of, parse_host, parse_look
 from smsgw.core.errors import Refused

@@ -10,8 +10,7 @@ from functools import partial
 import pytest
 from adversarial import BOUND, TEXTS, cost, dear
 from ahocorasick_rs import AhoCorasick
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from targets import KINDS, meaning
 
 from smsgw.core.keywords import Action, Plain, Word, WordFilter, named, replaced

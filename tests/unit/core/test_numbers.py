@@ -142,6 +142,7 @@ def installed() -> Segments:
 
 def test_installed_data_agrees_with_the_package_and_can_be_overridden(installed: Segments) -> None:
     from phone import Phone
+
     peer = Phone()
     kinds = {"移动": "CMCC", "联通": "CUCC", "电信": "CTCC", "广电": "CBN"}
     checked = 0

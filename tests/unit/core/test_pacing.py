@@ -9,8 +9,7 @@ from datetime import UTC, datetime, timedelta
 from math import inf
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from smsgw.core import report_codes
 from smsgw.core.bucket import TokenBucket

@@ -11,8 +11,7 @@ import pytest
 from smsgw.core import states
 from smsgw.core.errors import Invalid
 from smsgw.core.fallback import MOST_HOPS, Chain, Hop, Sight, When, chain_of, follows, look
-from smsgw.core.references import Candidate as Lost
-from smsgw.core.references import by_number, by_reference, reference_of, written_time
+from smsgw.core.references import Candidate as Lost, by_number, by_reference, reference_of, written_time
 from smsgw.core.report_ids import ENOUGH, OTHERS, Learner, Spelling, respell
 from smsgw.core.report_match import Candidate, Rule, Why, judge
 from smsgw.core.states import CORRECTABLE, FINAL, MAY_HAVE_ARRIVED, REFUNDED, TRANSITIONS, PartState

@@ -7,8 +7,7 @@ from datetime import time
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from smsgw.core.model import MessageType
 from smsgw.core.route_edit import differences, merge, tidy

@@ -9,23 +9,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from smsgw.core.errors import CODES, Invalid, Refused, SmsgwError, Temporary, Uncertain
 from smsgw.core.ids import EPOCH_MS
 from smsgw.core.partners import Partner, ReplyTo, Wanted, admits
 from smsgw.core.text import Coding
-from smsgw.partners import cmpp, smpp
-from smsgw.partners import smpp as partners
+from smsgw.partners import cmpp, smpp, smpp as partners
 from smsgw.partners.again import GOOD_FOR, Left, UnderWay
 from smsgw.partners.bind import Bind
 from smsgw.partners.cmpp import CmppServer
 from smsgw.partners.cmpp_ids import from_msg_id, to_msg_id
 from smsgw.partners.connects import AGAIN, KEPT, MAX_OF_ONE, TOGETHER, Connects, distance
 from smsgw.partners.protocol_server import NotText, Unfit, split_header, text_of
-from smsgw.protocols.cmpp import msgid
-from smsgw.protocols.cmpp import pdus as cmpp_pdus
+from smsgw.protocols.cmpp import msgid, pdus as cmpp_pdus
 from smsgw.protocols.dialects import SMPP34
 from smsgw.protocols.events import LoginRequest, Request
 from smsgw.protocols.pdu import Pdu, Tlv
@@ -289,7 +286,7 @@ def test_what_differs_is_no_repeat_and_what_is_left_is_forgotten() -> None:
     assert len(desk.left) == 1
     desk = Desk(limit=3)  # what is left is forgotten
     old = desk.went(*(cmpp_submit(n, f"a{n}") for n in range(4)))
-    assert [desk.find(cmpp_submit(n, f"a{n}")) for n in range(4)] == [None, *old[1:]], ("the oldest, above the limit")
+    assert [desk.find(cmpp_submit(n, f"a{n}")) for n in range(4)] == [None, *old[1:]], "the oldest, above the limit"
     assert desk.find(cmpp_submit(3, "a3"), now=GOOD_FOR + 1) is None
     desk.went(cmpp_submit(9, "new"), now=GOOD_FOR + 1)
     assert len(desk.left) == 1

@@ -179,7 +179,7 @@ def test_a_drawing_does_nothing_and_asks_nobody() -> None:
         cleaned = pictures.clean(SVG % (RECT + evil))
         assert cleaned.media_type == "image/svg+xml"
         assert b"<rect" in cleaned.octets
-        for left in (b"script", b"alert", b"import", b"href=\"http", b"form", b"onclick", b"text/html", b"svg+xml"):
+        for left in (b"script", b"alert", b"import", b'href="http', b"form", b"onclick", b"text/html", b"svg+xml"):
             assert left not in cleaned.octets, cleaned.octets
 
 
@@ -191,6 +191,7 @@ def test_what_is_no_picture_is_refused() -> None:
         SVG % b'<set attributeName="onclick" to="alert(1)"/>',
     ):  # fmt: skip
         assert refused(octets) == "PICTURE_INVALID"
+
     def chunk(kind: bytes, data: bytes) -> bytes:  # a small file that is a giant picture is refused
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 

@@ -14,16 +14,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from smsgw.protocols.cmpp import pdus as cmpp_pdus
-from smsgw.protocols.cmpp import rules as cmpp
+from smsgw.protocols.cmpp import pdus as cmpp_pdus, rules as cmpp
 from smsgw.protocols.dialects import Dialect
 from smsgw.protocols.events import Event, LoginRequest
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import Session
-from smsgw.protocols.sgip import pdus as sgip_pdus
-from smsgw.protocols.sgip import rules as sgip
-from smsgw.protocols.smgp import pdus as smgp_pdus
-from smsgw.protocols.smgp import rules as smgp
+from smsgw.protocols.sgip import pdus as sgip_pdus, rules as sgip
+from smsgw.protocols.smgp import pdus as smgp_pdus, rules as smgp
 
 
 @dataclass(frozen=True)

@@ -9,23 +9,15 @@ from typing import Any
 
 import pytest
 
-from smsgw.protocols.cmpp import codes as cmpp_codes
-from smsgw.protocols.cmpp import pdus as cmpp
-from smsgw.protocols.cmpp import rules as cmpp_rules
+from smsgw.protocols.cmpp import codes as cmpp_codes, pdus as cmpp, rules as cmpp_rules
 from smsgw.protocols.codes import Code, CodeClass
 from smsgw.protocols.dialects import CMPP20, CMPP30, SGIP12, SMGP13, SMGP30, SMPP34, SMPP50, Dialect
 from smsgw.protocols.errors import FramingLost, Malformed
 from smsgw.protocols.fields import Tlv
 from smsgw.protocols.pdu import Pdu, Unknown
-from smsgw.protocols.sgip import codes as sgip_codes
-from smsgw.protocols.sgip import pdus as sgip
-from smsgw.protocols.sgip import rules as sgip_rules
-from smsgw.protocols.smgp import codes as smgp_codes
-from smsgw.protocols.smgp import pdus as smgp
-from smsgw.protocols.smgp import rules as smgp_rules
-from smsgw.protocols.smpp import codes as smpp_codes
-from smsgw.protocols.smpp import pdus as smpp
-from smsgw.protocols.smpp import times, tlvs
+from smsgw.protocols.sgip import codes as sgip_codes, pdus as sgip, rules as sgip_rules
+from smsgw.protocols.smgp import codes as smgp_codes, pdus as smgp, rules as smgp_rules
+from smsgw.protocols.smpp import codes as smpp_codes, pdus as smpp, times, tlvs
 
 
 def frame(head: str, body: bytes) -> bytes:

@@ -8,20 +8,16 @@ from typing import Any
 
 import pytest
 
-from smsgw.protocols.cmpp import auth, msgid
-from smsgw.protocols.cmpp import reports as cmpp
+from smsgw.protocols.cmpp import auth, msgid, reports as cmpp
 from smsgw.protocols.dialects import CMPP20, CMPP30, DIALECTS, SGIP12, SMGP30, SMPP34, by_name
 from smsgw.protocols.errors import FramingLost, Malformed
 from smsgw.protocols.fields import Tlv
 from smsgw.protocols.pdu import Pdu, Unknown
 from smsgw.protocols.render import from_fields, to_fields
-from smsgw.protocols.sgip import pdus as sgip_pdus
-from smsgw.protocols.sgip import reports as sgip
+from smsgw.protocols.sgip import pdus as sgip_pdus, reports as sgip
 from smsgw.protocols.smgp import reports as smgp
 from smsgw.protocols.smgp.auth import authenticator_client, authenticator_server
-from smsgw.protocols.smpp import pdus as smpp_pdus
-from smsgw.protocols.smpp import reports as smpp
-from smsgw.protocols.smpp import tlvs
+from smsgw.protocols.smpp import pdus as smpp_pdus, reports as smpp, tlvs
 from smsgw.protocols.smpp.ids import canonical, same_message_id
 from smsgw.protocols.smpp.pdus import DataSm, DeliverSm
 

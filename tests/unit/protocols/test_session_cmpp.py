@@ -5,20 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from playbook import (
-    Playbook,
-    admits,
-    after,
-    asks,
-    closes,
-    hears,
-    loses_transport,
-    refuses,
-    replies,
-    sees,
-    sends,
-    start,
-)
+from playbook import Playbook, admits, after, asks, closes, hears, loses_transport, refuses, replies, sees, sends, start
 
 from smsgw.protocols.cmpp import rules
 from smsgw.protocols.cmpp.auth import authenticator_ismg, authenticator_source
@@ -37,22 +24,10 @@ from smsgw.protocols.cmpp.pdus import (
     TerminateResp,
 )
 from smsgw.protocols.dialects import CMPP20, CMPP30, SGIP12, SMGP13, SMGP30
-from smsgw.protocols.events import (
-    Answer,
-    Bound,
-    Closed,
-    CloseNow,
-    Expired,
-    LoginRequest,
-    Refused,
-    Request,
-    Violation,
-)
+from smsgw.protocols.events import Answer, Bound, Closed, CloseNow, Expired, LoginRequest, Refused, Request, Violation
 from smsgw.protocols.session import NotBound, Session, SessionConfig
-from smsgw.protocols.sgip import pdus as sgip
-from smsgw.protocols.sgip import rules as sgip_rules
-from smsgw.protocols.smgp import pdus as smgp
-from smsgw.protocols.smgp import rules as smgp_rules
+from smsgw.protocols.sgip import pdus as sgip, rules as sgip_rules
+from smsgw.protocols.smgp import pdus as smgp, rules as smgp_rules
 from smsgw.protocols.smgp.auth import authenticator_client, authenticator_server
 from smsgw.protocols.states import State
 

@@ -22,8 +22,7 @@ from playbook import (
     start,
 )
 
-from smsgw.protocols.cmpp import pdus as cmpp
-from smsgw.protocols.cmpp import rules as cmpp_rules
+from smsgw.protocols.cmpp import pdus as cmpp, rules as cmpp_rules
 from smsgw.protocols.dialects import SMPP34
 from smsgw.protocols.events import (
     Answer,

@@ -9,34 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from playbook import decide
 
-from smsgw.protocols.cmpp import pdus as cmpp_pdus
-from smsgw.protocols.cmpp import rules as cmpp
+from smsgw.protocols.cmpp import pdus as cmpp_pdus, rules as cmpp
 from smsgw.protocols.cmpp.auth import authenticator_ismg, authenticator_source
 from smsgw.protocols.dialects import CMPP20, CMPP30, SGIP12, SMGP30, SMPP34, Dialect, by_name
-from smsgw.protocols.events import (
-    Answer,
-    Bound,
-    Closed,
-    CloseNow,
-    Event,
-    LoginRequest,
-    Request,
-    Violation,
-)
+from smsgw.protocols.events import Answer, Bound, Closed, CloseNow, Event, LoginRequest, Request, Violation
 from smsgw.protocols.pdu import Pdu, Unknown
 from smsgw.protocols.rules import Rules
 from smsgw.protocols.session import Session, SessionConfig
-from smsgw.protocols.sgip import pdus as sgip_pdus
-from smsgw.protocols.sgip import rules as sgip
-from smsgw.protocols.smgp import pdus as smgp_pdus
-from smsgw.protocols.smgp import rules as smgp
+from smsgw.protocols.sgip import pdus as sgip_pdus, rules as sgip
+from smsgw.protocols.smgp import pdus as smgp_pdus, rules as smgp
 from smsgw.protocols.smgp.auth import authenticator_client
-from smsgw.protocols.smpp import pdus as smpp_pdus
-from smsgw.protocols.smpp import rules as smpp
+from smsgw.protocols.smpp import pdus as smpp_pdus, rules as smpp
 from smsgw.protocols.states import Role, State
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "vectors.json").read_text("utf-8"))

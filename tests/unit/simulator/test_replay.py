@@ -12,15 +12,12 @@ import pytest
 
 from smsgw.core import text, udh
 from smsgw.core.text import Coding
-from smsgw.protocols.cmpp import pdus as cmpp
-from smsgw.protocols.cmpp import reports as cmpp_reports
+from smsgw.protocols.cmpp import pdus as cmpp, reports as cmpp_reports
 from smsgw.protocols.dialects import CMPP30, DIALECTS, SMPP34
 from smsgw.protocols.pdu import Tlv, Unknown
 from smsgw.protocols.sgip import pdus as sgip
-from smsgw.protocols.smgp import pdus as smgp
-from smsgw.protocols.smgp import reports as smgp_reports
-from smsgw.protocols.smpp import pdus as smpp
-from smsgw.protocols.smpp import tlvs
+from smsgw.protocols.smgp import pdus as smgp, reports as smgp_reports
+from smsgw.protocols.smpp import pdus as smpp, tlvs
 from smsgw.recording import Masker, Recorder, Recording, RecordingError, Seen, Turn, read
 from smsgw.simulator.plan import understand
 from smsgw.simulator.replay import Replay
@@ -188,9 +185,9 @@ def test_reports_of_submits_that_were_never_answered_and_of_none() -> None:
     assert (asked.source_addr, asked.destination_addr) == ("8613911111111", "1069000177")
 
 
-VECTORS: list[dict[str, Any]] = json.loads(
-    (Path(__file__).parents[2] / "vectors" / "vectors.json").read_text("utf-8")
-)["pdus"]
+VECTORS: list[dict[str, Any]] = json.loads((Path(__file__).parents[2] / "vectors" / "vectors.json").read_text("utf-8"))[
+    "pdus"
+]
 KEY = b"k" * 32
 
 

@@ -11,8 +11,7 @@ import pytest
 
 from smsgw.core.text import Coding
 from smsgw.core.udh import Concat
-from smsgw.protocols.cmpp import msgid
-from smsgw.protocols.cmpp import pdus as cmpp
+from smsgw.protocols.cmpp import msgid, pdus as cmpp
 from smsgw.protocols.dialects import by_name
 from smsgw.protocols.pdu import Tlv
 from smsgw.protocols.smpp import pdus as smpp

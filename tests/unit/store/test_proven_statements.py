@@ -13,8 +13,7 @@ from typing import Any, cast
 
 import pytest
 from adversarial import BOUND, cost
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import smsgw.store.messages
 from smsgw.core.ids import day_end, day_of, day_range, day_start, first_id

@@ -431,6 +431,7 @@ async def test_what_is_damaged_in_the_midst_is_passed_over(tmp_path: Path) -> No
 
 async def test_a_full_disk_is_told_and_later_records_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Room is taken when a segment is made: none is missing when something is put there."""
+
     def full(fd: int, offset: int, octets: int) -> None:
         raise OSError(errno.ENOSPC, "no space left")
 
@@ -485,6 +486,7 @@ async def test_limits_hold(tmp_path: Path) -> None:
 async def test_who_waits_when_the_spool_is_closed_hears_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Exception | None] = []
     async with mapped_in(tmp_path) as spool:
+
         def never() -> tuple[Segment, MappedFile]:
             raise OSError(errno.EIO, "the disk is gone")
 

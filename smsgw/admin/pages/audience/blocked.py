@@ -14,16 +14,12 @@ from smsgw.admin.kit import numbers
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form, Kind
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section as Inputs
 from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Phone, Sort
-from smsgw.admin.kit.tables import Kind as Cell
-from smsgw.admin.words import audience as words
-from smsgw.admin.words import undo, why
+from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
+from smsgw.admin.words import audience as words, undo, why
 from smsgw.admin.words.messages import TYPE
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.numbers import mask
@@ -61,8 +57,11 @@ COLUMNS = (
 )
 
 
-_LINKS = ((why.WHY, WHY, Permission.BLOCK_VIEW), (words.BLOCK_ADD, f"{PATH}/-/new", Permission.BLOCK_EDIT),
-          (words.BLOCK_IMPORT, f"{PATH}/-/import", Permission.BLOCK_EDIT))
+_LINKS = (
+    (why.WHY, WHY, Permission.BLOCK_VIEW),
+    (words.BLOCK_ADD, f"{PATH}/-/new", Permission.BLOCK_EDIT),
+    (words.BLOCK_IMPORT, f"{PATH}/-/import", Permission.BLOCK_EDIT),
+)
 
 
 def _wanted(found: Found) -> WantedBlocks:

@@ -13,23 +13,18 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Past, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form, Kind
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section as Inputs
 from smsgw.admin.kit.lists import Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Phone, Sort
-from smsgw.admin.kit.tables import Kind as Cell
+from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
 from smsgw.admin.rights import Proof, route
 from smsgw.admin.views import china_time
-from smsgw.admin.words import STATUS, STATUS_COLOUR, TYPE, audience
-from smsgw.admin.words import complaints as words
+from smsgw.admin.words import STATUS, STATUS_COLOUR, TYPE, audience, complaints as words
 from smsgw.admin.words.terms import TERMS
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
-from smsgw.platform.lists import complaints as service
-from smsgw.platform.lists import consents
+from smsgw.platform.lists import complaints as service, consents
 from smsgw.platform.lists.complaints import Complaint, Origin, State, Step, WantedComplaints
 from smsgw.platform.lists.consents import Consent, WantedConsents
 from smsgw.platform.messages import queries
@@ -118,9 +113,7 @@ async def _matter(call: Call, one: Complaint) -> Matter:
             about = await queries.get(call.db, one.message_id, accounts=scope.accounts, submitter=scope.submitter)
             messages = [*([about] if about else []), *messages]
     if call.may(Permission.BLOCK_VIEW):
-        found = await consents.search(
-            call.db, WantedConsents(one.number), Window(limit=MOST), accounts=scope.whole
-        )
+        found = await consents.search(call.db, WantedConsents(one.number), Window(limit=MOST), accounts=scope.whole)
         agreed = found.rows
     return Matter(messages, agreed, await service.steps(call.db, one))
 
@@ -259,9 +252,7 @@ async def file(call: Call) -> web.StreamResponse:
     if one is None:
         raise web.HTTPNotFound
     whole = call.may(Permission.MESSAGE_UNMASK)
-    await call.reads(
-        "complaint.file", f"complaint/{one.id}", content=call.may(Permission.MESSAGE_READ), unmasked=whole
-    )
+    await call.reads("complaint.file", f"complaint/{one.id}", content=call.may(Permission.MESSAGE_READ), unmasked=whole)
     return web.Response(
         body=_text(call, one, await _matter(call, one), whole).encode("utf-8-sig"), content_type="text/plain",
         charset="utf-8",

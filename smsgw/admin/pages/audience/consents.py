@@ -12,16 +12,12 @@ from smsgw.admin.kit import numbers
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Problem
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form, Kind
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, reason_of
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Phone, Sort
-from smsgw.admin.kit.tables import Kind as Cell
-from smsgw.admin.words import audience as words
-from smsgw.admin.words import kit
+from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
+from smsgw.admin.words import audience as words, kit
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
 from smsgw.platform.lists import consents as service

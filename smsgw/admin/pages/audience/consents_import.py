@@ -19,8 +19,7 @@ from smsgw.admin.kit.lists import refusal
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.pages.audience.consents import PATH, day_problem
 from smsgw.admin.rights import route
-from smsgw.admin.words import audience as words
-from smsgw.admin.words import kit
+from smsgw.admin.words import audience as words, kit
 from smsgw.admin.words.people import OUTCOME
 from smsgw.admin.words.terms import TERMS
 from smsgw.core.cells import harmless
@@ -30,8 +29,7 @@ from smsgw.core.permissions import Permission
 from smsgw.core.words import columns as names
 from smsgw.platform.files.model import Incoming
 from smsgw.platform.files.proofs import MOST
-from smsgw.platform.lists import consent_import as importing
-from smsgw.platform.lists import consents, proofs
+from smsgw.platform.lists import consent_import as importing, consents, proofs
 from smsgw.platform.lists.consent_import import Plan, Table
 from smsgw.platform.lists.consents import MOST_TEXT, Consent, Source
 from smsgw.platform.sheets import queries as sheets

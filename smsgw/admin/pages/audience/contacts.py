@@ -12,32 +12,20 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form, Kind
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry as MenuEntry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Phone, Sort
-from smsgw.admin.kit.tables import Kind as Cell
+from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
 from smsgw.admin.words import audience as words
 from smsgw.core.errors import Refused
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
 from smsgw.core.words import phrase
-from smsgw.platform.audience import book
-from smsgw.platform.audience import book_queries as queries
-from smsgw.platform.audience.model import (
-    MOST_CONTACTS_PICKED,
-    Entry,
-    EntryDraft,
-    Shared,
-    Sharing,
-    WantedEntries,
-)
+from smsgw.platform.audience import book, book_queries as queries
+from smsgw.platform.audience.model import MOST_CONTACTS_PICKED, Entry, EntryDraft, Shared, Sharing, WantedEntries
 from smsgw.platform.drafts import service as drafts
-from smsgw.platform.drafts.model import Kind as Sends
-from smsgw.platform.drafts.model import Source, State
+from smsgw.platform.drafts.model import Kind as Sends, Source, State
 from smsgw.platform.org import queries as org
 from smsgw.platform.phrases import own_department
 

@@ -18,8 +18,7 @@ from smsgw.admin.pages.sending.filtered import DROPPED, table
 from smsgw.admin.words import audience as words
 from smsgw.core.permissions import Permission
 from smsgw.platform.drafts import service as drafts
-from smsgw.platform.drafts.model import Kind as Of
-from smsgw.platform.drafts.model import Source, State
+from smsgw.platform.drafts.model import Kind as Of, Source, State
 from smsgw.platform.numbers import filters as service
 from smsgw.platform.numbers.filters import STATES, NumberFilter
 

@@ -14,15 +14,12 @@ from smsgw.admin.kit import numbers
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form, Kind
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section as Inputs
 from smsgw.admin.kit.imports import ImportPage, Target
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Phone, Sort
-from smsgw.admin.kit.tables import Kind as Cell
+from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
 from smsgw.admin.rights import Proof, route
 from smsgw.admin.words import audience as words
 from smsgw.admin.words.lists import JOB_STATE, JOB_TONE
@@ -30,9 +27,7 @@ from smsgw.admin.words.terms import TERMS
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.core.words import columns as names
-from smsgw.platform.numbers import filters as service
-from smsgw.platform.numbers import queries as known
-from smsgw.platform.numbers import vendor as vendors
+from smsgw.platform.numbers import filters as service, queries as known, vendor as vendors
 from smsgw.platform.numbers.filters import STATES, NumberFilter
 from smsgw.platform.sheets.model import Sheet
 

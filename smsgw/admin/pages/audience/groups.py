@@ -11,13 +11,10 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form, Kind
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Phone, Sort
-from smsgw.admin.kit.tables import Kind as Cell
+from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
 from smsgw.admin.pages.audience.contacts import (
     GROUPS,
     PATH,
@@ -30,8 +27,7 @@ from smsgw.admin.pages.audience.contacts import (
 )
 from smsgw.admin.words import audience as words
 from smsgw.core.permissions import Permission
-from smsgw.platform.audience import book
-from smsgw.platform.audience import book_queries as queries
+from smsgw.platform.audience import book, book_queries as queries
 from smsgw.platform.audience.model import Group, Shared, WantedGroups
 
 _ONE = f"{GROUPS}/{{id:[0-9]{{1,19}}}}"

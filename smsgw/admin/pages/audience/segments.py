@@ -12,13 +12,10 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form, Kind
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Phone, Sort
-from smsgw.admin.kit.tables import Kind as Cell
+from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
 from smsgw.admin.pages.audience.contacts import SEGMENTS, SHARING, TABS, department_choices, sharing
 from smsgw.admin.views import china_time
 from smsgw.admin.words import audience as words
@@ -31,8 +28,7 @@ from smsgw.platform.audience import book, saved
 from smsgw.platform.audience.model import MOST_DAYS, SavedSegment, Segment, SegmentKind, Shared
 from smsgw.platform.audience.saved import WantedSegments
 from smsgw.platform.drafts import service as drafts
-from smsgw.platform.drafts.model import Kind as Sends
-from smsgw.platform.drafts.model import Source, State
+from smsgw.platform.drafts.model import Kind as Sends, Source, State
 from smsgw.platform.paging import Slice, Window
 
 MOST_COUNTED = 3
@@ -162,9 +158,7 @@ PAGE = ListPage(
 _ASKED = (
     Input("name", label="segment_name", required=True, most=64),
     Input("kind", Kind.CHOICE, "segment_kind", words.SEGMENT_KIND_HELP, required=True, choices=SEGMENT),
-    Input(
-        "days", Kind.NUMBER, "segment_days", words.SEGMENT_DAYS_HELP, required=True, least=1, most=MOST_DAYS
-    ),
+    Input("days", Kind.NUMBER, "segment_days", words.SEGMENT_DAYS_HELP, required=True, least=1, most=MOST_DAYS),
     Input("task", Kind.ID, "segment_task", words.SEGMENT_TASK_HELP),
     Input("link", Kind.ID, "segment_link", words.SEGMENT_LINK_HELP),
 )
@@ -185,9 +179,7 @@ async def _done(call: Call, id_: int) -> web.Response:
 
 async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
     account = int(values["account"])
-    return await _done(
-        call, await saved.add(call.change(), account, values["name"], _segment(values), sharing(values))
-    )
+    return await _done(call, await saved.add(call.change(), account, values["name"], _segment(values), sharing(values)))
 
 
 async def _own(call: Call) -> SavedSegment | None:

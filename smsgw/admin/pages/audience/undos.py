@@ -12,8 +12,7 @@ from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, read_id
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, reason_of, refusal
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Phone, Sort
-from smsgw.admin.kit.tables import Kind as Cell
+from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
 from smsgw.admin.pages.audience.blocked import OPT_OUT_TABS, OPT_OUTS, UNDOS, told
 from smsgw.admin.rights import route
 from smsgw.admin.words import audience, kit, undo
@@ -24,8 +23,7 @@ from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
 from smsgw.platform.files.model import Incoming
 from smsgw.platform.files.proofs import MOST
-from smsgw.platform.lists import queries
-from smsgw.platform.lists import undoing as service
+from smsgw.platform.lists import queries, undoing as service
 from smsgw.platform.lists.model import BlockEntry
 from smsgw.platform.lists.undoing import Undo, UndoState, WantedUndos
 

@@ -16,9 +16,7 @@ from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.lists import refusal
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.toasts import Kind
-from smsgw.admin.pages.audience.blocked import OPT_OUTS, UNDOS
-from smsgw.admin.pages.audience.blocked import PATH as BLOCKED
-from smsgw.admin.pages.audience.blocked import WHY as PATH
+from smsgw.admin.pages.audience.blocked import OPT_OUTS, PATH as BLOCKED, UNDOS, WHY as PATH
 from smsgw.admin.pages.audience.consents import PATH as CONSENTS
 from smsgw.admin.rights import route
 from smsgw.admin.words import audience, messages, undo, why
@@ -189,9 +187,7 @@ async def _ask(call: Call, number: str, account: int, reason: str) -> None:
     blocking = next((r for r in facts.refusals if r.cls == "BLACKLIST_CARRIER"), None)
     if blocking is None:
         raise Refused("NOT_FOUND")
-    await carrier.ask(
-        call.change(), number, blocking.carrier, account_id=account, code=blocking.code, reason=reason
-    )
+    await carrier.ask(call.change(), number, blocking.carrier, account_id=account, code=blocking.code, reason=reason)
 
 
 _LIFTS: Mapping[str, Callable[[Call, str, int, str], Awaitable[None]]] = {

@@ -19,10 +19,8 @@ from smsgw.admin.words import accounts as words
 from smsgw.core import moments
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
-from smsgw.platform.accounts import listing, service
-from smsgw.platform.accounts import queries as account_queries
-from smsgw.platform.org import queries as org
-from smsgw.platform.org import service as org_service
+from smsgw.platform.accounts import listing, queries as account_queries, service
+from smsgw.platform.org import queries as org, service as org_service
 from smsgw.runtime import clock
 
 ONE = PATH + "/{id:[0-9]{1,19}}"

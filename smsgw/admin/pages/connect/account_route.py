@@ -14,8 +14,7 @@ from smsgw.admin.kit.forms import Field, Form, Kind, Section
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.pages.connect.accounts import PATH, given_to
 from smsgw.admin.pages.routing.route_table import going
-from smsgw.admin.words import account_route as words
-from smsgw.admin.words import messages
+from smsgw.admin.words import account_route as words, messages
 from smsgw.core.permissions import Permission
 from smsgw.platform.accounts import listing
 from smsgw.platform.channels import queries as channels

@@ -6,15 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from smsgw.admin.call import Call
-from smsgw.admin.kit.details import Button, Detail
-from smsgw.admin.kit.details import Section as Facts
+from smsgw.admin.kit.details import Button, Detail, Section as Facts
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
-from smsgw.admin.words import account_route, webhooks
-from smsgw.admin.words import accounts as words
+from smsgw.admin.words import account_route, accounts as words, webhooks
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.platform.accounts import listing, prices, service

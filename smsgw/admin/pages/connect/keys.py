@@ -13,14 +13,11 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form, Kind
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import account_choices
-from smsgw.admin.kit.tables import Column, Phone, Sort
-from smsgw.admin.kit.tables import Kind as Cell
+from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
 from smsgw.admin.words import connect as words
 from smsgw.core.keys import MAX_REQUESTS_PER_SECOND, REQUESTS_PER_SECOND
 from smsgw.core.permissions import Permission

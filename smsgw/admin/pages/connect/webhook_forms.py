@@ -15,8 +15,7 @@ from smsgw.admin.kit.forms import Field, Form, Kind, Section
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.pages.connect.webhooks import ONE, PATH, host_of, told
-from smsgw.admin.words import pushes as push_words
-from smsgw.admin.words import webhooks as words
+from smsgw.admin.words import pushes as push_words, webhooks as words
 from smsgw.core.carried import Heard
 from smsgw.core.permissions import Permission
 from smsgw.core.webhooks import (
@@ -291,9 +290,7 @@ async def _way_effect(call: Call, one: _OfAccount, values: Mapping[str, Any]) ->
 
 
 async def _way(call: Call, one: _OfAccount, values: Mapping[str, Any]) -> web.Response:
-    await service.edit_setting(
-        call.change(), one.id, way=values["way"], balance_below=values["balance_below"] or 0
-    )
+    await service.edit_setting(call.change(), one.id, way=values["way"], balance_below=values["balance_below"] or 0)
     call.toast(call.gettext(words.WAY_SAVED))
     return call.redirect(PATH, account=str(one.id))
 

@@ -8,16 +8,14 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from smsgw.admin.call import Call
-from smsgw.admin.kit.charts import Chart, Series
-from smsgw.admin.kit.charts import Kind as Look
+from smsgw.admin.kit.charts import Chart, Kind as Look, Series
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import account_choices
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
-from smsgw.admin.words import pushes as push_words
-from smsgw.admin.words import webhooks as words
+from smsgw.admin.words import pushes as push_words, webhooks as words
 from smsgw.core.carried import Heard
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission

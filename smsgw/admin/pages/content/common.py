@@ -13,14 +13,11 @@ from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.details import Past, differences
 from smsgw.admin.kit.filters import Field, FieldKind, Found, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form, Kind, Section
+from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section
 from smsgw.admin.kit.lists import Action, Effect
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Phone
-from smsgw.admin.kit.tables import Kind as Cell
-from smsgw.admin.words import CARRIER
-from smsgw.admin.words import content as words
+from smsgw.admin.kit.tables import Column, Kind as Cell, Phone
+from smsgw.admin.words import CARRIER, content as words
 from smsgw.admin.words.audit import action_words
 from smsgw.admin.words.kit import BAD_DAY
 from smsgw.core import moments

@@ -14,16 +14,13 @@ from smsgw.admin.kit import proof_files
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Form, Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, reason_of, refusal
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.rights import route
-from smsgw.admin.words import kit
-from smsgw.admin.words import materials as words
+from smsgw.admin.words import kit, materials as words
 from smsgw.core.errors import Invalid, Refused, Temporary
 from smsgw.core.permissions import Permission
 from smsgw.platform.files.model import Incoming

@@ -8,9 +8,7 @@ from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.lists import Empty, ListPage
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.content import common
-from smsgw.admin.pages.content.signs import MATRIX as PATH
-from smsgw.admin.pages.content.signs import PATH as SIGNS
-from smsgw.admin.pages.content.signs import TABS
+from smsgw.admin.pages.content.signs import MATRIX as PATH, PATH as SIGNS, TABS
 from smsgw.admin.words import content as words
 from smsgw.core.permissions import Permission
 from smsgw.platform.content import matrix

@@ -19,8 +19,7 @@ from smsgw.admin.pages.content import common
 from smsgw.admin.words import content as words
 from smsgw.admin.words.messages import TYPE
 from smsgw.core.permissions import Permission
-from smsgw.core.templates import DEFAULT_LENGTH, MAX_CONTENT, MAX_VALUE, Variable
-from smsgw.core.templates import Form as Takes
+from smsgw.core.templates import DEFAULT_LENGTH, MAX_CONTENT, MAX_VALUE, Form as Takes, Variable
 from smsgw.platform.content import queries, service
 from smsgw.platform.content.model import TEMPLATE
 

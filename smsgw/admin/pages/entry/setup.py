@@ -26,13 +26,11 @@ from smsgw.core.addresses import place_of
 from smsgw.core.brand import ANY_HOST, Look
 from smsgw.core.errors import SmsgwError
 from smsgw.core.guard import Guard
-from smsgw.platform.brand import queries as brand_queries
-from smsgw.platform.brand import service as brands
+from smsgw.platform.brand import queries as brand_queries, service as brands
 from smsgw.platform.change import Change
 from smsgw.platform.handles import KeyFileError
 from smsgw.platform.login import queries as login_queries
-from smsgw.platform.org import service as org
-from smsgw.platform.org import setup_code
+from smsgw.platform.org import service as org, setup_code
 from smsgw.runtime import clock
 
 COOKIE = "smsgw-setup"

@@ -23,8 +23,7 @@ from smsgw.core.errors import SmsgwError
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
 from smsgw.platform.change import Change
-from smsgw.platform.login import passkeys, pending
-from smsgw.platform.login import queries as login_queries
+from smsgw.platform.login import passkeys, pending, queries as login_queries
 from smsgw.platform.login.codes import LoginCodes
 from smsgw.platform.login.model import Begun, Factor, Standing
 from smsgw.platform.org import factors, queries, service
@@ -173,9 +172,7 @@ async def options(call: Call) -> web.StreamResponse:
         raise Stale
     if Factor.PASSKEY in step.enrol:
         context = call.portal.context
-        text, challenge = await passkeys.registration(
-            call.db, context.sealer, step.person, call.site, call.product
-        )
+        text, challenge = await passkeys.registration(call.db, context.sealer, step.person, call.site, call.product)
     elif Factor.PASSKEY in step.standing.ask(step.begun.proven):
         text, challenge = await passkeys.authentication(call.db, step.person.id, call.site)
     else:
@@ -202,9 +199,7 @@ async def enrol(call: Call, step: Step, form: Form) -> web.StreamResponse:
     return await _guarded(call, step, lambda: _with_number(call, step, given))
 
 
-async def _guarded(
-    call: Call, step: Step, doing: Callable[[], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
+async def _guarded(call: Call, step: Step, doing: Callable[[], Awaitable[web.StreamResponse]]) -> web.StreamResponse:
     try:
         return await doing()
     except SmsgwError as exc:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from smsgw.admin.call import Call
-from smsgw.admin.kit.charts import Chart, Series
-from smsgw.admin.kit.charts import Kind as Look
+from smsgw.admin.kit.charts import Chart, Kind as Look, Series
 from smsgw.admin.kit.filters import Found
 from smsgw.admin.kit.lists import Empty, ListPage, Report
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort

@@ -15,31 +15,19 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form
-from smsgw.admin.kit.forms import Kind as Takes
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
 from smsgw.admin.kit.lists import Action, Empty, ListPage
 from smsgw.admin.kit.mails import sent_again
 from smsgw.admin.kit.people import not_by_person, own_accounts, whole_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.records.statements import MAILS, PATH, PDF, RECEIVERS, TABS
 from smsgw.admin.rights import Proof
-from smsgw.admin.words import kit as kit_words
-from smsgw.admin.words import people as people_words
-from smsgw.admin.words import statements as words
+from smsgw.admin.words import kit as kit_words, people as people_words, statements as words
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.platform.mailing import MOST_RECEIVERS
 from smsgw.platform.statements import queries, service
-from smsgw.platform.statements.model import (
-    LEAST_REASON,
-    MONTHS,
-    MOST_REASON,
-    NAMES_RECEIVERS,
-    Mail,
-    Receivers,
-)
+from smsgw.platform.statements.model import LEAST_REASON, MONTHS, MOST_REASON, NAMES_RECEIVERS, Mail, Receivers
 from smsgw.runtime import clock
 
 _RECEIVERS_NEW, _ONE = f"{RECEIVERS}/-/new", "{id:[0-9]{1,19}}"

@@ -10,16 +10,13 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form, Section
-from smsgw.admin.kit.forms import Kind as Of
+from smsgw.admin.kit.forms import Field as Input, Form, Kind as Of, Section
 from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import account_choices
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.connect.account_forms import MOST
-from smsgw.admin.words import accounts as account_words
-from smsgw.admin.words import finance as words
+from smsgw.admin.words import accounts as account_words, finance as words
 from smsgw.core.permissions import Permission
 from smsgw.platform.accounts import listing, service, top_ups
 from smsgw.platform.accounts.top_ups import WantedTopUps

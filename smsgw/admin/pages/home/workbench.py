@@ -18,8 +18,7 @@ from smsgw.admin.pages.home import figures
 from smsgw.admin.pages.setup import steps
 from smsgw.admin.pages.system.login_security import places
 from smsgw.admin.rights import route
-from smsgw.admin.words import METRIC
-from smsgw.admin.words import home as words
+from smsgw.admin.words import METRIC, home as words
 from smsgw.core.permissions import Permission as P
 from smsgw.platform.accounts import queries as accounts
 from smsgw.platform.alarms import queries as alarms
@@ -93,9 +92,7 @@ async def _find(call: Call) -> dict[str, Any]:
     for name in arrangement(call):
         _, find = CARDS[name]
         found[name] = await find(call)
-    standing = (
-        await alarms.alike(call.db, call.actor, kinds=ALARMS, each=SHOWN) if call.may(P.ALARM_VIEW) else []
-    )
+    standing = await alarms.alike(call.db, call.actor, kinds=ALARMS, each=SHOWN) if call.may(P.ALARM_VIEW) else []
     announced = found.pop("notices")
     return {
         "cards": found, "decisions": await _decisions(call), "notices": announced, "alarms": standing,

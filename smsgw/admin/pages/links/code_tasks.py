@@ -12,20 +12,16 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form, Kind
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section as Inputs
 from smsgw.admin.kit.imports import ImportPage, Target
 from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Phone, Sort
-from smsgw.admin.kit.tables import Kind as Cell
+from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
 from smsgw.admin.pages.links import lines
 from smsgw.admin.pages.links.short_links import ACCOUNT, DOMAIN, NAME, TARGET, UNTIL, WARN
 from smsgw.admin.rights import Proof, route
-from smsgw.admin.words import lists as job_words
-from smsgw.admin.words import short_links as words
+from smsgw.admin.words import lists as job_words, short_links as words
 from smsgw.core.permissions import Permission
 from smsgw.core.words import columns as names
 from smsgw.platform.links import code_files, service

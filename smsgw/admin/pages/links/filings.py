@@ -11,16 +11,12 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form, Kind
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Phone, Sort
-from smsgw.admin.kit.tables import Kind as Cell
-from smsgw.admin.words import CARRIER, audience
-from smsgw.admin.words import filings as words
+from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
+from smsgw.admin.words import CARRIER, audience, filings as words
 from smsgw.core.permissions import Permission
 from smsgw.core.templates import CARRIERS
 from smsgw.core.url_filings import Filing
@@ -55,9 +51,7 @@ COLUMNS = (
       for carrier in CARRIERS),
     Column("created_at", Cell.TIME, sort=True, phone=Phone.BESIDE),
 )  # fmt: skip
-_NOTES = (
-    Column("note", Cell.LONG), Column("filed_answers", Cell.TAGS, value=lambda one: _answers(one)),
-)
+_NOTES = (Column("note", Cell.LONG), Column("filed_answers", Cell.TAGS, value=lambda one: _answers(one)))
 
 
 def _answers(one: FiledLink) -> list[str]:

@@ -9,8 +9,7 @@ from typing import Any
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Found, Problem, read_id
 from smsgw.admin.kit.form_pages import Wrong
-from smsgw.admin.words import CARRIER
-from smsgw.admin.words import short_links as words
+from smsgw.admin.words import CARRIER, short_links as words
 from smsgw.admin.words.lists import JOIN
 from smsgw.core import moments
 from smsgw.core.actor import Actor

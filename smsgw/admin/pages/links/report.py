@@ -8,8 +8,7 @@ from datetime import date, datetime, timedelta
 from urllib.parse import urlencode
 
 from smsgw.admin.call import Call
-from smsgw.admin.kit.charts import Chart, Series
-from smsgw.admin.kit.charts import Kind as Look
+from smsgw.admin.kit.charts import Chart, Kind as Look, Series
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.lists import Empty, ListPage, Report
 from smsgw.admin.kit.menu import Entry
@@ -80,31 +79,23 @@ def _account(found: Found) -> int | None:
 
 
 async def _rows(db: Database, actor: Actor, found: Found, window: Window) -> Slice[Line]:
-    got = await queries.days(
-        db, *_asked(found), window, accounts=actor.scope.whole, account_id=_account(found)
-    )
+    got = await queries.days(db, *_asked(found), window, accounts=actor.scope.whole, account_id=_account(found))
     leads = actor.may(Permission.LINK_VIEW)
     return Slice([Line(one, leads) for one in got.rows], got.keys, got.more)
 
 
 async def _many(db: Database, actor: Actor, found: Found, _: int) -> int:
-    return await queries.how_many_days(
-        db, *_asked(found), accounts=actor.scope.whole, account_id=_account(found)
-    )
+    return await queries.how_many_days(db, *_asked(found), accounts=actor.scope.whole, account_id=_account(found))
 
 
 async def _totals(db: Database, actor: Actor, found: Found) -> Line:
-    together = await queries.days_together(
-        db, *_asked(found), accounts=actor.scope.whole, account_id=_account(found)
-    )
+    together = await queries.days_together(db, *_asked(found), accounts=actor.scope.whole, account_id=_account(found))
     return Line(together, leads=False)
 
 
 async def _chart(call: Call, found: Found) -> Chart:
     first, until = _asked(found)
-    hours = await queries.hours(
-        call.db, first, until, accounts=call.accounts, account_id=_account(found), by_day=True
-    )
+    hours = await queries.hours(call.db, first, until, accounts=call.accounts, account_id=_account(found), by_day=True)
     at = {hour.at.astimezone(CHINA).date(): hour for hour in hours}
     day, last, days = first.date(), min((until - timedelta(days=1)).date(), clock.now().astimezone(CHINA).date()), []
     while day <= last:
@@ -112,9 +103,7 @@ async def _chart(call: Call, found: Found) -> Chart:
         day += timedelta(days=1)
     humans = [at[day].humans if day in at else 0 for day in days]
     programs = [at[day].hits - at[day].humans if day in at else 0 for day in days]
-    together = await queries.days_together(
-        call.db, first, until, accounts=call.accounts, account_id=_account(found)
-    )
+    together = await queries.days_together(call.db, first, until, accounts=call.accounts, account_id=_account(found))
     said = {"made": together.made, "humans": together.humans, "programs": together.programs}
     return Chart(
         call.gettext(words.REPORT_CHART), Look.STACK, [_label(day) for day in days],

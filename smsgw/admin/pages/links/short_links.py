@@ -13,19 +13,15 @@ import segno
 from aiohttp import web
 
 from smsgw.admin.call import Call
-from smsgw.admin.kit.charts import Chart, Series
-from smsgw.admin.kit.charts import Kind as Look
+from smsgw.admin.kit.charts import Chart, Kind as Look, Series
 from smsgw.admin.kit.details import Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form, Kind
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, reason_of
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Phone, Sort
-from smsgw.admin.kit.tables import Kind as Cell
+from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
 from smsgw.admin.pages.links import lines
 from smsgw.admin.pages.links.lines import ONE, PATH, Line
 from smsgw.admin.rights import route
@@ -300,9 +296,7 @@ async def _chart(call: Call, one: Line, *, by_day: bool) -> Chart:
     else:
         step, n, last = timedelta(hours=1), _HOURS, now.replace(minute=0, second=0, microsecond=0)
     times = [last - step * (n - 1 - at) for at in range(n)]
-    found = await queries.hours(
-        call.db, times[0], last + step, accounts=call.accounts, link_id=one.id, by_day=by_day
-    )
+    found = await queries.hours(call.db, times[0], last + step, accounts=call.accounts, link_id=one.id, by_day=by_day)
     at = {hour.at.astimezone(CHINA): hour for hour in found}
     humans = [at[time].humans if time in at else 0 for time in times]
     programs = [at[time].hits - at[time].humans if time in at else 0 for time in times]
@@ -354,9 +348,7 @@ async def qr(call: Call) -> web.StreamResponse:
     headers = {"Cache-Control": "private, max-age=3600"}
     if "save" in call.request.query:
         headers["Content-Disposition"] = f'attachment; filename="short-link-{one.id}.{kind}"'
-    return web.Response(
-        body=octets, content_type="image/svg+xml" if kind == "svg" else "image/png", headers=headers
-    )
+    return web.Response(body=octets, content_type="image/svg+xml" if kind == "svg" else "image/png", headers=headers)
 
 
 def _drawn(address: str, kind: str) -> bytes:

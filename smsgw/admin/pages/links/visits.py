@@ -11,17 +11,13 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form
-from smsgw.admin.kit.forms import Kind as Takes
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
 from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import account_choices
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.links import lines
-from smsgw.admin.words import agents, provinces
-from smsgw.admin.words import short_links as words
+from smsgw.admin.words import agents, provinces, short_links as words
 from smsgw.core.permissions import Permission
 from smsgw.core.pseudonyms import is_pseudonym
 from smsgw.core.user_agent import device_of, hardware_of

@@ -12,18 +12,17 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Filter, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form
-from smsgw.admin.kit.forms import Kind as Takes
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.people import account_choices
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.monitoring.alarms import NOTES, RECEIVERS, TABS
-from smsgw.admin.words import duty as duty_words
-from smsgw.admin.words import monitoring as words
-from smsgw.admin.words import people as people_words
-from smsgw.admin.words import statements as statement_words
+from smsgw.admin.words import (
+    duty as duty_words,
+    monitoring as words,
+    people as people_words,
+    statements as statement_words,
+)
 from smsgw.core.alarm_notes import Way
 from smsgw.core.permissions import Permission
 from smsgw.platform.alarms import receivers

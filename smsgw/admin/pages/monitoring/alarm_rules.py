@@ -14,16 +14,12 @@ from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.details import Detail, Past, Section
 from smsgw.admin.kit.filters import Filter, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form
-from smsgw.admin.kit.forms import Kind as Takes
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.monitoring.alarms import PATH, RULES, TABS
-from smsgw.admin.words import monitoring as words
-from smsgw.admin.words import people as people_words
+from smsgw.admin.words import monitoring as words, people as people_words
 from smsgw.admin.words.terms import TERMS
 from smsgw.core.alarm_rules import Value
 from smsgw.core.alarms import about_of

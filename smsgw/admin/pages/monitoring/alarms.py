@@ -13,8 +13,7 @@ from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.monitoring import duty
-from smsgw.admin.words import faults as fault_words
-from smsgw.admin.words import monitoring as words
+from smsgw.admin.words import faults as fault_words, monitoring as words
 from smsgw.core.alarm_rules import LASTING
 from smsgw.core.alarms import about_of
 from smsgw.core.permissions import Permission

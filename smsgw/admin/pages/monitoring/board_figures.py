@@ -24,8 +24,7 @@ from smsgw.platform.channels.model import connected
 from smsgw.platform.handles import Database
 from smsgw.platform.health import sizes
 from smsgw.platform.health.sizes import Size
-from smsgw.platform.statistics import delays
-from smsgw.platform.statistics import queries as statistics
+from smsgw.platform.statistics import delays, queries as statistics
 from smsgw.platform.statistics.today import Today, midnight
 from smsgw.platform.webhooks import queries as webhooks
 from smsgw.platform.webhooks.model import Standing

@@ -14,16 +14,12 @@ from smsgw.admin.kit import jobs as kit_jobs
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Filter, Found, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form
-from smsgw.admin.kit.forms import Kind as Takes
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
 from smsgw.admin.kit.lists import Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.rights import Proof, route
-from smsgw.admin.words import diagnostics as words
-from smsgw.admin.words import lists as list_words
+from smsgw.admin.words import diagnostics as words, lists as list_words
 from smsgw.core.actor import Actor
 from smsgw.core.permissions import Permission
 from smsgw.platform.diagnostics import service

@@ -14,18 +14,14 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Button, Detail, Past, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form
-from smsgw.admin.kit.forms import Kind as Takes
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.monitoring import duty, fault_timeline
 from smsgw.admin.rights import route
 from smsgw.admin.views import china_time, duration
-from smsgw.admin.words import faults as words
-from smsgw.admin.words import monitoring as alarm_words
+from smsgw.admin.words import faults as words, monitoring as alarm_words
 from smsgw.admin.words.terms import TERMS
 from smsgw.core import moments
 from smsgw.core.ids import CHINA
@@ -410,5 +406,3 @@ async def report(call: Call) -> web.StreamResponse:
         facts_of=Section((*_FACTS, *(_RECOVERED if one.recovered_at else ()), *(() if one.counts else _WHY)), one),
         report_of=Section(_REPORT, one), past=_past(call, await queries.steps(call.db, one)),
     )  # fmt: skip
-
-

@@ -13,17 +13,13 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form
-from smsgw.admin.kit.forms import Kind as Takes
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.mails import sent_again
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.rights import route
-from smsgw.admin.words import health as words
-from smsgw.admin.words import statements as mail_words
+from smsgw.admin.words import health as words, statements as mail_words
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.platform.health import queries, report, service

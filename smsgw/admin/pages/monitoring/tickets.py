@@ -11,32 +11,19 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Button, Detail, Past, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form
-from smsgw.admin.kit.forms import Kind as Takes
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import account_choices
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
-from smsgw.admin.words import faults as fault_words
-from smsgw.admin.words import tickets as words
+from smsgw.admin.words import faults as fault_words, tickets as words
 from smsgw.admin.words.terms import TERMS
 from smsgw.core.carried import Moment
 from smsgw.core.permissions import Permission
 from smsgw.platform.messages import queries as messages
 from smsgw.platform.settings import service as settings
 from smsgw.platform.tickets import model, service
-from smsgw.platform.tickets.model import (
-    LEAST_TEXT,
-    LEAST_TITLE,
-    MOST_TEXT,
-    MOST_TITLE,
-    TICKETS,
-    State,
-    Step,
-    Ticket,
-)
+from smsgw.platform.tickets.model import LEAST_TEXT, LEAST_TITLE, MOST_TEXT, MOST_TITLE, TICKETS, State, Step, Ticket
 from smsgw.runtime import clock
 
 PATH = "/tickets"

@@ -9,17 +9,14 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit import people
-from smsgw.admin.kit.details import Detail
-from smsgw.admin.kit.details import Section as Facts
+from smsgw.admin.kit.details import Detail, Section as Facts
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as FormField
-from smsgw.admin.kit.forms import Form, Kind, Section
+from smsgw.admin.kit.forms import Field as FormField, Form, Kind, Section
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.table_exports import Say, Table, TableExport
-from smsgw.admin.kit.tables import Column, Phone, Sort
-from smsgw.admin.kit.tables import Kind as Cell
+from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
 from smsgw.admin.words import people as words
 from smsgw.admin.words.kit import NO, YES
 from smsgw.admin.words.roles import NAMES

@@ -18,8 +18,7 @@ from smsgw.admin.kit.lists import Action, Effect
 from smsgw.admin.passwords import Rank
 from smsgw.admin.rights import Proof
 from smsgw.admin.strength import one_time_password
-from smsgw.admin.words import lists
-from smsgw.admin.words import people as words
+from smsgw.admin.words import lists, people as words
 from smsgw.core.permissions import Permission
 from smsgw.platform.login import service as entrance
 from smsgw.platform.org import queries, service

@@ -16,14 +16,11 @@ from smsgw.admin.kit.forms import Field, Form, Kind, Section
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.pages.people.staff_forms import PATH
 from smsgw.admin.rights import Proof, route
-from smsgw.admin.words import login as login_words
-from smsgw.admin.words import people as words
+from smsgw.admin.words import login as login_words, people as words
 from smsgw.core.addresses import network_of, within
 from smsgw.core.errors import Refused
 from smsgw.core.permissions import Permission
-from smsgw.platform.login import passkeys
-from smsgw.platform.login import queries as entrance_queries
-from smsgw.platform.login import service as entrance
+from smsgw.platform.login import passkeys, queries as entrance_queries, service as entrance
 from smsgw.platform.login.model import DEMANDED, Demand
 from smsgw.platform.org import factors, queries, service
 from smsgw.platform.org.model import Access, Contact

@@ -19,15 +19,12 @@ from smsgw.core.errors import SmsgwError
 from smsgw.core.numbers import mask
 from smsgw.platform.notices import queries as notices
 from smsgw.platform.org import factors, queries, service
-from smsgw.platform.preferences import queries as preferences
-from smsgw.platform.preferences import service as preference_service
+from smsgw.platform.preferences import queries as preferences, service as preference_service
 
 PAGE = "/me"
 
 
-async def _page(
-    call: Call, error: str = "", status: int = 200, typed: Mapping[str, str] | None = None
-) -> web.Response:
+async def _page(call: Call, error: str = "", status: int = 200, typed: Mapping[str, str] | None = None) -> web.Response:
     """``typed``: fields of a form that was refused, to be mended and not typed again."""
     phone, verified, email = await factors.contact(call.db, call.who.id)
     shown = {"name": call.who.name, "email": email, "phone": "", "shown": ""} | dict(typed or {})

@@ -12,9 +12,7 @@ from smsgw.admin.i18n import translations
 from smsgw.admin.kit.filters import read_id
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.rights import route
-from smsgw.admin.words import STATUS
-from smsgw.admin.words import lists as list_words
-from smsgw.admin.words import palette as words
+from smsgw.admin.words import STATUS, lists as list_words, palette as words
 from smsgw.admin.words.menu import PERSONAL
 from smsgw.admin.words.pinyin import PINYIN
 from smsgw.core import numbers

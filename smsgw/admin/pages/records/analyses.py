@@ -9,8 +9,7 @@ from urllib.parse import urlencode
 
 from smsgw.admin import words as told
 from smsgw.admin.call import Call
-from smsgw.admin.kit.charts import Chart, Series
-from smsgw.admin.kit.charts import Kind as Look
+from smsgw.admin.kit.charts import Chart, Kind as Look, Series
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.kinds import names_of
 from smsgw.admin.kit.lists import Empty, ListPage, Report

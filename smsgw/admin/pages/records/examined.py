@@ -13,8 +13,7 @@ from smsgw.admin import words as told
 from smsgw.admin.call import Call
 from smsgw.admin.rights import route
 from smsgw.admin.views import china_time
-from smsgw.admin.words import provinces
-from smsgw.admin.words import trace as words
+from smsgw.admin.words import provinces, trace as words
 from smsgw.admin.words.audit import action_words
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
@@ -53,9 +52,7 @@ async def verify(call: Call) -> web.StreamResponse:
     """The same, checked anew."""
     id_ = int(call.request.match_info["id"])
     context = call.portal.context
-    checked = await verification.of_message(
-        call.change(), context.sealer, id_, now=clock.now(), reads=context.reads
-    )
+    checked = await verification.of_message(call.change(), context.sealer, id_, now=clock.now(), reads=context.reads)
     return await _wire(call, checked)
 
 
@@ -118,7 +115,7 @@ def _text(call: Call, trace: Trace, whole: bool) -> str:
         named(words.STATUS, "  ".join(filter(None, (status, reason, m.code)))),
         named(words.ACCEPTED, m.accepted_at), named(words.SUBMITTED, m.submitted_at), named(words.DONE, m.done_at),
     ]  # fmt: skip
-    for part in trace.parts[:words.MOST_PARTS]:
+    for part in trace.parts[: words.MOST_PARTS]:
         said = (
             (words.CHANNEL, part.channel_name), (words.CARRIER_ID, part.carrier_id), (words.CODE, part.code),
             (words.SUBMITTED, part.claimed_at), (words.ANSWERED, part.answered_at), (words.DONE, part.final_at),

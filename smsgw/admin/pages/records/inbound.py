@@ -125,9 +125,7 @@ def _counted(text: str) -> Callable[[Call, Sequence[InboundView]], Awaitable[Eff
     return effect
 
 
-def _action(
-    key: str, label: str, effect: str, run: Callable[[Call, InboundView], Awaitable[object]]
-) -> Action:
+def _action(key: str, label: str, effect: str, run: Callable[[Call, InboundView], Awaitable[object]]) -> Action:
     return Action(key, label, Permission.INBOUND_HANDLE, run, _counted(effect))
 
 

@@ -8,8 +8,7 @@ from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import account_choices
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.finance.rebate_rules import PATH as RULES
-from smsgw.admin.words import rebates as rule_words
-from smsgw.admin.words import records as words
+from smsgw.admin.words import rebates as rule_words, records as words
 from smsgw.core.permissions import Permission
 from smsgw.platform.accounts import rebates
 from smsgw.platform.accounts.rebates import WantedRebates

@@ -11,8 +11,7 @@ from urllib.parse import urlencode
 
 from smsgw.admin import words as told
 from smsgw.admin.call import Call
-from smsgw.admin.kit.charts import Chart, Series
-from smsgw.admin.kit.charts import Kind as Look
+from smsgw.admin.kit.charts import Chart, Kind as Look, Series
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.kinds import names_of
 from smsgw.admin.kit.lists import Empty, ListPage, Report
@@ -307,11 +306,7 @@ def _persons(wanted: Wanted, one: Figures) -> str:
     if wanted.group != "department" or not int(one.value):
         return ""
     given = {"time": "custom", "from": wanted.first, "to": wanted.last, "department": one.value}
-    given |= {
-        key: str(value)
-        for key in ("account", "origin", "person")
-        if (value := getattr(wanted, key)) is not None
-    }
+    given |= {key: str(value) for key in ("account", "origin", "person") if (value := getattr(wanted, key)) is not None}
     return f"{PEOPLE}?{urlencode(given)}"
 
 

@@ -36,11 +36,9 @@ from smsgw.core.words import phrase
 from smsgw.platform.audience import book, segments
 from smsgw.platform.audience.model import MOST_MESSAGES_PICKED, SegmentKind
 from smsgw.platform.drafts import service as drafts
-from smsgw.platform.drafts.model import Kind as DraftKind
-from smsgw.platform.drafts.model import Source, State
+from smsgw.platform.drafts.model import Kind as DraftKind, Source, State
 from smsgw.platform.handles import Database
-from smsgw.platform.lists import queries as lists
-from smsgw.platform.lists import service as blocking
+from smsgw.platform.lists import queries as lists, service as blocking
 from smsgw.platform.messages import queries, records, resend, service
 from smsgw.platform.messages.model import MessageView
 from smsgw.platform.org import queries as org
@@ -120,11 +118,7 @@ async def _effect(call: Call, rows: Sequence[MessageView]) -> Effect:
     verdicts = await resend.judge(call.db, call.actor, codes, ids)
     why = Counter(verdict.reason for verdict in verdicts.values())
     fine, dead = why.pop("", 0), sum(why[reason] for reason in resend.FOR_GOOD)
-    said = [
-        f"{call.gettext(words.RESEND_WHY[reason])} {why[reason]:,}"
-        for reason in resend.REASONS
-        if why[reason]
-    ]
+    said = [f"{call.gettext(words.RESEND_WHY[reason])} {why[reason]:,}" for reason in resend.REASONS if why[reason]]
     values = {
         "n": f"{fine:,}", "parts": f"{sum(v.parts for v in verdicts.values() if not v.reason):,}",
         "refused": f"{why.total():,}", "why": call.gettext(words.JOIN).join(said),

@@ -15,8 +15,7 @@ from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.records.reports import LABELS, SHOWN, chart_of
-from smsgw.admin.words import records as words
-from smsgw.admin.words import statements as mail_words
+from smsgw.admin.words import records as words, statements as mail_words
 from smsgw.core.actor import Actor
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission

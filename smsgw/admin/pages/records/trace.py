@@ -15,8 +15,7 @@ from smsgw.admin.i18n import DEFAULT, teller
 from smsgw.admin.kit import sent_links
 from smsgw.admin.kit.kinds import names_of
 from smsgw.admin.rights import route
-from smsgw.admin.words import fallback as chain_words
-from smsgw.admin.words import trace as named
+from smsgw.admin.words import fallback as chain_words, trace as named
 from smsgw.admin.words.records import PLAYBOOK
 from smsgw.core.carried import Heard
 from smsgw.core.ids import CHINA
@@ -102,7 +101,8 @@ async def values(call: Call) -> dict[str, Any]:
         "hidden": codes.HIDDEN in found.message.content,
         "names": named,
         "rules": [
-            (label, path) for begin, label, path, right in named.RULES
+            (label, path)
+            for begin, label, path, right in named.RULES
             if found.message.status == "rejected" and found.message.code.startswith(begin) and call.may(right)
         ],
         "playbook": PLAYBOOK,

@@ -14,11 +14,9 @@ from smsgw.admin.kit.forms import Filled
 from smsgw.admin.kit.lists import refusal
 from smsgw.admin.kit.pieces import field_alone
 from smsgw.admin.pages.routing.channels import ONE, PATH, channel
-from smsgw.admin.pages.setup import channel as first_run
-from smsgw.admin.pages.setup import channel_forms as forms
+from smsgw.admin.pages.setup import channel as first_run, channel_forms as forms
 from smsgw.admin.rights import PROOFS, route
-from smsgw.admin.words import routing as words
-from smsgw.admin.words import setup as setup_words
+from smsgw.admin.words import routing as words, setup as setup_words
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
 from smsgw.platform.channels import service

@@ -16,8 +16,7 @@ from smsgw.admin.kit.lists import Effect
 from smsgw.admin.pages.routing import channels
 from smsgw.admin.pages.routing.channels import ONE, PATH
 from smsgw.admin.rights import route
-from smsgw.admin.words import TERMS
-from smsgw.admin.words import routing as words
+from smsgw.admin.words import TERMS, routing as words
 from smsgw.core.permissions import Permission
 from smsgw.platform.channels import service, versions
 from smsgw.platform.channels.model import ChannelView

@@ -9,16 +9,14 @@ from typing import Any
 from aiohttp import web
 
 from smsgw.admin.call import Call
-from smsgw.admin.kit.charts import Chart, Series
-from smsgw.admin.kit.charts import Kind as Look
+from smsgw.admin.kit.charts import Chart, Kind as Look, Series
 from smsgw.admin.kit.filters import read_id
 from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Form
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.rights import route
-from smsgw.admin.words import routing as words
-from smsgw.admin.words import setup as setup_words
+from smsgw.admin.words import routing as words, setup as setup_words
 from smsgw.core.model import ChannelStatus
 from smsgw.core.permissions import Permission
 from smsgw.pipeline.fleet import pools_of

@@ -18,9 +18,7 @@ from smsgw.admin.kit.lists import Effect
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.pages.routing.route_table import whole
 from smsgw.admin.rights import route
-from smsgw.admin.words import codes as words
-from smsgw.admin.words import explain, messages
-from smsgw.admin.words import records as records_words
+from smsgw.admin.words import codes as words, explain, messages, records as records_words
 from smsgw.core.code_book import Source
 from smsgw.core.ids import CHINA
 from smsgw.core.model import REPORT_CLASSES

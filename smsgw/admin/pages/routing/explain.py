@@ -17,11 +17,9 @@ from smsgw.admin.kit.lists import refusal
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import whole_accounts
 from smsgw.admin.kit.pieces import field_alone
-from smsgw.admin.pages.routing.route_table import PATH as ROUTES
-from smsgw.admin.pages.routing.route_table import document_of, visible
+from smsgw.admin.pages.routing.route_table import PATH as ROUTES, document_of, visible
 from smsgw.admin.rights import route
-from smsgw.admin.words import explain as words
-from smsgw.admin.words import route_table as route_words
+from smsgw.admin.words import explain as words, route_table as route_words
 from smsgw.core.errors import SmsgwError, message_of
 from smsgw.core.kinds import resolve
 from smsgw.core.model import ChannelSpec, MessageType, Origin

@@ -17,8 +17,7 @@ from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.pages.sending.rules import PATH as RULES
 from smsgw.admin.rights import route
-from smsgw.admin.words import approval
-from smsgw.admin.words import limits as words
+from smsgw.admin.words import approval, limits as words
 from smsgw.admin.words.messages import TYPE
 from smsgw.core import kinds as core
 from smsgw.core.errors import Temporary
@@ -28,8 +27,7 @@ from smsgw.core.permissions import Permission
 from smsgw.core.policy import Limits
 from smsgw.core.routes import RouteTable
 from smsgw.platform.kinds import queries, service
-from smsgw.platform.policies import frequency, gates
-from smsgw.platform.policies import service as policies
+from smsgw.platform.policies import frequency, gates, service as policies
 from smsgw.platform.review import rules
 from smsgw.platform.review.rules import MOST_READ_OF_SLICE, Place
 from smsgw.runtime import clock

@@ -8,15 +8,13 @@ from typing import Any
 from aiohttp import web
 
 from smsgw.admin.call import Call
-from smsgw.admin.kit.charts import Chart, Series
-from smsgw.admin.kit.charts import Kind as Look
+from smsgw.admin.kit.charts import Chart, Kind as Look, Series
 from smsgw.admin.kit.filters import Filter, Found, read_id
 from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Field, Form, Kind, Section
 from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.tables import Column, Phone, Sort
-from smsgw.admin.kit.tables import Kind as Shows
+from smsgw.admin.kit.tables import Column, Kind as Shows, Phone, Sort
 from smsgw.admin.rights import route
 from smsgw.admin.words import load_tests as words
 from smsgw.core.actor import Actor
@@ -119,9 +117,7 @@ def _accepted(one: LoadTest) -> int:
 async def _stop_effect(_: Call, one: LoadTest, __: Mapping[str, Any]) -> Effect:
     if one.over:
         return Effect(words.STOP_NOTHING, nothing=True)
-    return Effect(
-        words.STOP_EFFECT, {"accepted": f"{_accepted(one):,}", "messages": f"{one.profile.messages:,}"}
-    )
+    return Effect(words.STOP_EFFECT, {"accepted": f"{_accepted(one):,}", "messages": f"{one.profile.messages:,}"})
 
 
 async def _stop(call: Call, one: LoadTest, _: Mapping[str, Any]) -> web.StreamResponse:

@@ -20,22 +20,18 @@ from smsgw.admin.pages.routing.channels import channel, waiting
 from smsgw.admin.pages.routing.numbers import EXTENSIONS, PATH, said
 from smsgw.admin.pages.routing.route_table import going
 from smsgw.admin.rights import Proof
-from smsgw.admin.words import account_route
-from smsgw.admin.words import numbers as words
+from smsgw.admin.words import account_route, numbers as words
 from smsgw.core import code_plan
-from smsgw.core.code_plan import Access, Holder
-from smsgw.core.code_plan import Kind as Of
+from smsgw.core.code_plan import Access, Holder, Kind as Of
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.core.routes import only
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.accounts.extensions import MATCHED_DAYS
-from smsgw.platform.channels import queries as channels
-from smsgw.platform.channels import service as channel_service
+from smsgw.platform.channels import queries as channels, service as channel_service
 from smsgw.platform.channels.model import ChannelView
 from smsgw.platform.codes import queries
-from smsgw.platform.routing import following
-from smsgw.platform.routing import queries as routing
+from smsgw.platform.routing import following, queries as routing
 from smsgw.runtime import clock
 
 _ONE = PATH + "/channels/{id:[0-9]{1,9}}"

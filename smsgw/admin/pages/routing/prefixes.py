@@ -11,18 +11,14 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Filled, Form
-from smsgw.admin.kit.forms import Kind as Of
-from smsgw.admin.kit.forms import Section as Part
+from smsgw.admin.kit.forms import Field as Input, Filled, Form, Kind as Of, Section as Part
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.pieces import field_alone
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.routing.route_table import whole
 from smsgw.admin.rights import route
-from smsgw.admin.words import messages
-from smsgw.admin.words import prefixes as words
+from smsgw.admin.words import messages, prefixes as words
 from smsgw.admin.words.provinces import PROVINCES, chinese
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission

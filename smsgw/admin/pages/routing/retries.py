@@ -13,11 +13,9 @@ from smsgw.admin.kit.filters import Problem
 from smsgw.admin.kit.form_pages import FormPage, Wrong
 from smsgw.admin.kit.forms import Field, Form, Kind, Section
 from smsgw.admin.kit.lists import Effect
-from smsgw.admin.pages.routing.route_table import PATH as ROUTES
-from smsgw.admin.pages.routing.route_table import whole
+from smsgw.admin.pages.routing.route_table import PATH as ROUTES, whole
 from smsgw.admin.rights import route
-from smsgw.admin.words import explain as words
-from smsgw.admin.words import messages
+from smsgw.admin.words import explain as words, messages
 from smsgw.core.model import MessageType
 from smsgw.core.permissions import Permission
 from smsgw.core.retry import DEFAULTS, NEVER_RETRIED, Fault, How, Rule

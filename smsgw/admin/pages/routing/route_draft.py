@@ -31,11 +31,9 @@ from smsgw.admin.pages.routing.route_table import (
     whole,
 )
 from smsgw.admin.rights import route
-from smsgw.admin.words import messages
-from smsgw.admin.words import route_table as words
+from smsgw.admin.words import messages, route_table as words
 from smsgw.admin.words.provinces import chinese
-from smsgw.core import numbers, route_edit
-from smsgw.core import routes as core
+from smsgw.core import numbers, route_edit, routes as core
 from smsgw.core.errors import Invalid, Refused, Temporary
 from smsgw.core.model import MessageType
 from smsgw.core.permissions import Permission

@@ -11,19 +11,10 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Filter, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field, Form
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field, Form, Section as Inputs
 from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
-from smsgw.admin.pages.routing.route_table import (
-    NOTE,
-    SUBMITTED_PATH,
-    TABS,
-    channel_states,
-    effect_of,
-    going,
-    whole,
-)
+from smsgw.admin.pages.routing.route_table import NOTE, SUBMITTED_PATH, TABS, channel_states, effect_of, going, whole
 from smsgw.admin.words import route_table as words
 from smsgw.core import route_edit
 from smsgw.core.permissions import Permission

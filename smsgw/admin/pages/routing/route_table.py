@@ -17,16 +17,13 @@ from smsgw.admin.errors import OutOfScope
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Filter, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field, Form
-from smsgw.admin.kit.forms import Kind as InputKind
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field, Form, Kind as InputKind, Section as Inputs
 from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.rights import route
 from smsgw.admin.words import route_table as words
-from smsgw.core import route_edit
-from smsgw.core import routes as core
+from smsgw.core import route_edit, routes as core
 from smsgw.core.errors import Temporary
 from smsgw.core.permissions import Permission
 from smsgw.core.routes import RouteTable
@@ -41,8 +38,12 @@ PATH = "/routes"
 VERSIONS_PATH = PATH + "/versions"
 SUBMITTED_PATH = PATH + "/submitted"
 RETRIES_PATH = PATH + "/retries"
-TABS = ((words.OVERVIEW, PATH), (words.VERSIONS, VERSIONS_PATH), (words.SUBMITTED_TAB, SUBMITTED_PATH),
-        (words.RETRIES, RETRIES_PATH))
+TABS = (
+    (words.OVERVIEW, PATH),
+    (words.VERSIONS, VERSIONS_PATH),
+    (words.SUBMITTED_TAB, SUBMITTED_PATH),
+    (words.RETRIES, RETRIES_PATH),
+)
 
 
 async def _wait_for(call: Call) -> int:

@@ -12,10 +12,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period, Problem
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form
-from smsgw.admin.kit.forms import Kind as Of
-from smsgw.admin.kit.forms import Section as Part
+from smsgw.admin.kit.forms import Field as Input, Form, Kind as Of, Section as Part
 from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
@@ -24,8 +21,7 @@ from smsgw.admin.words import unmatched as words
 from smsgw.core.decoded import Decoded
 from smsgw.core.permissions import Permission
 from smsgw.core.report_match import SPELLINGS, Rule, Why
-from smsgw.platform.channels import queries as channels
-from smsgw.platform.channels import unmatched as service
+from smsgw.platform.channels import queries as channels, unmatched as service
 from smsgw.platform.channels.unmatched import REPORTS, ReportFilter, Unmatched
 from smsgw.platform.messages.examining import dump, masked
 

@@ -12,21 +12,16 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Filled, Form, Kind
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Filled, Form, Kind, Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.pieces import field_alone
-from smsgw.admin.kit.tables import Column, Phone, Sort
-from smsgw.admin.kit.tables import Kind as Cell
+from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
 from smsgw.admin.rights import route
-from smsgw.admin.words import audience
-from smsgw.admin.words import routing as words
+from smsgw.admin.words import audience, routing as words
 from smsgw.admin.words.messages import TYPE
-from smsgw.core.keywords import MAX_LENGTH, Hit, Plain, Word, replaced
-from smsgw.core.keywords import Action as Treatment
+from smsgw.core.keywords import MAX_LENGTH, Action as Treatment, Hit, Plain, Word, replaced
 from smsgw.core.permissions import Permission
 from smsgw.platform.change import EVERYBODY
 from smsgw.platform.words import queries, service

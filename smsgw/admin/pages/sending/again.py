@@ -172,9 +172,7 @@ async def rows(call: Call) -> web.StreamResponse:
         if (asked := proving.before_file(call, PROOFS[right])) is not None:
             return asked
     await call.reads("task.export", f"task/{task.id}", rows="errors")
-    response = web.StreamResponse(
-        headers={"Content-Type": "text/csv; charset=utf-8", "Cache-Control": "no-store"}
-    )
+    response = web.StreamResponse(headers={"Content-Type": "text/csv; charset=utf-8", "Cache-Control": "no-store"})
     response.headers["Content-Disposition"] = f'attachment; filename="mend-{task.id}.csv"'
     pieces = again.bad_rows(call.db, task, english=call.language != DEFAULT)
     first = await anext(pieces)

@@ -45,8 +45,7 @@ from smsgw.admin.pages.sending.wizard import (
     within_reach,
 )
 from smsgw.admin.rights import route
-from smsgw.admin.words import compose as words
-from smsgw.admin.words import fallback as chain_words
+from smsgw.admin.words import compose as words, fallback as chain_words
 from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
 from smsgw.core.fallback import chain_of
 from smsgw.core.keywords import Action, named
@@ -248,9 +247,7 @@ async def links(call: Call) -> web.StreamResponse:
     read(step, data)
     if (new := linking.typed(data))["link_target"]:
         step.link = new
-    return call.render(
-        "sending/compose/links.html", form=step, state=step.state, linking=await linking.offered(step)
-    )
+    return call.render("sending/compose/links.html", form=step, state=step.state, linking=await linking.offered(step))
 
 
 def _first_values(state: State, upload: Upload | None, names: Sequence[str]) -> dict[str, str]:
@@ -272,9 +269,7 @@ def _check_content(step: Step) -> bool:
         found["type"] = words.NO_TYPE
     if state.template and template is None:
         found["template"] = words.NO_TEMPLATE
-    if state.sign and not (
-        2 <= len(state.sign) <= 20 and state.sign.isprintable() and not set("【】") & {*state.sign}
-    ):
+    if state.sign and not (2 <= len(state.sign) <= 20 and state.sign.isprintable() and not set("【】") & {*state.sign}):
         found["sign"] = words.BAD_SIGN
     elif account is not None and state.sign and not _may_sign(call, state, account):
         found["sign"] = words.NOT_APPROVED
@@ -479,9 +474,7 @@ async def row(call: Call) -> web.StreamResponse:
     return call.render("sending/compose/row.html", **await _row(call, step.state, upload, n, chosen))
 
 
-async def _row(
-    call: Call, state: State, upload: Upload | None, n: int, chosen: Mapping[str, str]
-) -> dict[str, Any]:
+async def _row(call: Call, state: State, upload: Upload | None, n: int, chosen: Mapping[str, str]) -> dict[str, Any]:
     if upload is None or not upload.rows:
         return {"row": None}
     n = min(max(1, n), upload.rows)

@@ -37,8 +37,7 @@ from smsgw.admin.pages.sending.wizard import (
     upload_of,
 )
 from smsgw.admin.rights import PROOFS, Proof, route
-from smsgw.admin.words import compose as words
-from smsgw.admin.words import fallback as chain_words
+from smsgw.admin.words import compose as words, fallback as chain_words
 from smsgw.admin.words.messages import TYPE
 from smsgw.core.cells import harmless
 from smsgw.core.errors import Invalid, Refused, SmsgwError
@@ -199,12 +198,7 @@ async def _far(step: Step) -> Far | None:
 
 def _cleaned(step: Step) -> dict[str, Any]:
     survey = step.draft.known if step.draft else None
-    values: dict[str, Any] = {
-        "survey": survey,
-        "classes": [],
-        "kept": MOST_KEPT,
-        "cut": OF_ROWS,
-    }
+    values: dict[str, Any] = {"survey": survey, "classes": [], "kept": MOST_KEPT, "cut": OF_ROWS}
     if survey is None or survey.problem[0]:
         return values | _problem(step, survey)
     held = {HELD: survey.held_rows} if survey.held_rows else {}
@@ -267,9 +261,7 @@ async def class_file(call: Call) -> web.StreamResponse:
     n = counted.get(wanted, found.refused.get(wanted, (0,))[0])
     await call.reads("draft.export", f"draft/{step.draft.id}", rows=n, kind=wanted)
     columns: Sequence[str] = upload.columns if upload is not None and any(row.cells for row in first) else ()
-    response = web.StreamResponse(
-        headers={"Content-Type": "text/csv; charset=utf-8", "Cache-Control": "no-store"}
-    )
+    response = web.StreamResponse(headers={"Content-Type": "text/csv; charset=utf-8", "Cache-Control": "no-store"})
     response.headers["Content-Disposition"] = f'attachment; filename="{wanted.lower()}-{step.draft.id}.csv"'
     await response.prepare(call.request)
     await response.write("\ufeff".encode() + _csv([[*columns, *map(call.gettext, words.COLUMNS)]]))
@@ -493,11 +485,7 @@ async def test(call: Call) -> web.StreamResponse:
         return back
     if not result.replayed:
         await messages.sent(
-            call.change(),
-            account.name,
-            batch_id=result.batch_id,
-            accepted=result.accepted,
-            rejected=result.rejected,
+            call.change(), account.name, batch_id=result.batch_id, accepted=result.accepted, rejected=result.rejected
         )
     (one,) = result.items
     if one.code:

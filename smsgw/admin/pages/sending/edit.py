@@ -17,8 +17,7 @@ from smsgw.admin.kit.forms import Field, Form, Kind, Section
 from smsgw.admin.kit.lists import Effect, refusal
 from smsgw.admin.pages.sending import chains, terms
 from smsgw.admin.pages.sending.wizard import line_of, pools_of
-from smsgw.admin.words import compose, times
-from smsgw.admin.words import tasks as words
+from smsgw.admin.words import compose, tasks as words, times
 from smsgw.admin.words.terms import FIELD_TERMS
 from smsgw.core.carried import Remembered
 from smsgw.core.errors import Invalid, Refused

@@ -67,9 +67,7 @@ def counted(
     if template is not None:
         given |= {name: value for name, value in state.fixed.items() if value}
     parts = variables.Template(content)
-    filled = (
-        parts.fill([given.get(name) or f"{{{name}}}" for name in parts.names]) if parts.names else content
-    )
+    filled = parts.fill([given.get(name) or f"{{{name}}}" for name in parts.names]) if parts.names else content
     sign = state.sign or (template.sign if template else "") or (account.default_sign if account else "")
     kind = template.type if template else base_of(call, state.type)
     left = [name for name in parts.names if not given.get(name)]

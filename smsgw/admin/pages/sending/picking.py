@@ -57,9 +57,7 @@ async def look(call: Call) -> web.StreamResponse:
     read(step, data)
     part = str(data.get("book_part", "")).replace("\0", "").strip()[:MOST_PART]
     account = account_of(call, step.state)
-    return call.piece(
-        "sending/compose/book.html", compose=words, **await shown(call, step.state, account, part)
-    )
+    return call.piece("sending/compose/book.html", compose=words, **await shown(call, step.state, account, part))
 
 
 async def shown(call: Call, state: State, account: Account | None, part: str) -> dict[str, Any]:

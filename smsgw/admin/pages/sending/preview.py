@@ -37,9 +37,7 @@ def preview(sign: str, content: str) -> Preview:
     whole = f"【{sign}】{content}" if sign and content and not content.startswith("【") else content
     try:
         coding = text.choose(whole)
-    except (
-        text.Unencodable
-    ):  # half a character, from a broken client; sending it is refused with its position
+    except text.Unencodable:  # half a character, from a broken client; sending it is refused with its position
         whole = whole.encode("utf-8", "replace").decode()
         coding = text.choose(whole)
     return Preview(

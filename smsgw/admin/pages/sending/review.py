@@ -32,6 +32,7 @@ async def _how_many_wait(call: Call) -> int:
 
 MENU = Entry("sending.review", PATH, Permission.REVIEW_VIEW, _how_many_wait)
 
+
 async def _cards(call: Call, rows: Sequence[Reviewed]) -> Mapping[str, Any]:
     return {
         "pieces": {row.id: marked(call, row, row.content) for row in rows},
@@ -98,14 +99,7 @@ async def _detail(call: Call, row: Reviewed) -> Detail:
     buttons = []
     if pending and not own and call.may(_DECIDE):
         buttons = [
-            Button(
-                one.label,
-                f"{PATH}/-/effect/{one.key}",
-                one.danger,
-                not one.danger,
-                {"id": str(row.id)},
-                asks=True,
-            )
+            Button(one.label, f"{PATH}/-/effect/{one.key}", one.danger, not one.danger, {"id": str(row.id)}, asks=True)
             for one in ACTIONS
         ]
     notice = call.gettext(words.OWN) if pending and own else ""

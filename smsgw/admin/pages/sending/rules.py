@@ -15,8 +15,7 @@ from smsgw.admin.kit.kinds import in_force, names_of
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.rights import route
-from smsgw.admin.words import approval as words
-from smsgw.admin.words import limits as limit_words
+from smsgw.admin.words import approval as words, limits as limit_words
 from smsgw.core.errors import Temporary
 from smsgw.core.kinds import is_type, known, resolve
 from smsgw.core.permissions import Permission

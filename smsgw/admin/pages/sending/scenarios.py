@@ -11,10 +11,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form
-from smsgw.admin.kit.forms import Kind as Takes
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
@@ -26,15 +23,7 @@ from smsgw.admin.words.messages import TYPE
 from smsgw.core.model import MessageType
 from smsgw.core.permissions import Permission
 from smsgw.platform.scenarios import queries, service
-from smsgw.platform.scenarios.model import (
-    MOST_EXTENSION,
-    MOST_MINUTES,
-    MOST_NAME,
-    MOST_NOTE,
-    Scenario,
-    Terms,
-    Wanted,
-)
+from smsgw.platform.scenarios.model import MOST_EXTENSION, MOST_MINUTES, MOST_NAME, MOST_NOTE, Scenario, Terms, Wanted
 
 PATH = "/scenarios"
 _NEW, _ONE = as_scenario.PLACE, "{id:[0-9]{1,19}}"

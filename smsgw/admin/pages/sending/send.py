@@ -70,9 +70,7 @@ class Line:
     reason: str
 
 
-def effect(
-    explained: Sequence[Mapping[str, Any]], *, english: bool, channels: Sequence[ChannelStatus] = ()
-) -> Effect:
+def effect(explained: Sequence[Mapping[str, Any]], *, english: bool, channels: Sequence[ChannelStatus] = ()) -> Effect:
     """Sum up what the pipeline says about every number, and what the channels are able to do."""
     # The balance is shown beside; what it does not cover is not the number's fault.
     fine = ("OK", "BALANCE_INSUFFICIENT")
@@ -88,10 +86,7 @@ def effect(
         codings=tuple(sorted({line["coding"] for line in good})),
         carriers=tuple(Counter(line["carrier"] for line in good).most_common()),
         refused=tuple(
-            (
-                normalize(line["to"]),
-                message_of(line["code"], english=True) if english else str(line["message"]),
-            )
+            (normalize(line["to"]), message_of(line["code"], english=True) if english else str(line["message"]))
             for line in bad
             if line["code"] != "NO_ROUTE"
         ),
@@ -154,9 +149,7 @@ async def confirm(call: Call) -> web.StreamResponse:
         form=form,
         to=to,
         account=account,
-        effect=effect(
-            explained, english=call.language != DEFAULT, channels=call.portal.context.channel_status()
-        ),
+        effect=effect(explained, english=call.language != DEFAULT, channels=call.portal.context.channel_status()),
         preview=preview(form.sign or account.default_sign, form.content),
         balance=await balance(call.db, account.id),
     )
@@ -270,9 +263,7 @@ def _preview_values(call: Call, form: SendForm) -> dict[str, Any]:
 
 def _form(call: Call, form: SendForm) -> web.Response:
     accounts = call.portal.context.snapshots.current.accounts()
-    accounts = [
-        a for a in accounts if a.status == "active" and (call.accounts is None or a.id in call.accounts)
-    ]
+    accounts = [a for a in accounts if a.status == "active" and (call.accounts is None or a.id in call.accounts)]
     return call.render(
         "sending/send.html",
         status=422 if form.errors else 200,
@@ -297,9 +288,7 @@ async def _result(call: Call) -> dict[str, Any]:
     lines = []
     for item in first.items:
         message = messages.get(int(item.message_id)) if item.message_id else None
-        reason = (
-            item.message or "" if call.language == DEFAULT else _message(call, item.code) if item.code else ""
-        )
+        reason = item.message or "" if call.language == DEFAULT else _message(call, item.code) if item.code else ""
         lines.append(Line(normalize(item.to), message, message.status if message else item.status, reason))
     tally = Counter(line.status for line in lines)
     return {
@@ -316,12 +305,7 @@ async def _batch(call: Call, account: int, batch_id: int) -> dict[int, MessageVi
     before: int | None = None
     while len(found) < MAX_RECIPIENTS:
         page = await queries.search(
-            call.db,
-            accounts=(account,),
-            batch_id=batch_id,
-            before_id=before,
-            limit=queries.MAX_PAGE,
-            now=clock.now(),
+            call.db, accounts=(account,), batch_id=batch_id, before_id=before, limit=queries.MAX_PAGE, now=clock.now()
         )
         found |= {message.id: message for message in page}
         if len(page) < queries.MAX_PAGE:

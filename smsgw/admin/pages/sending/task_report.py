@@ -8,14 +8,12 @@ from urllib.parse import urlencode
 
 from smsgw.admin import words as told
 from smsgw.admin.call import Call
-from smsgw.admin.kit.charts import Chart, Series
-from smsgw.admin.kit.charts import Kind as Look
+from smsgw.admin.kit.charts import Chart, Kind as Look, Series
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.lists import Empty, ListPage, Report
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.records.reports import LABELS, STACK
-from smsgw.admin.words import records as record_words
-from smsgw.admin.words import tasks as words
+from smsgw.admin.words import records as record_words, tasks as words
 from smsgw.admin.words.fallback import HOP
 from smsgw.admin.words.provinces import PROVINCES
 from smsgw.core.actor import Actor

@@ -16,9 +16,7 @@ from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Form, Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, opted
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import account_choices
@@ -27,16 +25,14 @@ from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
 from smsgw.admin.pages.sending import again, as_scenario, edit, stages, terms
 from smsgw.admin.pages.sending.again import export_of, may_take
 from smsgw.admin.pages.sending.wizard import line_of
-from smsgw.admin.words import accounts, compose, fallback
-from smsgw.admin.words import tasks as words
+from smsgw.admin.words import accounts, compose, fallback, tasks as words
 from smsgw.admin.words.compose import CLASS
 from smsgw.core import moments
 from smsgw.core.errors import CODES, Refused, message_of
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.core.tasks import Task
-from smsgw.core.words import Wording
-from smsgw.core.words import phrase as said
+from smsgw.core.words import Wording, phrase as said
 from smsgw.platform.audience import segments
 from smsgw.platform.audience.model import MOST_DAYS, Segment, SegmentKind
 from smsgw.platform.campaigns import outcome, queries
@@ -109,7 +105,6 @@ _MORE = (
     Column("origin", Kind.WORD, value=lambda t: t.task.origin, words=told.ORIGIN), _SUBMITTER, _CREATED, _PLANNED,
     Column("started_at", Kind.TIME, value=lambda t: t.task.started_at), _ENDED, _ID,
 )  # fmt: skip
-
 
 
 def _wording(call: Call, one: ListedTask) -> tuple[Column, Column]:
@@ -420,11 +415,7 @@ async def _move(call: Call, one: ListedTask, values: Mapping[str, Any]) -> web.R
 
 
 async def _move_effect(_: Call, one: ListedTask, values: Mapping[str, Any]) -> Effect:
-    said = {
-        "name": one.task.name,
-        "numbers": f"{one.progress.valid:,}",
-        "time": f"{_time(values):%Y-%m-%d %H:%M}",
-    }
+    said = {"name": one.task.name, "numbers": f"{one.progress.valid:,}", "time": f"{_time(values):%Y-%m-%d %H:%M}"}
     return Effect(words.RESCHEDULE_EFFECT, said)
 
 

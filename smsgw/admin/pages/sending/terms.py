@@ -12,8 +12,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit import spans
 from smsgw.admin.kit.tables import Column, Kind
-from smsgw.admin.words import compose, tasks
-from smsgw.admin.words import fallback as words
+from smsgw.admin.words import compose, fallback as words, tasks
 from smsgw.core.errors import Invalid
 from smsgw.core.fallback import chain_of
 from smsgw.core.frequency import tagged_of

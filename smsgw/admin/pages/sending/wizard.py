@@ -58,9 +58,7 @@ FIELDS: Mapping[str, Sequence[str]] = {
 """Fields of each step that are one text."""
 STEPS: Mapping[Kind, Sequence[tuple[str, str]]] = {
     Kind.SAME: tuple((key, words.STEP[key]) for key in ("content", "audience", "options", "time", "confirm")),
-    Kind.OWN: tuple(
-        (key, words.STEP[key]) for key in ("table", "content", "check", "options", "time", "confirm")
-    ),
+    Kind.OWN: tuple((key, words.STEP[key]) for key in ("table", "content", "check", "options", "time", "confirm")),
 }
 OF_ACCOUNT: Mapping[str, Any] = {
     "account": "", "audience": "", "groups": [], "tags": [], "contacts": [], "upload": "", "filter": "", "template": "",
@@ -169,9 +167,7 @@ class Step:
             name = f"var_{error.detail.get('name', '')}"
         elif error.code.startswith(("TO_", "NUMBER_")):
             name = "to"
-        place = _OF_STEP.get(name) or next(
-            (s for code, s in _OF_CODE.items() if error.code.startswith(code)), ""
-        )
+        place = _OF_STEP.get(name) or next((s for code, s in _OF_CODE.items() if error.code.startswith(code)), "")
         if name.startswith("var_"):
             place = "audience"
         if place == self.key and name:
@@ -263,9 +259,7 @@ def read(step: Step, data: Mapping[str, Any]) -> None:
             values["source"] = Source.FILE.value
         names = list(dict.fromkeys(key[4:] for key in data if key.startswith(("var_", "fix_"))))[:MOST_NAMES]
         values["variables"] = {name: text(f"var_{name}", 64) for name in names if text(f"var_{name}", 64)}
-        values["fixed"] = {
-            name: text(f"fix_{name}", 200).strip() for name in names if text(f"fix_{name}", 200).strip()
-        }
+        values["fixed"] = {name: text(f"fix_{name}", 200).strip() for name in names if text(f"fix_{name}", 200).strip()}
         values["filter_keep"] = several(data, "filter_keep", len(STATES))
         for name, most in PICKED.items():
             values[name] = list(dict.fromkeys(several(data, name, most)))

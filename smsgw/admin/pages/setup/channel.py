@@ -14,8 +14,7 @@ from smsgw.admin.kit.filters import read_id
 from smsgw.admin.kit.forms import Filled
 from smsgw.admin.kit.lists import refusal
 from smsgw.admin.kit.pieces import field_alone
-from smsgw.admin.pages.setup import channel_forms as forms
-from smsgw.admin.pages.setup import steps
+from smsgw.admin.pages.setup import channel_forms as forms, steps
 from smsgw.admin.rights import route
 from smsgw.admin.words import setup as words
 from smsgw.core.errors import Invalid, Refused
@@ -139,9 +138,7 @@ async def make(call: Call, protocol: str, values: Mapping[str, Any]) -> None:
         unit.unchanged()  # what is done has entries of its own
         for name in simulated:
             await service.edit(change, sealer, name, {"desired": "stopped"})
-        await service.add(
-            change, sealer, values["name"], {"protocol": protocol} | forms.fields(protocol, values, {})
-        )
+        await service.add(change, sealer, values["name"], {"protocol": protocol} | forms.fields(protocol, values, {}))
     if simulated:
         call.toast(call.gettext(words.SIMULATED_STOPPED))
 

@@ -18,13 +18,10 @@ from smsgw.core.errors import Invalid, Refused
 from smsgw.core.model import Account
 from smsgw.core.permissions import Permission
 from smsgw.core.templates import CARRIERS, Registration, Review
-from smsgw.platform.accounts import queries as account_queries
-from smsgw.platform.accounts import service as accounts
-from smsgw.platform.content import queries as content_queries
-from smsgw.platform.content import service as content
+from smsgw.platform.accounts import queries as account_queries, service as accounts
+from smsgw.platform.content import queries as content_queries, service as content
 from smsgw.platform.content.model import SIGN, Answer
-from smsgw.platform.login import queries as login_queries
-from smsgw.platform.login import service as entrance
+from smsgw.platform.login import queries as login_queries, service as entrance
 
 STEP = 5
 FIRST_UNITS = 10_000

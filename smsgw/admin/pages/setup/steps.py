@@ -13,8 +13,7 @@ from smsgw.admin.rights import Proof, route
 from smsgw.admin.words import setup as words
 from smsgw.core.permissions import Permission
 from smsgw.platform.first_run import queries
-from smsgw.platform.preferences import queries as preferences
-from smsgw.platform.preferences import service as preferring
+from smsgw.platform.preferences import queries as preferences, service as preferring
 
 CHANNEL, SIGN, TEST = "/setup/channel", "/setup/sign", "/setup/test"
 _PLACES = (
@@ -61,9 +60,7 @@ async def todo(call: Call) -> list[Todo]:
         return []
     if (await preferences.value(call.db, call.actor, _PREFERENCE)).get("hidden"):
         return []
-    found = [
-        Todo(*words.LISTED[key], path, getattr(progress, key)) for key, path, may in _PLACES if call.may(may)
-    ]
+    found = [Todo(*words.LISTED[key], path, getattr(progress, key)) for key, path, may in _PLACES if call.may(may)]
     return found if any(not one.done for one in found) else []
 
 

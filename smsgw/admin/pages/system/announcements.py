@@ -12,9 +12,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Filter, Period, Problem
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field, Form
-from smsgw.admin.kit.forms import Kind as Takes
-from smsgw.admin.kit.forms import Section as Fields
+from smsgw.admin.kit.forms import Field, Form, Kind as Takes, Section as Fields
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import role_name

@@ -18,8 +18,7 @@ from smsgw.core.errors import Invalid
 from smsgw.core.permissions import Permission
 from smsgw.platform.login import checks, queries, service
 from smsgw.platform.login.model import DEMANDED, Demand
-from smsgw.platform.org import queries as org_queries
-from smsgw.platform.org import service as org
+from smsgw.platform.org import queries as org_queries, service as org
 
 MENU = Entry("system.login", "/security", Permission.SECURITY_VIEW)
 POLICY = "/security/login"

@@ -11,10 +11,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Filter
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input
-from smsgw.admin.kit.forms import Form
-from smsgw.admin.kit.forms import Kind as Takes
-from smsgw.admin.kit.forms import Section as Inputs
+from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, reason_of
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
@@ -39,11 +36,18 @@ async def _coming(call: Call, ages: Ages) -> list[str]:
     ages = ages.at_least(call.portal.context.least)  # as the run takes it
     found = await queries.coming(call.db, ages, clock.now().astimezone(CHINA).date())
     return [
-        call.filled(words.COMING, {
-            "class": call.gettext(words.CLASS[one.name]), "days": one.days, "rows": f"{one.rows:,}",
-            "first": one.first, "last": one.last,
-        })
-        for one in found if one.days
+        call.filled(
+            words.COMING,
+            {
+                "class": call.gettext(words.CLASS[one.name]),
+                "days": one.days,
+                "rows": f"{one.rows:,}",
+                "first": one.first,
+                "last": one.last,
+            },
+        )
+        for one in found
+        if one.days
     ]
 
 

@@ -30,14 +30,7 @@ MAX_ID = 128
 """Characters of a carrier's id that count: a field of SMPP has 64, but an optional parameter has no end."""
 
 
-PLAIN_FORMAT = {
-    Coding.ASCII: 0,
-    Coding.GSM7: 0,
-    Coding.BINARY: 4,
-    Coding.UCS2: 8,
-    Coding.GB18030: 15,
-    Coding.LATIN1: 8,
-}
+PLAIN_FORMAT = {Coding.ASCII: 0, Coding.GSM7: 0, Coding.BINARY: 4, Coding.UCS2: 8, Coding.GB18030: 15, Coding.LATIN1: 8}
 """Msg_Fmt of CMPP, MessageCoding of SGIP, MsgFormat of SMGP."""
 _PLAIN_CODING = {0: Coding.ASCII, 4: Coding.BINARY, 8: Coding.UCS2, 15: Coding.GB18030}
 
@@ -128,9 +121,7 @@ def judge(claimed: Claimed, code: Code, raw: str, carrier_id: str) -> Outcome:
         return Outcome(*base, OutcomeKind.ACCEPTED, carrier_id=carrier_id)
     if code.kind is CodeClass.THROTTLE:
         delay = _delay(RETRY_THROTTLED, claimed.attempt)
-        return Outcome(
-            *base, OutcomeKind.DEFERRED, code=raw, cls="FREQ_CARRIER", delay=delay, fault=Fault.THROTTLE
-        )
+        return Outcome(*base, OutcomeKind.DEFERRED, code=raw, cls="FREQ_CARRIER", delay=delay, fault=Fault.THROTTLE)
     if code.kind in (CodeClass.TEMPORARY, CodeClass.BIND):
         delay = _delay(RETRY_TEMPORARY, claimed.attempt)
         return Outcome(*base, OutcomeKind.DEFERRED, code=raw, cls="CHANNEL", delay=delay, fault=Fault.BUSY)

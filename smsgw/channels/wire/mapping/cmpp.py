@@ -23,9 +23,7 @@ from smsgw.core.references import written_time
 from smsgw.core.report_codes import DELIVERED, class_of
 from smsgw.core.states import PartState
 from smsgw.core.text import Coding
-from smsgw.protocols.cmpp import codes as cmpp_codes
-from smsgw.protocols.cmpp import pdus as cmpp
-from smsgw.protocols.cmpp import reports as cmpp_reports
+from smsgw.protocols.cmpp import codes as cmpp_codes, pdus as cmpp, reports as cmpp_reports
 from smsgw.protocols.errors import Malformed
 from smsgw.protocols.pdu import Pdu
 

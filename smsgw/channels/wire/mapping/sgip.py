@@ -23,9 +23,7 @@ from smsgw.core.states import PartState
 from smsgw.core.text import Coding
 from smsgw.protocols.codes import CodeClass
 from smsgw.protocols.pdu import Pdu
-from smsgw.protocols.sgip import codes as sgip_codes
-from smsgw.protocols.sgip import pdus as sgip
-from smsgw.protocols.sgip import reports as sgip_reports
+from smsgw.protocols.sgip import codes as sgip_codes, pdus as sgip, reports as sgip_reports
 
 _SP_PAYS = "0" * 21
 _ALWAYS = 1

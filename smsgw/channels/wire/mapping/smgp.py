@@ -24,9 +24,7 @@ from smsgw.core.report_codes import DELIVERED, class_of
 from smsgw.core.states import PartState
 from smsgw.core.text import Coding
 from smsgw.protocols.pdu import Pdu, Tlv
-from smsgw.protocols.smgp import codes as smgp_codes
-from smsgw.protocols.smgp import pdus as smgp
-from smsgw.protocols.smgp import reports as smgp_reports
+from smsgw.protocols.smgp import codes as smgp_codes, pdus as smgp, reports as smgp_reports
 
 _MT = 6
 _NORMAL = 1
@@ -80,9 +78,7 @@ class SmgpMapping:
     def outcome(self, claimed: Claimed, answer: Pdu, status: int) -> Outcome:
         """Status of Submit_Resp."""
         msg_id = getattr(answer, "msg_id", _NO_ID)
-        return judge(
-            claimed, smgp_codes.status(status), str(status), "" if msg_id == _NO_ID else msg_id.hex()
-        )
+        return judge(claimed, smgp_codes.status(status), str(status), "" if msg_id == _NO_ID else msg_id.hex())
 
     def incoming(self, pdu: Pdu) -> Incoming:
         """Deliver: a report or a message from a phone."""

@@ -23,20 +23,10 @@ from smsgw.core.states import PartState
 from smsgw.core.text import Coding
 from smsgw.core.udh import MAX_PARTS
 from smsgw.protocols.pdu import Pdu, Tlv
-from smsgw.protocols.smpp import codes as smpp_codes
-from smsgw.protocols.smpp import pdus as smpp
-from smsgw.protocols.smpp import reports as smpp_reports
-from smsgw.protocols.smpp import tlvs
+from smsgw.protocols.smpp import codes as smpp_codes, pdus as smpp, reports as smpp_reports, tlvs
 from smsgw.protocols.smpp.ids import canonical, canonical_pair
 
-_DATA_CODING = {
-    Coding.GSM7: 0,
-    Coding.ASCII: 1,
-    Coding.BINARY: 4,
-    Coding.LATIN1: 3,
-    Coding.UCS2: 8,
-    Coding.GB18030: 15,
-}
+_DATA_CODING = {Coding.GSM7: 0, Coding.ASCII: 1, Coding.BINARY: 4, Coding.LATIN1: 3, Coding.UCS2: 8, Coding.GB18030: 15}
 _SMPP_CODING = {
     1: Coding.ASCII, 2: Coding.BINARY, 3: Coding.LATIN1, 4: Coding.BINARY, 8: Coding.UCS2, 0x18: Coding.UCS2,
     15: Coding.GB18030,
@@ -138,9 +128,7 @@ class SmppMapping:
 
     @staticmethod
     def _sar(pdu: smpp.DeliverSm | smpp.DataSm) -> tuple[int, int, int] | None:
-        values = [
-            pdu.tlv(tag) for tag in (tlvs.SAR_MSG_REF_NUM, tlvs.SAR_TOTAL_SEGMENTS, tlvs.SAR_SEGMENT_SEQNUM)
-        ]
+        values = [pdu.tlv(tag) for tag in (tlvs.SAR_MSG_REF_NUM, tlvs.SAR_TOTAL_SEGMENTS, tlvs.SAR_SEGMENT_SEQNUM)]
         if not all(values):
             return None
         ref, total, part = (int.from_bytes(v or b"", "big") for v in values)

@@ -27,9 +27,7 @@ class ApiError(Exception):
     """平台拒绝了请求;code 见接口文档的结果码表。"""
 
     def __init__(self, status, answer):
-        super().__init__(
-            f"{answer.get('code')}: {answer.get('message')} (request_id {answer.get('request_id')})"
-        )
+        super().__init__(f"{answer.get('code')}: {answer.get('message')} (request_id {answer.get('request_id')})")
         self.status, self.code, self.data = status, answer.get("code"), answer.get("data")
 
 
