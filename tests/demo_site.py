@@ -26,9 +26,7 @@ from smsgw.store.engine.secrets import load_key
 from smsgw.store.records import audit
 
 PASSWORD = "Demo-Horse-7-Staple"
-ROLES = (
-    "admin", "ops", "reviewer", "finance", "sysadmin", "secadmin", "auditor", "dept", "operator", "dev", "super",
-)  # fmt: skip
+ROLES = ("admin", "ops", "reviewer", "finance", "sysadmin", "secadmin", "auditor", "dept", "operator", "dev", "super")
 """A page is looked at by the first of these that may open it."""
 
 

@@ -65,8 +65,8 @@ WHERE k.task_id = $1 AND k.run = $2 AND (SELECT bool_and(p.state = 40) FROM part
 _STAGES = {
     "submitted": "bool_or(p.state IN (20, 30, 31, 40, 41, 43, 44) OR p.state = 45 AND NOT p.by_us)",
     "held": "bool_and(p.state IN (1, 2, 10, 11, 42, 46, 47) OR p.state = 45 AND p.by_us) AND"
-            " bool_or(p.state IN (1, 2, 10, 11))",
-}  # fmt: skip
+    " bool_or(p.state IN (1, 2, 10, 11))",
+}
 _STAGE = """
 SELECT count(*) FROM (
     SELECT FROM message m JOIN part p ON p.id = m.id
@@ -146,13 +146,14 @@ async def _compared(database: Database, records: Records, wanted: Wanted) -> lis
     names = (*COUNTED, "portal") if wanted.people else ENDS if group == "channel" else COUNTED
     found = [
         Figure(
-            f"{kind} {day} {group} {value} {name}", getattr(lines[day, value], name) if (day, value) in lines else 0,
+            f"{kind} {day} {group} {value} {name}",
+            getattr(lines[day, value], name) if (day, value) in lines else 0,
             truth[day, value][name],
         )
         for day, value in sorted(keys, key=str)
         for name in names
         if not (group == "channel" and (day, value) not in lines and not any(truth[day, value][e] for e in ENDS))
-    ]  # fmt: skip
+    ]
     foot = await reports.totals(database, WHO, wanted)
     found += [
         Figure(f"{kind} {group} foot {name}", getattr(foot, name), sum(one[name] for one in truth.values()))
@@ -250,11 +251,12 @@ async def _tasks(database: Database) -> list[Figure]:
     """What has arrived of the latest run of the newest tasks."""
     return [
         Figure(
-            f"task {view.task.id} delivered", view.progress.statuses.get("delivered", 0),
+            f"task {view.task.id} delivered",
+            view.progress.statuses.get("delivered", 0),
             await database.fetchval(_OF_TASK, view.task.id, view.task.run),
         )
         for view in await campaigns.page(database, accounts=None, limit=TASKS)
-    ]  # fmt: skip
+    ]
 
 
 async def _accounts(database: Database, first: date, last: date) -> list[Figure]:
@@ -263,10 +265,11 @@ async def _accounts(database: Database, first: date, last: date) -> list[Figure]
     got = await CHECKS.search(database, WHO, CheckFilter(since, until, "day"), Window("day", limit=100))
     return [
         Figure(
-            f"account {check.day} {stage}", getattr(check, stage),
+            f"account {check.day} {stage}",
+            getattr(check, stage),
             await database.fetchval(_STAGE.format(having=having), *day_range(check.day), timeout=600),
         )
         for check in got.rows
         if check.day >= first
         for stage, having in _STAGES.items()
-    ]  # fmt: skip
+    ]

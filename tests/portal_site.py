@@ -96,8 +96,9 @@ class Site:
         """Login -> ``kind.word`` of what is unread in the inbox; it is read then."""
         rows = await self.db.fetch(
             "UPDATE inbox i SET read_at = now() FROM staff s WHERE s.id = i.staff_id AND i.kind = ANY($1) "
-            "AND i.read_at IS NULL RETURNING s.login, i.kind || '.' || i.word AS word, i.subject", kinds
-        )  # fmt: skip
+            "AND i.read_at IS NULL RETURNING s.login, i.kind || '.' || i.word AS word, i.subject",
+            kinds,
+        )
         found: dict[str, list[str]] = {}
         for row in sorted(rows, key=lambda row: (row["login"], row["word"], row["subject"])):
             found.setdefault(row["login"], []).append(row["word"])

@@ -65,9 +65,7 @@ class Stand:
         first, second, *others = ports
         _, port = split_address(f"127.0.0.1:{first}")
         common = ("repl-diskless-sync-delay 0",)
-        self.servers = [
-            Valkey(folder, first, *common), Valkey(folder, second, f"replicaof 127.0.0.1 {port}", *common)
-        ]  # fmt: skip
+        self.servers = [Valkey(folder, first, *common), Valkey(folder, second, f"replicaof 127.0.0.1 {port}", *common)]
         self.sentinels = [
             Valkey(
                 folder, one, f"sentinel monitor {MASTER} 127.0.0.1 {first} 2",

@@ -49,9 +49,10 @@ def texts(dice: random.Random, words: list[Word], characters: int) -> dict[str, 
         word = dice.choice(words).word
         disguised[at : at + 2 * len(word)] = "．".join(word) + "\u3000"
     return {
-        "plain": plain, "a word in disguise every 50 characters": "".join(disguised)[:characters],
+        "plain": plain,
+        "a word in disguise every 50 characters": "".join(disguised)[:characters],
         "five words within each other at every place": "哈" * characters,
-    }  # fmt: skip
+    }
 
 
 async def main() -> int:

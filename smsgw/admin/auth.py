@@ -251,9 +251,8 @@ class Auth:
         await sessions.close_session(self._db, person, token_sha256(token), ip)
 
     async def change_password(
-        self, change: Change, person: Person, old: str, new: str, ip: str | None, *,
-        agent: str, brand: Iterable[str],
-    ) -> NewSession | str:  # fmt: skip
+        self, change: Change, person: Person, old: str, new: str, ip: str | None, *, agent: str, brand: Iterable[str]
+    ) -> NewSession | str:
         """Set a new password, end all sessions and open one; or what is wrong (Chinese source text). ``brand``: what
         the platform and its purchaser are called."""
         if old == new:

@@ -94,8 +94,9 @@ def days(first: date, last: date, language: str) -> str:
 def text(found: Report, platform: str, language: str) -> str:
     """The mail's."""
     say = teller(language)
-    marked = [say(words.LINE) % {"state": say(words.STATE[one.state]), "text": one.text}
-              for one in lines(found, language)]  # fmt: skip
+    marked = [
+        say(words.LINE) % {"state": say(words.STATE[one.state]), "text": one.text} for one in lines(found, language)
+    ]
     return say(words.BODY) % {
         "platform": platform, "days": days(found.first, found.last, language), "lines": "\n".join(marked),
         "when": f"{found.made_at.astimezone(CHINA):%Y-%m-%d %H:%M}", "whole": whole(found, language),

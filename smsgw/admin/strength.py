@@ -60,9 +60,8 @@ _SHIFT = str.maketrans("!@#$%^&*()", "1234567890")
 
 
 def password_problem(
-    password: str, *, login: str, name: str, brand: Iterable[str], length: int = MIN_PASSWORD,
-    classes: int = 3,
-) -> str | None:  # fmt: skip
+    password: str, *, login: str, name: str, brand: Iterable[str], length: int = MIN_PASSWORD, classes: int = 3
+) -> str | None:
     """Why a new password is not good enough (Chinese source text), or ``None``.
 
     ``login`` and ``name`` are the person's, ``brand`` what the platform and its purchaser are called; ``length`` and

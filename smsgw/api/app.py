@@ -121,7 +121,7 @@ def setup(app: web.Application, ctx: ApiContext) -> None:
     for route in ROUTES:
         by_path.setdefault(route.path, {})[route.method] = _Operation(
             route, _decoder(route), f"{route.method} {route.path}"
-        )  # fmt: skip
+        )
     for path, operations in by_path.items():
         app.router.add_route("*", API_BASE + path, server.serve(operations), expect_handler=_expects)
     for entry in PUBLIC:
@@ -303,9 +303,7 @@ class _Server:
             self._auth.failed(exc, peer)
             raise
         self._auth.good(claim, peer)
-        call = Call(
-            self._ctx, request, request_id, english, claim.key, claim.account, nonce=claim.nonce_key
-        )  # fmt: skip
+        call = Call(self._ctx, request, request_id, english, claim.key, claim.account, nonce=claim.nonce_key)
         if claim.version == 1:
             self._say_outdated(call)
         return call

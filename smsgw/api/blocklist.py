@@ -54,9 +54,10 @@ class BlockQuery(Request):
     """Filters; all given ones must match. Newest first."""
 
     number: Number | None = None
-    source: Annotated[
-        Literal["manual", "opt_out", "complaint", "carrier"], Meta(description="How the entry came about.")
-    ] | None = None  # fmt: skip
+    source: (
+        Annotated[Literal["manual", "opt_out", "complaint", "carrier"], Meta(description="How the entry came about.")]
+        | None
+    ) = None
     cursor: Annotated[Id, Meta(description="`next_cursor` of the page before.")] | None = None
     limit: Annotated[int, Meta(ge=1, le=500, description="Entries in a page.")] = 100
 

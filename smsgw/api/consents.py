@@ -131,7 +131,7 @@ class ImportEntry(msgspec.Struct):
     import_id: Annotated[str, Meta(description="Id of the import.")]
     state: Annotated[
         Literal["waiting", "running", "done", "failed", "cancelled"], Meta(description="How the work on it stands.")
-    ]  # fmt: skip
+    ]
     total: Annotated[int, Meta(description="Rows of the file; 0: not known yet.")]
     done: Annotated[int, Meta(description="Rows done with.")]
     created: Annotated[int, Meta(description="Rows entered for numbers without a consent in force.")]

@@ -49,9 +49,9 @@ class DraftBody(Request):
         | None
     ) = None
     sign: Annotated[str, Meta(max_length=20, description="Signature, without 【】; empty: the account's.")] = ""
-    content: Annotated[
-        str, Meta(max_length=MAX_TEXT, description="The text; {name} stands for a row's own value.")
-    ] = ""  # fmt: skip
+    content: Annotated[str, Meta(max_length=MAX_TEXT, description="The text; {name} stands for a row's own value.")] = (
+        ""
+    )
     template_id: Annotated[Id, Meta(description="An approved template, instead of content.")] | None = None
     params: (
         Annotated[Params, Meta(description="Values of the template's variables that are the same for all.")] | None

@@ -31,7 +31,7 @@ class FilterBody(Request):
     numbers: Annotated[
         list[Number],
         Meta(extra_json_schema={"minItems": 1, "maxItems": MOST_TYPED}, description="Up to 10,000 numbers."),
-    ]  # fmt: skip
+    ]
 
 
 class AskBody(Request):
@@ -63,7 +63,7 @@ class FilterInfo(msgspec.Struct):
     name: str
     job: Annotated[
         Literal["waiting", "running", "done", "failed", "cancelled"], Meta(description="How the work on it stands.")
-    ]  # fmt: skip
+    ]
     total: Annotated[int, Meta(description="Numbers in the list, each once.")]
     invalid: Annotated[int, Meta(description="Numbers that could not be read.")]
     duplicates: Annotated[int, Meta(description="Numbers that came again.")]

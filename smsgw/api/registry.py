@@ -46,12 +46,12 @@ class TemplateBody(Request):
     name: Annotated[str, Meta(min_length=1, max_length=64, description="A name, unique in the account.")]
     content: Annotated[
         str, Meta(min_length=1, max_length=MAX_TEXT, description="The text without signature, variables as {name}.")
-    ]  # fmt: skip
+    ]
     type: Annotated[MessageType, Meta(description="Type of its messages.")] = MessageType.NOTICE
     sign: Annotated[str, Meta(max_length=22, description="Always with this signature; empty: any.")] = ""
     variables: Annotated[
         dict[str, VariableBody], Meta(max_length=30, description="Forms of the variables; text for those left out.")
-    ] = msgspec.field(default_factory=dict)  # fmt: skip
+    ] = msgspec.field(default_factory=dict)
 
 
 class RegistryQuery(Request):
@@ -92,7 +92,7 @@ class ProofQuery(Request):
     kind: Annotated[Kind, Meta(description="license, authorization, trademark, identity, receipt or other.")]
     carrier: Annotated[
         Literal["", "CMCC", "CUCC", "CTCC", "CBN"], Meta(description="The carrier that it is meant for; empty: all.")
-    ] = ""  # fmt: skip
+    ] = ""
 
 
 class ProofEntry(msgspec.Struct):

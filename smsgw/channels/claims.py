@@ -262,9 +262,8 @@ class Claims:
         return len(claimed) < room and not (claimed and self._heads.dear)
 
     async def _beside(
-        self, connection: Connection, fence: Fence, room: int, oldest: int, newest: int, now: datetime, *,
-        trial: bool,
-    ) -> list[Claimed]:  # fmt: skip
+        self, connection: Connection, fence: Fence, room: int, oldest: int, newest: int, now: datetime, *, trial: bool
+    ) -> list[Claimed]:
         """What a look at the heads of the queues does not find: our own deferred parts, what neighbours have failed at,
         and what a round comes across. Each has its own time: what the server gives up rests, and keeps nothing up."""
         claimed: list[Claimed] = []

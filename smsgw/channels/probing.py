@@ -38,9 +38,7 @@ AGAIN_AFTER_FAILURE = 3600.0
 class Probing:
     """Of a node: makes probes for its channels, and judges them."""
 
-    def __init__(
-        self, database: Database, ids: IdSource, now: Callable[[], datetime] = clock.now
-    ) -> None:  # fmt: skip
+    def __init__(self, database: Database, ids: IdSource, now: Callable[[], datetime] = clock.now) -> None:
         self._database = database
         self._ids = ids
         self._now = now

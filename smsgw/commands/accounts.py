@@ -227,12 +227,12 @@ async def ledger_check(ctx: Context, as_json: bool) -> None:
     else:
         print_table(
             [
-                asdict(line)
-                | {"paid": sum(line.paid.values()), "verdict": "; ".join(line.problems) or "ok"}
+                asdict(line) | {"paid": sum(line.paid.values()), "verdict": "; ".join(line.problems) or "ok"}
                 for line in lines
             ],
-            ("account", "balance", "debits", "refunds", "paid", "verdict"), empty="no accounts yet",
-        )  # fmt: skip
+            ("account", "balance", "debits", "refunds", "paid", "verdict"),
+            empty="no accounts yet",
+        )
     if any(line.problems for line in lines):
         raise SystemExit(1)
 

@@ -117,8 +117,9 @@ async def receiver_add(
         secret = click.prompt("secret of the signature", hide_input=True, default="", show_default=False)
     async with ctx.database() as database:
         account_id = await id_of(database, account) if account else None
-        draft = Draft(name, kind, address, secret or "", account_id, critical_only, language, after_minutes,
-                      on_duty=on_duty)  # fmt: skip
+        draft = Draft(
+            name, kind, address, secret or "", account_id, critical_only, language, after_minutes, on_duty=on_duty
+        )
         click.echo(await receivers.add(ctx.change(database), ctx.sealer(), draft, ctx.settings.webhooks.reach))
 
 

@@ -184,7 +184,7 @@ def password_options(function: Callable[..., T]) -> Callable[..., T]:
     for option in (
         click.option("--password-file", metavar="FILE", help="The password is its first line; - is standard input."),
         click.option("--password", help="The password itself, which others on this machine can see."),
-    ):  # fmt: skip
+    ):
         wrapped = option(wrapped)
     return wrapped
 

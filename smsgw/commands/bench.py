@@ -70,8 +70,9 @@ def _beside(command: click.Command) -> click.Command:
               show_default=True,
               help="One recipient a post, batches, batches of a template, or a partner by SMPP or CMPP.")  # fmt: skip
 @click.option("--messages", type=click.IntRange(1, 100_000_000), default=20_000, show_default=True)
-@click.option("--batch", "batch_size", type=click.IntRange(1, 1000), default=100, show_default=True,
-              help="Messages in a batch.")  # fmt: skip
+@click.option(
+    "--batch", "batch_size", type=click.IntRange(1, 1000), default=100, show_default=True, help="Messages in a batch."
+)
 @click.option("--connections", type=click.IntRange(1, 1000), default=50, show_default=True,
               help=f"That post; a partner's binds ({PARTNER_BINDS} unless given).")  # fmt: skip
 @click.option("--pullers", type=click.IntRange(1, 16), default=2, show_default=True, help="That pull reports.")
@@ -82,8 +83,9 @@ def _beside(command: click.Command) -> click.Command:
               help="Submits without an answer, on each of a partner's binds.")  # fmt: skip
 @click.option("--rate", type=click.FloatRange(min=0), default=0.0,
               help="Messages a second, evenly spread; 0 is as fast as the answers come.")  # fmt: skip
-@click.option("--burst", type=click.FloatRange(min=0), default=0.0,
-              help="Messages a second for a while in the middle; 0: none.")  # fmt: skip
+@click.option(
+    "--burst", type=click.FloatRange(min=0), default=0.0, help="Messages a second for a while in the middle; 0: none."
+)
 @click.option("--burst-seconds", type=click.FloatRange(min=0), default=10.0, show_default=True, help="How long.")
 @click.option("--codes", type=click.FloatRange(0, 1000), default=0.0,
               help="One-time codes a second, one a post, beside it; 0: none.")  # fmt: skip
@@ -106,19 +108,22 @@ def _beside(command: click.Command) -> click.Command:
 @click.option("--bearer", default="", help="Key for --url, of an account of its own: all its reports are pulled.")
 @click.option("--against-kannel", is_flag=True,
               help="Put Kannel under the same load afterwards, by single posts: one SMPP channel, pushed.")  # fmt: skip
-@click.option("--pinned", is_flag=True,
-              help="Beside a transaction that keeps its snapshot: no dead row is cleared away.")  # fmt: skip
+@click.option(
+    "--pinned", is_flag=True, help="Beside a transaction that keeps its snapshot: no dead row is cleared away."
+)
 @click.option("--hasty", is_flag=True, help="Do not wait ten seconds for what the database has to tell of itself.")
 @click.option("--kill", type=click.Choice([one.value for one in Kill]),
               help="SIGKILL to it in the middle of the load, which goes on.")  # fmt: skip
 @click.option("--report", "report_to", type=click.Path(path_type=Path, dir_okay=False, writable=True),
               help="Write the report of acceptance, in Chinese, as a page to print.")  # fmt: skip
 @click.option("--progress", is_flag=True, help="How far it is, as a line of JSON a second on standard error.")
-@click.option("--modest", is_flag=True,
-              help="Other work on this machine goes first: nice, and the first to go without memory.")  # fmt: skip
+@click.option(
+    "--modest", is_flag=True, help="Other work on this machine goes first: nice, and the first to go without memory."
+)
 @click.option("--within", type=click.FloatRange(min=1), help="Give up after so many seconds in all.")
-@click.option("--attached", is_flag=True,
-              help="End, and remove everything, when standard input ends: with what has begun it.")  # fmt: skip
+@click.option(
+    "--attached", is_flag=True, help="End, and remove everything, when standard input ends: with what has begun it."
+)
 @json_option
 def bench(
     mode: str, messages: int, batch_size: int, connections: int, pullers: int, rate: float, burst: float,
@@ -138,21 +143,22 @@ def bench(
         (pinned and url, "--pinned is of a stage of our own, not of --url"),
         (push and url, "--push measures a stage of its own, not --url"),
         (kill and url, "--kill is of a stage of our own, not of --url"),
-        (partner and (url or push),
-         f"--mode {mode} brings its own gateway and receipts: leave out --url and --push"),
+        (partner and (url or push), f"--mode {mode} brings its own gateway and receipts: leave out --url and --push"),
         (partner and codes, "--codes come beside posts, not beside a partner"),
         (partner and kill, "--kill is for posts: a call is repeated with its key, a submit of a partner has none"),
         (push and kill, "--kill is for reports that are pulled"),
         (mode == "personalised" and url, "--mode personalised needs a template of its own: leave out --url"),
         (setting["accounts"] > connections, "--accounts: each needs a connection"),
-        (setting["accounts"] > 1 and (url or push or partner or mode == "personalised" or against_kannel),
-         "--accounts is for plain posts to a stage of our own, whose reports are pulled"),
+        (
+            setting["accounts"] > 1 and (url or push or partner or mode == "personalised" or against_kannel),
+            "--accounts is for plain posts to a stage of our own, whose reports are pulled",
+        ),
         (setting["codes_account"] and not codes, "--codes-account is for --codes"),
         (setting["codes_account"] and (url or push), "--codes-account needs an own stage and reports that are pulled"),
         (report_to and not report_to.parent.is_dir(), "--report: there is no such folder"),
         (against_kannel and (partner or url), "--against-kannel compares posts to a stage of our own"),
         (against_kannel and (codes or kill), "--against-kannel compares plain posts: leave out --codes and --kill"),
-    ):  # fmt: skip
+    ):
         if wrong:
             raise click.UsageError(why)
     if against_kannel:

@@ -540,9 +540,7 @@ async def channel_record(ctx: Context, name: str, file: Path, seconds: float, ma
 @json_option
 @pass_context
 @run_async
-async def channel_submits(
-    ctx: Context, name: str, hours: int | None, reason: str, end: bool, as_json: bool
-) -> None:  # fmt: skip
+async def channel_submits(ctx: Context, name: str, hours: int | None, reason: str, end: bool, as_json: bool) -> None:
     """Record what a channel submits and is answered, for the trace of messages; without options: how it stands.
 
     What is kept has whole numbers and texts, and goes after [retention] submits_days.

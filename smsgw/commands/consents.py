@@ -179,8 +179,9 @@ async def consent_imported(ctx: Context, id_: int, as_json: bool) -> None:
         with known(f"import {id_} of consents", "smsgwctl job list"):
             job = await consent_import.one(database, actor(), id_)
         counts = await sheets.counts(database, id_)
-        bad = [r for r in await sheets.results(database, id_, MOST_ROWS)
-               if r.outcome in (Outcome.SKIPPED, Outcome.WRONG)]  # fmt: skip
+        bad = [
+            r for r in await sheets.results(database, id_, MOST_ROWS) if r.outcome in (Outcome.SKIPPED, Outcome.WRONG)
+        ]
     summary = {outcome.value: counts.get(outcome, 0) for outcome in Outcome}
     lines = [{"line": r.line, "number": r.key, "outcome": r.outcome.value, "why": r.said_en} for r in bad]
     if as_json:

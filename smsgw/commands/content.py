@@ -67,7 +67,7 @@ def _how(function: Any) -> Any:
 @run_async
 async def word_add(
     ctx: Context, texts: tuple[str, ...], category: str, action: str, replacement: str, account: str, kind: str | None
-) -> None:  # fmt: skip
+) -> None:
     """Add words; one that is there already is changed."""
     async with ctx.database() as database:
         scope = await account_id_of(database, account)
@@ -91,7 +91,7 @@ def _lines(file: Path) -> list[str]:
 @run_async
 async def word_import(
     ctx: Context, file: Path, category: str, action: str, replacement: str, account: str, kind: str | None
-) -> None:  # fmt: skip
+) -> None:
     """Add the words of a file, one a line, UTF-8; after a comma or tab the category, the action and the replacement
     may follow. Nothing is done when a line is wrong."""
     lines = _lines(file)

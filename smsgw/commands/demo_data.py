@@ -17,8 +17,9 @@ from smsgw.runtime import clock
 
 @click.command()
 @click.option("--days", type=click.IntRange(2, MAX_DAYS), default=DAYS, show_default=True, help="Of the history.")
-@click.option("--daily", type=click.IntRange(20, MAX_DAILY), default=DAILY, show_default=True,
-              help="Messages of a working day.")  # fmt: skip
+@click.option(
+    "--daily", type=click.IntRange(20, MAX_DAILY), default=DAILY, show_default=True, help="Messages of a working day."
+)
 @click.option("--seed", type=int, default=SEED, show_default=True, help="The same seed makes the same history.")
 @pass_context
 @run_async

@@ -98,11 +98,12 @@ def _draft_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--template", type=int, help="Id of an approved template, instead of a text."),
         click.option("--text", default="", help="The text."),
         click.option("--sign", default="", help="Signature; else the account's."),
-        click.option("--type", "kind", metavar="TYPE",
-                     help="Or a kind (smsgwctl kind list); else the scenario's, or notice."),
+        click.option(
+            "--type", "kind", metavar="TYPE", help="Or a kind (smsgwctl kind list); else the scenario's, or notice."
+        ),
         click.option("--scenario", type=int, help="Id of a scenario, which decides about much of this."),
         click.option("--name", default="", help="What it is about."),
-    ):  # fmt: skip
+    ):
         function = option(function)
     return function
 

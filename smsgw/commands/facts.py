@@ -22,12 +22,9 @@ async def fact_list(ctx: Context, limit: int, as_json: bool) -> None:
     """What lies aside, oldest first, and why."""
     async with ctx.database() as database:
         lines = [
-            {
-                "id": p.id, "kind": p.kind, "about": p.about, "error": p.error, "node": p.node,
-                "parked_at": p.parked_at,
-            }
+            {"id": p.id, "kind": p.kind, "about": p.about, "error": p.error, "node": p.node, "parked_at": p.parked_at}
             for p in await queries.parked_facts(database, limit=limit)
-        ]  # fmt: skip
+        ]
     if as_json:
         print_json(lines)
     else:

@@ -16,7 +16,7 @@ from smsgw.commands.base import (
     print_table,
     run_async,
     say,
-)  # fmt: skip
+)
 from smsgw.platform.campaigns import imports
 from smsgw.platform.jobs import queries, service
 from smsgw.platform.jobs.model import Job, JobState

@@ -105,7 +105,7 @@ async def block_add(
 @run_async
 async def block_import(
     ctx: Context, file: Path, source: str, reason: str, days: int | None, account: str, kind: str | None, sign: str
-) -> None:  # fmt: skip
+) -> None:
     """Block the numbers of a file: the first column of each line, UTF-8. Nothing is done when a line is wrong.
 
     No account is told of opt-outs that are imported."""

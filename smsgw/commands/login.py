@@ -54,11 +54,12 @@ async def login_show(ctx: Context, as_json: bool) -> None:
         demands |= {f"user {who}": d for who, d in (await queries.of_people(database, None)).items() if not d.empty}
     lines = [
         {
-            "who": who, "factors": ("all: " if d.every else "") + ",".join(sorted(d.factors)),
+            "who": who,
+            "factors": ("all: " if d.every else "") + ",".join(sorted(d.factors)),
             "networks": ",".join(map(str, d.networks)),
         }
         for who, d in demands.items()
-    ]  # fmt: skip
+    ]
     rest = {
         "enrol_reset": policy.enrol_reset, "idle_minutes": policy.idle_minutes, "session_hours": policy.session_hours,
         "sessions": policy.sessions, "sms_accounts": list(policy.sms_accounts), "password_length": password.length,
@@ -102,9 +103,10 @@ async def login_set(
 
 def _demand(factors: tuple[str, ...], networks: tuple[str, ...], every: bool) -> Demand:
     return Demand(
-        service.factors_of([name for name in factors if name != "none"]), every,
+        service.factors_of([name for name in factors if name != "none"]),
+        every,
         service.networks_of(n for n in networks if n != "any"),
-    )  # fmt: skip
+    )
 
 
 @login.command("role")

@@ -41,12 +41,9 @@ from smsgw.platform.messages.model import TraceStep
 @run_async
 async def send(
     ctx: Context, account: str, to: tuple[str, ...], text: str, sign: str, kind: str, emergency: bool, as_json: bool
-) -> None:  # fmt: skip
+) -> None:
     """Send a message through the running daemon."""
-    body = {
-        "account": account, "to": list(to), "text": text, "sign": sign, "type": kind,
-        "emergency": emergency,
-    }  # fmt: skip
+    body = {"account": account, "to": list(to), "text": text, "sign": sign, "type": kind, "emergency": emergency}
     result = await ctx.daemon("POST", "/send", body)
     if as_json:
         print_json(result)
@@ -204,9 +201,10 @@ async def unknown_list(ctx: Context, limit: int, as_json: bool) -> None:
         print_json(lines)
     else:
         print_table(
-            lines, ("message_id", "part", "account", "channel", "number", "since", "why", "policy", "acts_at"),
+            lines,
+            ("message_id", "part", "account", "channel", "number", "since", "why", "policy", "acts_at"),
             empty="nothing is unknown",
-        )  # fmt: skip
+        )
 
 
 @unknown.command("resolve")

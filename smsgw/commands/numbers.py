@@ -120,9 +120,10 @@ async def number_find(ctx: Context, prefix: str, as_json: bool) -> None:
         print_json(lines)
     else:
         print_table(
-            lines, ("prefix", "carrier", "province", "source", "learned_code", "at"),
+            lines,
+            ("prefix", "carrier", "province", "source", "learned_code", "at"),
             empty="no override: the segment decides",
-        )  # fmt: skip
+        )
 
 
 @number.command("remove")

@@ -38,9 +38,10 @@ async def report_unmatched(ctx: Context, channel: str | None, limit: int, as_jso
         print_json(lines)
         return
     print_table(
-        lines, ("channel", "carrier_id", "number", "code", "received_at", "proposed", "message_id"),
+        lines,
+        ("channel", "carrier_id", "number", "code", "received_at", "proposed", "message_id"),
         empty="no unmatched report",
-    )  # fmt: skip
+    )
     for name, mode in sorted({(line["channel"], line["proposed"]) for line in lines if line["proposed"]}):
         click.echo(f"to adopt: smsgwctl report rematch --channel {name} --mode {mode}")
 

@@ -41,9 +41,9 @@ async def retention_show(ctx: Context, as_json: bool) -> None:
     for one in held:
         after = ages.of(one.name) if one.name in CLASSES else 0
         due = coming.get(one.name)
-        lines.append(asdict(one) | {
-            "mask_days": after, "due_days": due.days if due else 0, "due_rows": due.rows if due else 0,
-        })  # fmt: skip
+        lines.append(
+            asdict(one) | {"mask_days": after, "due_days": due.days if due else 0, "due_rows": due.rows if due else 0}
+        )
     if as_json:
         print_json({"texts": ages.texts, "classes": lines})
     else:
@@ -79,7 +79,7 @@ async def retention_rules(ctx: Context, as_json: bool) -> None:
 @run_async
 async def retention_ask(
     ctx: Context, messages: int, inbound: int, pdus: int, clicks: int, keep_texts: bool, reason: str
-) -> None:  # fmt: skip
+) -> None:
     """Ask that numbers go after so many days; somebody else decides."""
     async with ctx.database() as database:
         ages = Ages(messages, inbound, pdus, not keep_texts, clicks)

@@ -302,7 +302,7 @@ def _difference(before: Mapping[str, Any], after: Mapping[str, Any], old: str, n
     """For people at a terminal."""
     lines = difflib.unified_diff(
         _toml(dict(before)).splitlines(), _toml(dict(after)).splitlines(), old, new, lineterm=""
-    )  # fmt: skip
+    )
     return "\n".join(lines) or "no difference"
 
 

@@ -11,16 +11,7 @@ from typing import Any
 
 import click
 
-from smsgw.commands.base import (
-    Context,
-    Failed,
-    json_option,
-    known,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-)  # fmt: skip
+from smsgw.commands.base import Context, Failed, json_option, known, pass_context, print_json, print_table, run_async
 from smsgw.commands.hops import chain, hop_options
 from smsgw.core import moments
 from smsgw.core.ids import CHINA
@@ -219,9 +210,10 @@ async def list_tasks(ctx: Context, account: str | None, state: str | None, limit
         print_json(lines)
     else:
         print_table(
-            lines, ("task", "name", "account", "state", "reason", "valid", "pending", "done", "next_at", "created_at"),
+            lines,
+            ("task", "name", "account", "state", "reason", "valid", "pending", "done", "next_at", "created_at"),
             empty="no tasks",
-        )  # fmt: skip
+        )
 
 
 def _known(task_id: int) -> AbstractContextManager[None]:

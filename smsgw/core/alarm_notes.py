@@ -195,9 +195,9 @@ def webhook_call(url: str, secret: str, notes: Sequence[Note], now: datetime) ->
     body = json.dumps(said, ensure_ascii=False, separators=(",", ":")).encode()
     id_, stamp = webhook_id([note.id for note in notes]), int(now.timestamp())
     proof = signature([key_of(secret)], id_, stamp, body)
-    return Call("POST", url, _headers() | {
-        "webhook-id": id_, "webhook-timestamp": str(stamp), "webhook-signature": proof,
-    }, body)  # fmt: skip
+    return Call(
+        "POST", url, _headers() | {"webhook-id": id_, "webhook-timestamp": str(stamp), "webhook-signature": proof}, body
+    )
 
 
 def _headers() -> dict[str, str]:

@@ -59,7 +59,7 @@ _SAID = {
         "no anchor: what may be missing after link {span} cannot be told",
         "look for the anchor file ([audit] anchor) of a node, or give others with --anchor",
     ),
-}  # fmt: skip
+}
 
 
 @dataclass(slots=True)

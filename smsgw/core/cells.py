@@ -8,10 +8,11 @@ _FORMULA = frozenset("=+-@|\t\r\n\u2212")
 """And what is another form of one of them (full-width, small): spreadsheets in China take it for the same."""
 _CONTROL = "\t\r\n"
 _UNSEEN = {
-    **dict.fromkeys((*range(0x20), 0x7F, *range(0x80, 0xA0))), **{ord(c): c for c in _CONTROL},
+    **dict.fromkeys((*range(0x20), 0x7F, *range(0x80, 0xA0))),
+    **{ord(c): c for c in _CONTROL},
     **dict.fromkeys((0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))),
     **dict.fromkeys(range(0xD800, 0xE000), "\ufffd"),
-}  # fmt: skip
+}
 """Goes out of every cell: controls, marks that turn the cells around it about (a text says what it does not), and
 halves of characters, which no file can hold."""
 

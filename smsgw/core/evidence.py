@@ -14,9 +14,7 @@ from smsgw.core.report_ids import Spelling, respell
 
 MAX_PROBLEMS = 200
 """Told one by one; the rest is counted."""
-KINDS = (
-    "pdu", "said", "root", "signature", "order", "missing", "anchor", "result", "unproven", "key_missing",
-)  # fmt: skip
+KINDS = ("pdu", "said", "root", "signature", "order", "missing", "anchor", "result", "unproven", "key_missing")
 """What can be wrong: docs/operations.md says what each means."""
 
 

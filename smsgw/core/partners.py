@@ -109,9 +109,7 @@ class ReplyTo:
 
     def pack(self) -> str:
         """As text."""
-        numbers = (
-            self.wanted, self.source_ton, self.source_npi, self.dest_ton, self.dest_npi, int(self.group),
-        )  # fmt: skip
+        numbers = (self.wanted, self.source_ton, self.source_npi, self.dest_ton, self.dest_npi, int(self.group))
         return "\t".join((*map(str, map(int, numbers)), *map(_plain, (self.source, self.destination, self.service))))
 
     @staticmethod

@@ -154,11 +154,11 @@ _P = Permission
 _ALONE = {_P.MESSAGE_SEND, _P.EVENT_PULL, _P.AUDIT_ACCEPT}
 _IMPLIED: dict[Permission, Permission] = {
     permission: view
-    for view in ALL if view.endswith(".view")
-    for permission in ALL - _ALONE if permission.partition(".")[0] == view.partition(".")[0] and permission is not view
-} | {
-    _P.MESSAGE_URGENT: _P.MESSAGE_SEND, _P.SCENARIO_EDIT: _P.MESSAGE_SEND, _P.WALL_EDIT: _P.NODE_VIEW,
-}  # fmt: skip
+    for view in ALL
+    if view.endswith(".view")
+    for permission in ALL - _ALONE
+    if permission.partition(".")[0] == view.partition(".")[0] and permission is not view
+} | {_P.MESSAGE_URGENT: _P.MESSAGE_SEND, _P.SCENARIO_EDIT: _P.MESSAGE_SEND, _P.WALL_EDIT: _P.NODE_VIEW}
 """Permission -> the one without which nobody finds where to use it: who may do something may see what it is done to."""
 NOT_OF_PEOPLE = frozenset({_P.EVENT_PULL, _P.AUDIT_ACCEPT})
 """For keys and for the command line: a person can do nothing with them."""
@@ -181,13 +181,11 @@ SCOPES: dict[str, frozenset[Permission]] = {
     "webhook": frozenset({_P.WEBHOOK_EDIT}),
     "template": frozenset({_P.SIGN_VIEW, _P.SIGN_EDIT, _P.TEMPLATE_VIEW, _P.TEMPLATE_EDIT, _P.SCENARIO_EDIT}),
     "link": frozenset({_P.FILING_VIEW, _P.FILING_EDIT, _P.LINK_VIEW, _P.LINK_EDIT}),
-    "number": frozenset(
-        {_P.CONTACT_VIEW, _P.CONTACT_EDIT, _P.BLOCK_VIEW, _P.BLOCK_EDIT, _P.NUMBER_VIEW}
-    ),
+    "number": frozenset({_P.CONTACT_VIEW, _P.CONTACT_EDIT, _P.BLOCK_VIEW, _P.BLOCK_EDIT, _P.NUMBER_VIEW}),
     "balance": frozenset({_P.BALANCE_VIEW}),
     "emergency": frozenset({_P.MESSAGE_URGENT}),
     "admin": frozenset({_P.WEBHOOK_INTERNAL}),
-}  # fmt: skip
+}
 """Scopes of API keys and what each lets a key do, with its own account's data."""
 
 

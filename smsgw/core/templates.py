@@ -190,9 +190,10 @@ class ContentBook:
     def signs(self, accounts: Sequence[int], at: datetime) -> list[str]:
         """Texts of the approved signatures that accounts may use then, in order."""
         good = {
-            s.text for (a, _), s in self._signs.items()
+            s.text
+            for (a, _), s in self._signs.items()
             if a in accounts and s.state is Review.APPROVED and (s.expires_at is None or s.expires_at > at)
-        }  # fmt: skip
+        }
         return sorted(good)
 
     def usable(self, accounts: Sequence[int]) -> list[Template]:

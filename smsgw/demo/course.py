@@ -70,8 +70,9 @@ async def fill(world: World) -> None:
             world.later.append((at, partial(_reply, world)))
     if world.days > 1:
         world.later.append((world.moment(1, 20), partial(_reply, world, opts_out=True)))  # however few there are
-    world.later.append((world.start + timedelta(days=int(world.days * TROUBLE[0]), hours=TROUBLE[1] + 0.1),
-                        partial(_alarm, world)))  # fmt: skip
+    world.later.append(
+        (world.start + timedelta(days=int(world.days * TROUBLE[0]), hours=TROUBLE[1] + 0.1), partial(_alarm, world))
+    )
     world.later.append((world.now, partial(_faults, world)))
     world.later.append((world.now, partial(_tickets, world)))
     world.later.append((world.now, partial(_duty, world)))
@@ -410,8 +411,9 @@ _REPORTED = "SELECT id, account_id FROM message WHERE refusal = '' ORDER BY id D
 async def _tickets(world: World) -> None:
     """Three tickets: answered, somebody at work on it, and one that nobody has responded to."""
     said = texts()["tickets"]
-    clerk, ops = (Actor(ActorKind.PERSON, login, permissions=ALL, scope=EVERYTHING)
-                  for login in ("demo-operator", "demo-ops"))  # fmt: skip
+    clerk, ops = (
+        Actor(ActorKind.PERSON, login, permissions=ALL, scope=EVERYTHING) for login in ("demo-operator", "demo-ops")
+    )
     rows = await world.database.fetch(_REPORTED)
     for row, hours, (title, text, answer) in zip(rows, (30, 5, 0.4), said, strict=False):
         begin = world.now - timedelta(hours=hours)

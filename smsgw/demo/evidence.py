@@ -17,9 +17,7 @@ from smsgw.protocols.smpp import reports as receipts
 from smsgw.protocols.smpp.pdus import DeliverSm
 from smsgw.store.records import evidence
 
-COLUMNS = (
-    "id", "message_id", "part", "kind", "state", "channel_id", "carrier_id", "code", "at", "pdu", "digest"
-)  # fmt: skip
+COLUMNS = ("id", "message_id", "part", "kind", "state", "channel_id", "carrier_id", "code", "at", "pdu", "digest")
 ENDS = frozenset({PartState.DELIVERED, PartState.UNDELIVERABLE})
 
 

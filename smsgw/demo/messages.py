@@ -276,9 +276,7 @@ def _in_trouble(world: World, at: datetime, carrier: str) -> bool:
     return carrier == whose and begin <= at < begin + timedelta(hours=2)
 
 
-def _parts(
-    world: World, call: Call, of: tuple[int, str], total: int, carrier: str, end: _End, made: Rows
-) -> None:  # fmt: skip
+def _parts(world: World, call: Call, of: tuple[int, str], total: int, carrier: str, end: _End, made: Rows) -> None:
     id_, number = of
     coded = call.type == "otp" and carrier == "CMCC" and world.coded is not None and call.at > world.coded
     pool = world.pools["codes" if coded else carrier]
@@ -286,9 +284,10 @@ def _parts(
     lane = int(LANE_OF[MessageType(call.type)])
     attempt = 0 if end.claimed is None else 2 if end.retried else 1
     waits = {
-        PartState.SENT: call.at + REPORT_WITHIN, PartState.SCHEDULED: call.due,
+        PartState.SENT: call.at + REPORT_WITHIN,
+        PartState.SCHEDULED: call.due,
         PartState.DEFERRED: world.now + timedelta(minutes=20),
-    }  # fmt: skip
+    }
     for n in range(1, total + 1):
         carrier_id = f"{(id_ << 3) + n & 0xFFFFFFFFFFFFFFFF:016x}" if end.answered and end.code != "1" else None
         part = PartRow(

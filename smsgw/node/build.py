@@ -196,9 +196,8 @@ class Composition:
         """All of them."""
         same = {field.name: getattr(self, field.name) for field in fields(Parts)}
         table = AlarmTable(
-            self.database, self.number, probes(Parts(**same)), self.notifier,
-            lambda: self.snapshots.current.alarm_rules,
-        )  # fmt: skip
+            self.database, self.number, probes(Parts(**same)), self.notifier, lambda: self.snapshots.current.alarm_rules
+        )
         self.made = Node(**same, alarms=table)
         return self.made
 

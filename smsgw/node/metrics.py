@@ -37,9 +37,10 @@ class _Collector:
         )
         spooling = node.acceptor.spooling
         yield GaugeMetricFamily(
-            "smsgw_spool_octets", "Accepted while the database was away, not in it yet",
+            "smsgw_spool_octets",
+            "Accepted while the database was away, not in it yet",
             spooling.octets if spooling else 0,
-        )  # fmt: skip
+        )
         yield GaugeMetricFamily("smsgw_spool_calls", "Calls in the spool", spooling.calls if spooling else 0)
         yield GaugeMetricFamily("smsgw_http_connections", "Connections to API and portal", node.connections.open)
         yield GaugeMetricFamily("smsgw_http_connections_most", "How many there may be", node.connections.most)
@@ -141,9 +142,10 @@ def _objectives(node: Node) -> Iterator[Metric]:
     """What channels should come to, by the rules of alarms, and how fast they may be."""
     rules = node.snapshots.current.alarm_rules
     success = GaugeMetricFamily(
-        "smsgw_channel_success_objective", "Share of parts that a channel should deliver (alarm rule success_low)",
+        "smsgw_channel_success_objective",
+        "Share of parts that a channel should deliver (alarm rule success_low)",
         labels=["channel"],
-    )  # fmt: skip
+    )
     limit = GaugeMetricFamily("smsgw_channel_rate_limit", "Submits per second that are allowed", labels=["channel"])
     for status in node.channels.status():
         success.add_metric([status.name], rules.threshold("success_low", f"channel/{status.name}") / 100)

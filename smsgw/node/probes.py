@@ -61,9 +61,10 @@ def probes(parts: Parts) -> dict[str, Probe]:
     async def channels() -> Iterable[Finding]:
         status = parts.channels.status()
         return [
-            *channel_findings(status), *standby_findings(parts.snapshots.current.table, status, rules()),
+            *channel_findings(status),
+            *standby_findings(parts.snapshots.current.table, status, rules()),
             *parts.measures.near_limit(status),
-        ]  # fmt: skip
+        ]
 
     def filling() -> Wording | None:
         free, limit = parts.acceptor.disk.free_percent, rules().threshold("disk_filling", node)

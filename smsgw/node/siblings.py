@@ -247,11 +247,12 @@ class Siblings:
         own: dict[str, Any] = {"worker": self.place.worker, "state": Presence.SERVING.value, "channels": None}
         others: list[dict[str, Any]] = [
             {
-                "worker": s.worker, "state": (s.presence or Presence.ABSENT).value,
+                "worker": s.worker,
+                "state": (s.presence or Presence.ABSENT).value,
                 "channels": sorted(line.name for line in s.lines),
             }
             for s in self._of.values()
-        ]  # fmt: skip
+        ]
         edge = crew.presence(crew.folder_of(self.place.root, crew.EDGE)).value
         led: list[dict[str, Any]] = [{"worker": "edge", "state": edge, "channels": None}]
         workers = sorted([own, *others], key=lambda one: int(str(one["worker"])))

@@ -68,9 +68,7 @@ class _Worker:
         try:
             with self._listening() as (folder, signs):
                 loop.add_reader(signs, self._hear, signs)
-                theirs = {
-                    "NOTIFY_SOCKET": f"/proc/self/fd/{folder}/{SIGNS}", "WATCHDOG_USEC": str(int(SILENT * 1e6))
-                }  # fmt: skip
+                theirs = {"NOTIFY_SOCKET": f"/proc/self/fd/{folder}/{SIGNS}", "WATCHDOG_USEC": str(int(SILENT * 1e6))}
                 self._alive_at = loop.time() + BEGINS_WITHIN - SILENT
                 try:
                     self.process = await asyncio.create_subprocess_exec(

@@ -393,9 +393,8 @@ class Feed:
     def _undeliverable(self, delivery: Delivery, exc: ValueError) -> None:
         event_id = str(delivery.claimed.event.id)
         sparing.error(
-            "partner.undeliverable", self.account_id,
-            account=self.account_id, event_id=event_id, error=str(exc),
-        )  # fmt: skip
+            "partner.undeliverable", self.account_id, account=self.account_id, event_id=event_id, error=str(exc)
+        )
 
     def late(self, delivery: Delivery, status: int) -> None:
         """An answer after its time."""

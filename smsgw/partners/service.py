@@ -368,9 +368,8 @@ class Partners:
         self.binds.pop(bind.number, None)
         self._paused.pop(bind.number, None)
         coming.info(
-            "partner.unbound", bind.partner.id,
-            user=bind.partner.username, peer=bind.ip, why=why, submits=bind.submits,
-        )  # fmt: skip
+            "partner.unbound", bind.partner.id, user=bind.partner.username, peer=bind.ip, why=why, submits=bind.submits
+        )
         feed = bind.feed
         if feed is not None and not feed.binds and not self._stopping:
             del self._feeds[feed.account_id]
@@ -545,8 +544,9 @@ class Partners:
         if self._feeds:
             asked = {
                 (account_id, kind): (feed.primary, feed.since(kind))
-                for account_id, feed in self._feeds.items() for kind in KINDS
-            }  # fmt: skip
+                for account_id, feed in self._feeds.items()
+                for kind in KINDS
+            }
             for account_id, kind in await events.with_bound(self._database, asked):
                 self._notified(account_id, kind)
             for feed in self._feeds.values():

@@ -254,9 +254,8 @@ class SmppServer:
             octets = payload
         coding = coding_of(pdu.data_coding, partner)
         octets, concat = content_of(
-            octets, bool(pdu.esm_class & _UDHI), coding,
-            bad_header=ESME_RINVESMCLASS, bad_length=codes.ESME_RINVMSGLEN,
-        )  # fmt: skip
+            octets, bool(pdu.esm_class & _UDHI), coding, bad_header=ESME_RINVESMCLASS, bad_length=codes.ESME_RINVMSGLEN
+        )
         if concat is None and tlvs.SAR_TOTAL_SEGMENTS in found:
             concat = _sar(found)
         send_at = expire_at = None
@@ -267,9 +266,8 @@ class SmppServer:
         else:
             urgent = pdu.priority_flag == _URGENT
             send_at, expire_at = span_of(
-                pdu.schedule_delivery_time, pdu.validity_period, now,
-                bad_begin=ESME_RINVSCHED, bad_end=ESME_RINVEXPIRY,
-            )  # fmt: skip
+                pdu.schedule_delivery_time, pdu.validity_period, now, bad_begin=ESME_RINVSCHED, bad_end=ESME_RINVEXPIRY
+            )
         return Submit(destinations, replies, pdu.source_addr, octets, coding, concat, send_at, expire_at, urgent)
 
     # --- answers -----------------------------------------------------------------------------------------------

@@ -170,8 +170,9 @@ class Masker:
         if _has_header(pdu):
             try:
                 header = udh.parse(octets)
-                kept = (e if e.iei in _PORTS_AND_PARTS else replace(e, data=bytes(len(e.data)))
-                        for e in header.elements)  # fmt: skip
+                kept = (
+                    e if e.iei in _PORTS_AND_PARTS else replace(e, data=bytes(len(e.data))) for e in header.elements
+                )
                 head = udh.build(tuple(kept))
             except udh.InvalidUdh:
                 head = b""

@@ -102,10 +102,11 @@ def settings_of(settings: Config, place: Place) -> Config:
         durability=replace(durability, spool_mb=_part(durability.spool_mb, of, "spool_mb")),
         public=replace(public, clicks_mb=_part(public.clicks_mb, of, "clicks_mb")),
         http=replace(
-            http, bodies_mb=_part(http.bodies_mb, of, "bodies_mb"),
+            http,
+            bodies_mb=_part(http.bodies_mb, of, "bodies_mb"),
             connections_per_address=-(-http.connections_per_address // of),
         ),
-    )  # fmt: skip
+    )
     if k == 1:
         return shared
     silent = PartnerConfig()
@@ -124,9 +125,10 @@ def settings_of(settings: Config, place: Place) -> Config:
 def settings_of_edge(settings: Config, place: Place) -> Config:
     """What the edge goes by: it asks the database for little, and its metrics have the port behind the workers'."""
     return replace(
-        settings, database=replace(settings.database, pool=EDGE_POOL),
+        settings,
+        database=replace(settings.database, pool=EDGE_POOL),
         ops=replace(settings.ops, listen=_next_port(settings.ops.listen, place.of)),
-    )  # fmt: skip
+    )
 
 
 def _part(whole: int, of: int, name: str) -> int:

@@ -161,8 +161,9 @@ class Replay:
                     pdu.submit_sequence_number = live.sequence
             case _:
                 pdu.destination_addr, pdu.source_addr = (
-                    self._service(pdu.destination_addr), self._here(pdu.source_addr),
-                )  # fmt: skip
+                    self._service(pdu.destination_addr),
+                    self._here(pdu.source_addr),
+                )
                 if is_report(recorded):
                     self._receipt(pdu, live)
         return pdu

@@ -18,10 +18,8 @@ _OK = {english: _encoder.encode(message_of("OK", english=english)) for english i
 _OK_EN = _OK[True]
 _PLAIN = (str, int, float, bool)
 _RETRYABLE = frozenset(
-    {
-        "RATE_LIMITED", "IDEMPOTENCY_IN_PROGRESS", "BACKPRESSURE", "STORAGE_UNAVAILABLE", "NO_ROUTE", "NOT_READY",
-    }
-)  # fmt: skip
+    {"RATE_LIMITED", "IDEMPOTENCY_IN_PROGRESS", "BACKPRESSURE", "STORAGE_UNAVAILABLE", "NO_ROUTE", "NOT_READY"}
+)
 """Codes whose answer carries ``Retry-After`` even when nobody said how long: 1 second."""
 
 

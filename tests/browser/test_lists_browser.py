@@ -156,8 +156,9 @@ async def test_a_digest_is_whole_and_no_table_is_wider_than_its_page(chromium: B
     for days in range(3):
         await site.db.execute(
             "INSERT INTO evidence_root VALUES ($1, 12345, decode($2, 'hex'), now(), 'k', '')",
-            day - timedelta(days=days), root,
-        )  # fmt: skip
+            day - timedelta(days=days),
+            root,
+        )
     hall = site.snapshots.current.account(site.accounts["hall"])
     assert hall
     item = SendItem(to="13800138000", content="您好")

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.staff(boss="super", chief="super")
 
 async def test_a_picture_is_brought_reviewed_by_another_and_taken(
     chromium: Browser, site: Site, tmp_path: Path
-) -> None:  # fmt: skip
+) -> None:
     file, drawn = tmp_path / "夏季用电.png", Image.new("RGB", (800, 450), "#1f5ab8")
     ImageDraw.Draw(drawn).ellipse((250, 75, 550, 375), fill="#ffd24d")
     drawn.save(file)

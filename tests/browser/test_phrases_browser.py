@@ -19,8 +19,9 @@ async def phrases(site: Site) -> None:
     await site.db.execute(
         "INSERT INTO phrase (owner_id, title, content) SELECT id, x.title, x.content FROM staff, "
         "(VALUES ('办公时间', $1), ('携带材料', $2)) AS x(title, content)",
-        HOURS, NEED,
-    )  # fmt: skip
+        HOURS,
+        NEED,
+    )
 
 
 async def test_a_phrase_goes_where_the_cursor_is(chromium: Browser, site: Site) -> None:

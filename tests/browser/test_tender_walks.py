@@ -431,8 +431,9 @@ async def test_a_report_is_the_same_as_table_and_as_chart(chromium: Browser, nod
     await node.db.execute(
         "INSERT INTO stat_day SELECT (now() AT TIME ZONE 'Asia/Shanghai')::date - n, $1, 'notice', 'x', 0, 'CMCC', '', "
         "'portal', s.status, 10 * n + s.more, 10 * n + s.more, 10 * n + s.more FROM generate_series(1, 3) n, "
-        "(VALUES ('delivered', 5), ('failed', 1)) AS s(status, more)", node.hall,
-    )  # fmt: skip
+        "(VALUES ('delivered', 5), ('failed', 1)) AS s(status, more)",
+        node.hall,
+    )
     async with opened(chromium, node, DESKTOP, "boss") as page:
         for path, heading in (("/reports/daily?time=7d", "成功"), ("/reports/monthly", "成功")):
             await page.goto(path)

@@ -72,7 +72,7 @@ def arrived(site: Site, prefix: str = "1380") -> int:
 
 async def queue(
     site: Site, dsn: str, account: str, messages: int, *, prefix: str = "1380", valid: timedelta = timedelta(days=1)
-) -> Backlog:  # fmt: skip
+) -> Backlog:
     """Make an account, let it send one message as a pattern, and queue as many more with their price debited."""
     await site.node.furnish("account", "add", account, "--no-sign", "--balance", str(messages + 1))
     sent = await site.node.ctl(

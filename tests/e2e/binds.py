@@ -112,9 +112,7 @@ async def add_logins(here: PartnerSite, n_regular: int) -> None:
             wanted: dict[str, dict[str, Any]] = {user: {"max_binds": 1000} for user, _ in regulars(protocol, n_regular)}
             wanted |= {"eager": {"max_binds": 1000}, "fixed": nobody, "single": {"max_binds": 1}}
             for user, fields in wanted.items():
-                await partners.add(
-                    by_test(database), here.node.sealer, account_id, protocol, user, PASSWORD, fields
-                )  # fmt: skip
+                await partners.add(by_test(database), here.node.sealer, account_id, protocol, user, PASSWORD, fields)
     await here.node.reload()
 
 

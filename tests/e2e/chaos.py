@@ -239,9 +239,8 @@ def machine() -> str:
 
 def _commit() -> str:
     told = subprocess.run(
-        ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
     return told.stdout.strip() or "unknown"
 
 

@@ -97,16 +97,14 @@ async def customers(built: Site, there: Receivers, stack: contextlib.AsyncExitSt
     made = {}
     for n, name in enumerate(GOOD + BAD):
         await built.node.furnish(
-            "account", "add", name, "--no-sign", "--webhook-networks", "127.0.0.0/8",
-            "--balance", "1000000",
-        )  # fmt: skip
+            "account", "add", name, "--no-sign", "--webhook-networks", "127.0.0.0/8", "--balance", "1000000"
+        )
         key, _ = await asyncio.gather(
             built.node.furnish("key", "add", name, "--json"),
             built.node.ctl(
-                "webhook", "set", name, "main", f"{there.origin}/{name}",
-                "--options", json.dumps({"linger_ms": 0}),
+                "webhook", "set", name, "main", f"{there.origin}/{name}", "--options", json.dumps({"linger_ms": 0})
             ),
-        )  # fmt: skip
+        )
         client = await stack.enter_async_context(Client(built.node, key.data))
         made[name] = Customer(client, _serial=n * 1_000_000)
     return made

@@ -246,9 +246,10 @@ class Hostile:
         """Passwords are guessed, of the administrator too."""
         visitor = secrets.token_urlsafe(24)  # the token of a visitor is whatever its cookie says
         form = {
-            "login": secrets.choice(("admin", secrets.token_hex(3))), "password": secrets.token_hex(6),
+            "login": secrets.choice(("admin", secrets.token_hex(3))),
+            "password": secrets.token_hex(6),
             "csrf": masked(visitor),
-        }  # fmt: skip
+        }
         await self._http("wrong login", "POST", "/login", data=form, headers={"Cookie": f"smsgw-visitor={visitor}"})
 
     async def refused_binds(self) -> None:

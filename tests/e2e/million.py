@@ -145,7 +145,7 @@ async def _stored(database: Database, task_id: int) -> dict[PartState, int]:
         "SELECT p.state, count(*) AS n FROM task_chunk c "
         "JOIN part p ON p.id >= c.base_id AND p.id < c.base_id + c.size WHERE c.task_id = $1 GROUP BY 1",
         task_id,
-    )  # fmt: skip
+    )
     return {PartState(row["state"]): row["n"] for row in rows}
 
 

@@ -297,9 +297,7 @@ class PartnerSite:
 async def site_with_servers(data_dir: Any, **how: Any) -> AsyncIterator[PartnerSite]:
     """A site with SMPP and CMPP servers that nobody has a login for: the reports of ``acme`` are pulled."""
     ports = free_port(), free_port()
-    how = {
-        "partners_smpp_listen": f"127.0.0.1:{ports[0]}", "partners_cmpp_listen": f"127.0.0.1:{ports[1]}",
-    } | how  # fmt: skip
+    how = {"partners_smpp_listen": f"127.0.0.1:{ports[0]}", "partners_cmpp_listen": f"127.0.0.1:{ports[1]}"} | how
     async with site(data_dir, **how) as built:
         yield PartnerSite(built, *ports)
 

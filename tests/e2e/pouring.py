@@ -97,7 +97,7 @@ async def pour(built: Site, messages: int, *, within: float) -> dict[str, object
             await post(built, part)
             await until(
                 lambda n=total: sum(c.inbox.total for c in flooding) >= n, within=within, what="all is submitted"
-            )  # fmt: skip
+            )
             for carrier in flooding:
                 carrier.report_now()
             poured.append(loop.time())

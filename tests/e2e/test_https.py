@@ -126,8 +126,9 @@ async def test_the_certificate_changes_under_a_connection(dsn: str, data_dir: Pa
             cert_file.write_bytes(b"broken")
             await until(
                 lambda: any("certificate.refused" in line for line in node.log_lines()),
-                within=3 * tls.LOOK_EVERY, what="the broken one is refused",
-            )  # fmt: skip
+                within=3 * tls.LOOK_EVERY,
+                what="the broken one is refused",
+            )
             assert shown(api) == second
             assert await status(api, "/health") == 200
     finally:

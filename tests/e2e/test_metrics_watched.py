@@ -45,9 +45,10 @@ def expressions() -> list[str]:
 
 
 _DATASOURCE = {
-    "type": "object", "required": ["type", "uid"],
+    "type": "object",
+    "required": ["type", "uid"],
     "properties": {"type": {"const": "prometheus"}, "uid": {"const": "${datasource}"}},
-}  # fmt: skip
+}
 _TARGET = {
     "type": "object", "required": ["refId", "datasource", "expr"], "additionalProperties": False,
     "properties": {
@@ -110,8 +111,9 @@ def test_a_board_is_as_grafana_reads_it(path: Path) -> None:
 def test_rules_are_right_and_fire_when_they_should(tmp_path: Path) -> None:
     assert PROMTOOL is not None
     for how, name in (("check", "smsgw.rules.yml"), ("test", "smsgw.rules.test.yml")):
-        done = subprocess.run([PROMTOOL, how, "rules", name], cwd=RULES.parent, capture_output=True, text=True,
-                              timeout=60, check=False)  # fmt: skip
+        done = subprocess.run(
+            [PROMTOOL, how, "rules", name], cwd=RULES.parent, capture_output=True, text=True, timeout=60, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
     said = yaml.safe_load((RULES.parent / "smsgw.rules.test.yml").read_text("utf-8"))["tests"]
     fired = {case["alertname"] for test in said for case in test.get("alert_rule_test", ()) if case["exp_alerts"]}

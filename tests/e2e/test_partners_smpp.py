@@ -75,9 +75,10 @@ async def test_long_messages_by_header_segments_and_payload(here: PartnerSite) -
 
     def sar(n: int) -> tuple[Tlv, ...]:
         return (
-            Tlv(tlvs.SAR_MSG_REF_NUM, b"\0\7"), Tlv(tlvs.SAR_TOTAL_SEGMENTS, bytes((total,))),
+            Tlv(tlvs.SAR_MSG_REF_NUM, b"\0\7"),
+            Tlv(tlvs.SAR_TOTAL_SEGMENTS, bytes((total,))),
             Tlv(tlvs.SAR_SEGMENT_SEQNUM, bytes((n,))),
-        )  # fmt: skip
+        )
 
     by_header = [
         submit_sm("8613800000401", "x", esm_class=0x40, data_coding=8,
@@ -116,17 +117,17 @@ async def test_submit_multi_has_one_id_and_names_what_failed(here: PartnerSite) 
     client = await here.smpp()
     numbers = ["8613800000601", "8613800000602", "12", "8613800000603"]
     multi = pdus.SubmitMulti(
-        source_addr="10690001", registered_delivery=1, short_message=b"to all",
-        dest_address=(
-            pdus.DistributionList("friends"),
-            *(pdus.SmeAddress(1, 1, n) for n in numbers),
-        ),
-    )  # fmt: skip
+        source_addr="10690001",
+        registered_delivery=1,
+        short_message=b"to all",
+        dest_address=(pdus.DistributionList("friends"), *(pdus.SmeAddress(1, 1, n) for n in numbers)),
+    )
     answer = await client.call(multi)
     assert answer.command_status == 0
     assert [(u.destination_addr, u.error_status_code) for u in answer.unsuccess_sme] == [
-        ("friends", 0x34), ("12", 0x0B),
-    ]  # fmt: skip
+        ("friends", 0x34),
+        ("12", 0x0B),
+    ]
     await until(lambda: len(client.receipts().get(answer.message_id, ())) == 3, what="three receipts")
     assert {p.source_addr for p in client.delivered} == {n for n in numbers if n != "12"}
     nobody = await client.call(pdus.SubmitMulti(dest_address=(pdus.SmeAddress(1, 1, "12"),), short_message=b"x"))

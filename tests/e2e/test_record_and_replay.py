@@ -68,8 +68,9 @@ async def begun_and_left(built: Site, channel: str) -> None:
     await until(begins, what="the first recording is over")
 
     async def none_runs() -> bool:
-        done = await built.node.ctl("channel", "record", channel, str(built.node.data_dir / "probe"), "--seconds", "1",
-                                    check=False)  # fmt: skip
+        done = await built.node.ctl(
+            "channel", "record", channel, str(built.node.data_dir / "probe"), "--seconds", "1", check=False
+        )
         return done.code == 0
 
     await until(none_runs, what="the second recording is over")

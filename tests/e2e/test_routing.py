@@ -226,9 +226,10 @@ async def test_routes_are_rolled_back_with_one_command(dsn: str, data_dir: Path,
 
 async def test_an_account_moves_to_another_channel_with_one_command(dsn: str, data_dir: Path) -> None:
     """And back; a reply to the number that was used before still finds the account."""
-    async with site(data_dir, dsn=dsn, channels=["cmpp30"]) as built, another_channel(
-        built, "cmpp30b", "--access-code", "10699999"
-    ) as second:  # fmt: skip
+    async with (
+        site(data_dir, dsn=dsn, channels=["cmpp30"]) as built,
+        another_channel(built, "cmpp30b", "--access-code", "10699999") as second,
+    ):
         ctl, first = built.node.ctl, built.carriers["cmpp30"]
         await ctl("account", "set", "acme", "extend_code=11")
         await ctl("route", "move", "--account", "acme", "--to", "cmpp30")

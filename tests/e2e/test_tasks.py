@@ -85,7 +85,7 @@ async def test_rows_with_problems_stop_only_themselves(dsn: str, data_dir: Path)
             ("3", "13300002002", "CONTENT_VARIABLE_UNRESOLVED"),
             ("4", "12345", "NUMBER_INVALID"),
             ("5", "13800002001", "NUMBER_DUPLICATE"),
-        ]  # fmt: skip
+        ]
         assert errors[2][4:] == ["12345", "王五", "9"]
         report = await read_csv(built, f"/tasks/{task['task_id']}/report")
         assert [(r[1], r[2]) for r in report[1:]] == [("13800002001", "delivered"), ("13000002003", "delivered")]

@@ -158,8 +158,9 @@ async def deaths(built: Site, victim: str, per_second: int, ways: Sequence[str] 
         async with loaded(built, per_second):
             await until(
                 lambda b=before: carrier.counts.submits > b + 50 and len(waiting()) >= 4 * WINDOW,
-                what="a queue", every=0.1,
-            )  # fmt: skip
+                what="a queue",
+                every=0.1,
+            )
             await die(carrier, how)
             died = time.monotonic()
             waited = waiting()

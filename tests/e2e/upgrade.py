@@ -81,7 +81,7 @@ async def upgrades(folder: Path) -> AsyncIterator[Ground]:
             folder / "node", dsn=database.owner_dsn, behaviour=slow_enough, root=folder / "old", balance=10**6
         ) as built,
         contextlib.AsyncExitStack() as stack,
-    ):  # fmt: skip
+    ):
         second = built.node.another()
         stack.push_async_callback(put_down, second)
         built.customer.client = await stack.enter_async_context(Either([built.node, second], built.client.key))

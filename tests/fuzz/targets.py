@@ -138,10 +138,8 @@ def _sessions(dialect: Dialect, bound: bool) -> list[Session]:
         "cmpp": lambda: (cmpp.client("900001", "secret", timestamp=lambda: 501120000), cmpp.server()),
         "smpp": lambda: (smpp.client("user", "secret"), smpp.server()),
         "smgp": lambda: (smgp.client("user", "secret", timestamp=lambda: 501120000), smgp.server()),
-        "sgip": lambda: (
-            sgip.client("user", "secret", numbering=_numbering()), sgip.server(numbering=_numbering())
-        ),
-    }[family]()  # fmt: skip
+        "sgip": lambda: (sgip.client("user", "secret", numbering=_numbering()), sgip.server(numbering=_numbering())),
+    }[family]()
     client, server = (Session(r, config=config) for r in rules)
     client.start(1000.0)
     server.start(1000.0)
@@ -302,7 +300,7 @@ def seeds_partners() -> Iterable[bytes]:
                 yield bytes((number, commands.index(command))) + octets[dialect.header_size :]
     payload = smpp_pdus.SubmitSm(
         destination_addr="13800138000", data_coding=8, tlvs=(Tlv(tlvs.MESSAGE_PAYLOAD, b"\0{" * 1000),)
-    )  # fmt: skip
+    )
     commands = _requests(DIALECTS["smpp34"])
     yield bytes((0, commands.index(payload.command_id))) + DIALECTS["smpp34"].encode(payload)[16:]
 

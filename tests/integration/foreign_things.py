@@ -298,8 +298,9 @@ async def _links(site: Site, by: Change, account: int) -> dict[str, int]:
     await site.db.execute(
         "INSERT INTO link_click (id, link_id, n, version, at, address, method, agent, referer, purpose, language,"
         " accept) VALUES ($1, $2, 0, 1, now(), '112.96.33.1', 'GET', 'x', '', '', '', '')",
-        site.ids.next(), made["link"],
-    )  # fmt: skip
+        site.ids.next(),
+        made["link"],
+    )
     job = await code_files.again(by, await link_queries.one(site.db, made["personal"], accounts=None), node=999)
     incoming = await store.receive(LINK_FILES, None, 0, "codes.csv", person=ActorLabel(OWNER))
     incoming.path.write_bytes(b"n,address\n")
@@ -422,8 +423,8 @@ async def _imported(site: Site, account: int, department: int, consent: int) -> 
             reason=f"{MARK} reason",
         )  # fmt: skip
         allowed = await _bring(
-            browser, "/allowed", "手机号\n13912345676\n123\n", column_number="0", account=str(account), kind="exempt",
-        )  # fmt: skip
+            browser, "/allowed", "手机号\n13912345676\n123\n", column_number="0", account=str(account), kind="exempt"
+        )
     return {
         "block_sheet": blocked[0], "block_import": blocked[1], "allow_sheet": allowed[0], "allow_import": allowed[1],
         "contact_sheet": contacts[0], "contact_import": contacts[1], "staff_sheet": staff[0],

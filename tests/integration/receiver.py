@@ -177,8 +177,9 @@ class Stage:
                SELECT DISTINCT m, m, $2::bigint, 'api', 'otp', '8613800000000', 'CMCC', '', 'x', '', 'gsm7', 1, 0,
                       1, 'ref'
                FROM unnest($1::bigint[]) m ON CONFLICT DO NOTHING""",
-            messages, account_id,
-        )  # fmt: skip
+            messages,
+            account_id,
+        )
         await self.database.execute(
             """INSERT INTO customer_event (id, account_id, kind, message_id, status, code, parts_ok, submitted_at,
                                            done_at, target)

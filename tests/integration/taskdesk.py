@@ -114,8 +114,9 @@ class Desk:
         """Let a carrier take and deliver what is queued."""
         done = await self.database.execute(
             "UPDATE part SET state = 40, final_at = now() WHERE (id, part) IN "
-            "(SELECT id, part FROM part WHERE state = 10 ORDER BY id LIMIT $1)", limit
-        )  # fmt: skip
+            "(SELECT id, part FROM part WHERE state = 10 ORDER BY id LIMIT $1)",
+            limit,
+        )
         return int(done.split()[1])
 
 

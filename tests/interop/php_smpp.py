@@ -55,9 +55,10 @@ class PhpSmpp:
         self._reference += 1
         for n, piece in enumerate(pieces, 1):
             tags = (
-                _parameter(0x020C, struct.pack(">H", self._reference)) + _parameter(0x020E, bytes([len(pieces)]))
+                _parameter(0x020C, struct.pack(">H", self._reference))
+                + _parameter(0x020E, bytes([len(pieces)]))
                 + _parameter(0x020F, bytes([n]))
-            )  # fmt: skip
+            )
             await self._submit(number, piece, data_coding, tags if len(pieces) > 1 else b"")
 
     async def _submit(self, number: str, text: bytes, data_coding: int, tags: bytes) -> None:

@@ -189,8 +189,9 @@ async def test_daemon_and_simulator(dsn: str, tmp_path: Path) -> None:
             assert counts[request.command_id] == counts[answer.command_id], request
         by_kind = {
             kind: [pdu for pdu in found if int(pdu[COMMAND[protocol]], 0) == kind.command_id]
-            for pair in requests.items() for kind in pair
-        }  # fmt: skip
+            for pair in requests.items()
+            for kind in pair
+        }
         (check_smpp if protocol == "smpp" else check_cmpp)(by_kind, sent[name])
 
 

@@ -354,10 +354,11 @@ async def test_node_smpp(here: PartnerSite) -> None:
         bound = await peer.until("bound")
         assert (bound["command_status"], bound["sc_interface_version"]) == (0, 0x34)
         peer.say(
-            {"to": "8613803000001", "text": "from node"}, {"to": "8613803000002", "text": long},
+            {"to": "8613803000001", "text": "from node"},
+            {"to": "8613803000002", "text": long},
             {"to": "8613803000003", "text": long, "how": "payload"},
             {"to": "8613803000004", "text": long, "how": "sar"},
-        )  # fmt: skip
+        )
         total = 2 + 2 * parts
         await peer.until_said(
             lambda: len(peer.heard("submit_sm_resp")) == total and len(peer.heard("deliver_sm")) == total
@@ -690,8 +691,9 @@ async def test_kannel_against_the_rules(here: PartnerSite, tmp_path: Path) -> No
         await asyncio.gather(*(peer.send(str(n), f"many {n}", **{"dlr-mask": "0"}) for n in range(4, 10)))
         await until(
             lambda: all(here.arrived().get(f"1380600000{n}") == f"many {n}" for n in range(4, 10)),
-            within=60, what="all texts",
-        )  # fmt: skip
+            within=60,
+            what="all texts",
+        )
 
 
 async def listening(port: int) -> bool:

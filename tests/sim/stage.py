@@ -71,9 +71,7 @@ class Queues:
     async def connect(self, dsn: str, **_: Any) -> Any:
         """Of the channel's own."""
         self.connections += 1
-        return SimpleNamespace(
-            is_closed=lambda: False, terminate=lambda: None, add_log_listener=lambda _: None
-        )  # fmt: skip
+        return SimpleNamespace(is_closed=lambda: False, terminate=lambda: None, add_log_listener=lambda _: None)
 
     async def claim(
         self, connection: Any, fence: claiming.Fence, *, limit: int, queues: Sequence[tuple[int, int]], oldest: int,

@@ -17,7 +17,7 @@ REFUSALS = (ValueError, SmsgwError)
 
 def over(
     work: Work, texts: Mapping[str, str] = TEXTS, refusals: tuple[type[Exception], ...] = REFUSALS
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     def call(text: str) -> None:
         with contextlib.suppress(*refusals):
             work(text)

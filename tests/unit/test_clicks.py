@@ -171,7 +171,7 @@ def test_a_target_stays_as_it_was_given_or_is_written_in_ascii() -> None:
         ("https://example.cn/100%", "https://example.cn/100%25"),
         ("https://政务.中国/办事", "https://xn--zfr164b.xn--fiqs8s/%E5%8A%9E%E4%BA%8B"),
         ("https://8.8.8.8:8443/x", "https://8.8.8.8:8443/x"),
-    ):  # fmt: skip
+    ):
         assert checked(target, ["s.example.cn"]) == written
         assert host_of(written)
 

@@ -41,9 +41,10 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     assert settings.http.insecure_bearer is True
     assert config.split_address(settings.http.listen) == ("::1", 80)
     settings = load(  # servers for partners have sections of their own
-        tmp_path, "[partners.smpp]\nlisten = '[::]:2775'\ntls = ['chain.pem', 'key.pem']\n",
+        tmp_path,
+        "[partners.smpp]\nlisten = '[::]:2775'\ntls = ['chain.pem', 'key.pem']\n",
         SMSGW_PARTNERS_CMPP_LISTEN="127.0.0.1:7890",
-    )  # fmt: skip
+    )
     assert (settings.partners_smpp.listen, settings.partners_smpp.tls) == ("[::]:2775", ("chain.pem", "key.pem"))
     assert (settings.partners_cmpp.listen, settings.partners_cmpp.tls) == ("127.0.0.1:7890", ())
     with pytest.raises(ConfigError) as caught:
@@ -99,8 +100,9 @@ def test_ports_and_retention_fit(tmp_path: Path) -> None:
     assert settings.durability.open_for == timedelta(days=7 + 1 + 30, hours=100)
 
 
-@pytest.mark.parametrize("password", [
-    "55/55", "55?55", "55#55", "55@55", "55[55", "55]55", "[55]", "55%55%", "55 55", "55/5?a=5"])  # fmt: skip
+@pytest.mark.parametrize(
+    "password", ["55/55", "55?55", "55#55", "55@55", "55[55", "55]55", "[55]", "55%55%", "55 55", "55/5?a=5"]
+)
 @pytest.mark.parametrize("key", ["dsn", "owner_dsn"])
 def test_a_password_that_ends_its_address_is_refused_and_not_shown(tmp_path: Path, key: str, password: str) -> None:
     good = "postgresql://smsgw:x@127.0.0.1:5000/smsgw"

@@ -88,9 +88,10 @@ def test_each_worker_has_its_own_folder_and_a_part_of_what_there_is(tmp_path: Pa
 
 def test_the_edge_has_a_folder_and_a_port_behind_the_workers(tmp_path: Path) -> None:
     settings = config.Config(
-        node=config.NodeConfig(data_dir=tmp_path, workers=2), ops=config.OpsConfig("127.0.0.1:9090"),
+        node=config.NodeConfig(data_dir=tmp_path, workers=2),
+        ops=config.OpsConfig("127.0.0.1:9090"),
         public=config.PublicConfig(listen="127.0.0.1:8443", hosts=("s.example.cn",), own_process=True),
-    )  # fmt: skip
+    )
     assert settings.edge
     edge = Place(tmp_path, crew.EDGE, 2, crewed=True, edge=True)
     made = crew.settings_of_edge(settings, edge)

@@ -120,7 +120,7 @@ def test_queries_and_headers() -> None:
         "signed query": lambda t: canonical_query("&".join(f"{c}=1" for c in t[:2000])),
         **{name: lambda t, q=q: decode_query(q, t) for name, q in queries.items()},
         **{f"{name} to": lambda t, q=q: decode_query(q, "to=" + t) for name, q in queries.items()},
-    }  # fmt: skip
+    }
     found = {name: spent for name, work in works.items() if (spent := dear(over(work, HEADERS)))}
     assert not found
 
@@ -165,7 +165,7 @@ VALUES: dict[str, Work] = {
     "report code": class_of,
     "answer of a receiver": lambda t: satisfied('{"code":0}', octets(t)),
     "Retry-After": push_http._retry_after,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", VALUES)

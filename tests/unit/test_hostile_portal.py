@@ -168,7 +168,7 @@ READERS: dict[str, tuple[Callable[[str], Any], int | None]] = {
     "cell with a contact": (_contact, None),
     "cell with a consent": (_consent, None),
     "cell with a person": (_staff, None),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -245,7 +245,7 @@ FUNCTIONS: dict[str, Callable[[str], Any]] = {
     "core.udh.parse": lambda t: parse_udh(octets(t)),
     **{f"core.text.decode {c.value}": lambda t, c=c: text.decode(octets(t), c) for c in Coding},
     **{f"core.text.count_parts {c.value}": lambda t, c=c: text.count_parts(t, c) for c in Coding},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

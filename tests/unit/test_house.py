@@ -186,8 +186,9 @@ NOTHING = {"None", "()", "[]", "{}", "False", "set()", "frozenset()", "MappingPr
 EMPTY = {
     *(("pipeline/numbering.py", name) for name in ("accounts", "access_codes", "extensions")),
     *(("pipeline/snapshot.py", name) for name in ("accounts", "keys")),
-    ("platform/campaigns/chunk_guard.py", "retry_at"), ("platform/change.py", "ids"),
-}  # fmt: skip
+    ("platform/campaigns/chunk_guard.py", "retry_at"),
+    ("platform/change.py", "ids"),
+}
 """Defaults of constructors that mean nothing and switch nothing off: tables with nothing in them yet, a row that is
 tried once, ids that it is an error to ask for then."""
 
@@ -267,7 +268,7 @@ def test_names_are_given_once_and_long_tables_are_not_locked() -> None:
     for of in (
         lambda: [path.name for path in (ROOT / "tests").rglob("test_*.py")],
         lambda: [path.name[:4] for path in (PACKAGE / "store" / "migrations").glob("*.sql")],
-    ):  # fmt: skip
+    ):
         assert [name for name, n in Counter(of()).items() if n > 1] == []
     # Until its transaction ends nobody else can write it: days have theirs one by one, other tables CONCURRENTLY.
     wrong = re.compile(rf"CREATE\s+(UNIQUE\s+)?INDEX\s+(?!CONCURRENTLY)\S+\s+ON\s+({LONG})\s*[(U]")

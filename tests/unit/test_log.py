@@ -90,8 +90,8 @@ except ZeroDivisionError:
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_others_make_no_lines_and_steer_no_terminal(form: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, form], capture_output=True, timeout=120, check=True, env={"NO_COLOR": "1"},
-    )  # fmt: skip
+        [sys.executable, "-c", SCRIPT, form], capture_output=True, timeout=120, check=True, env={"NO_COLOR": "1"}
+    )
     text = re.sub(r"\x1b\[[0-9;]*m", "", done.stderr.decode())  # the colours are our own
     lines = text.splitlines()
     assert not [c for c in text if c in "\r\x1b\x9b\u202e\u2028\0"]

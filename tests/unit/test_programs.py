@@ -178,8 +178,8 @@ def test_every_place_is_in_the_program_once() -> None:
 def test_the_variable_arms_a_process(action: str, number: signal.Signals) -> None:
     code = "from smsgw.runtime import failpoints; failpoints.reach('accept.committed'); print('went on')"
     with subprocess.Popen(
-        [sys.executable, "-c", code], env={"SMSGW_FAILPOINT": f"accept.committed={action}"}, stdout=subprocess.PIPE,
-    ) as process:  # fmt: skip
+        [sys.executable, "-c", code], env={"SMSGW_FAILPOINT": f"accept.committed={action}"}, stdout=subprocess.PIPE
+    ) as process:
         try:
             _, status = os.waitpid(process.pid, os.WUNTRACED)
             if number == signal.SIGKILL:

@@ -74,8 +74,9 @@ class DocumentPages:
         return (
             Route("GET", of_thing, self.view, self._show, passive=False),
             Route("POST", of_thing, edit, self._take, passive=False, files=OCTETS),
-            Route("GET", one, self.view, self._look, passive=False), *remove.routes,
-        )  # fmt: skip
+            Route("GET", one, self.view, self._look, passive=False),
+            *remove.routes,
+        )
 
     async def _subject(self, call: Call) -> Thing:
         id_ = read_id(call.request.match_info["id"])

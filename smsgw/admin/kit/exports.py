@@ -447,8 +447,9 @@ class _Copying:
 
             for day in days:
                 pieces = _Pieces(sink)
-                await self._bulk.copy(of._database, of._actor, of._found, day, keys, pieces.take,
-                                      descending=of._sort.descending)  # fmt: skip
+                await self._bulk.copy(
+                    of._database, of._actor, of._found, day, keys, pieces.take, descending=of._sort.descending
+                )
                 await pieces.end()
                 await of._reserve(incoming)
             await process.end([*cut, of._mark])

@@ -96,9 +96,9 @@ def effect(text: str) -> Callable[[Call, Sequence[Any]], Awaitable[Effect]]:
     return tell
 
 
-_WITHIN_PAGES = frozenset({
-    Permission.MESSAGE_READ, Permission.STATISTICS_VIEW, Permission.MESSAGE_URGENT, Permission.WEBHOOK_INTERNAL,
-})  # fmt: skip
+_WITHIN_PAGES = frozenset(
+    {Permission.MESSAGE_READ, Permission.STATISTICS_VIEW, Permission.MESSAGE_URGENT, Permission.WEBHOOK_INTERNAL}
+)
 """What pages ask for by themselves, beside the right that opens them."""
 
 

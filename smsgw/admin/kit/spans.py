@@ -41,8 +41,9 @@ def typed(data: Mapping[str, Any], name: str) -> str:
 def lines(text: str) -> list[Line]:
     """What a form shows of it, to its last line; what was typed stays, though it may be wrong."""
     try:
-        found = [(f"{one.begin:%H:%M}", f"{one.end:%H:%M}", tuple(map(str, sorted(one.days))))
-                 for one in written(text).spans]  # fmt: skip
+        found = [
+            (f"{one.begin:%H:%M}", f"{one.end:%H:%M}", tuple(map(str, sorted(one.days)))) for one in written(text).spans
+        ]
     except ValueError:
         found = []
         for group in text.split(";")[:MAX_WINDOWS]:

@@ -9,9 +9,7 @@ TONES: dict[str, str] = {"accepted": "blue", "submitted": "azure", "reported": "
 MINUTES = N_("最近 60 分钟（段/分钟）")
 HOURS = N_("最近 24 小时（段/小时）")
 SUMMARY = N_("受理 %(accepted)s 段，提交 %(submitted)s 段，已有回执 %(reported)s 段。")
-LANE: dict[str, str] = {
-    "emergency": N_("特发"), "otp": N_("验证码"), "notice": N_("通知"), "marketing": N_("营销"),
-}  # fmt: skip
+LANE: dict[str, str] = {"emergency": N_("特发"), "otp": N_("验证码"), "notice": N_("通知"), "marketing": N_("营销")}
 
 SCREENS_LEAD = N_(
     "在大屏的浏览器中打开本平台的 /wall，输入大屏码即显示监控大盘，无需登录。只能看大盘，到期自动结束，可随时收回；"

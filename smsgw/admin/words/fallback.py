@@ -5,9 +5,7 @@ from __future__ import annotations
 from smsgw.admin.i18n import N_
 
 FALLBACK: dict[str, str] = {"": N_("不回落"), "1": N_("回落")}
-HOP: dict[str, str] = {
-    "0": N_("首发短信"), "1": N_("第 1 跳"), "2": N_("第 2 跳"), "3": N_("第 3 跳"),
-}  # fmt: skip
+HOP: dict[str, str] = {"0": N_("首发短信"), "1": N_("第 1 跳"), "2": N_("第 2 跳"), "3": N_("第 3 跳")}
 WHEN: dict[str, str] = {"any": N_("失败或超时"), "failed": N_("仅失败"), "expired": N_("仅超时")}
 WHY: dict[str, str] = {
     "open": N_("结果未定：只有确定失败才会回落，可能已送达的不回落。"),

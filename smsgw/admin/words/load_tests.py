@@ -89,10 +89,11 @@ _PROBLEMS: dict[str, str] = {
     r"(?P<n>-?\d+) accepted messages have no report": N_("受理的短信中有 %(n)s 条没有报告"),
     r"(?P<n>\d+) reports were pulled more than once": N_("有 %(n)s 条报告重复收到"),
     r"(?P<n>\d+) reports are of messages that nobody accepted": N_("有 %(n)s 条报告不属于已受理的短信"),
-    r"(?P<accepted>\d+) accepted, (?P<received>\d+) arrived at the carriers":
-        N_("受理 %(accepted)s 条，到达运营商 %(received)s 条"),
+    r"(?P<accepted>\d+) accepted, (?P<received>\d+) arrived at the carriers": N_(
+        "受理 %(accepted)s 条，到达运营商 %(received)s 条"
+    ),
     r"(?P<n>\d+) messages arrived at the carriers more than once": N_("有 %(n)s 条短信不止一次到达运营商"),
-}  # fmt: skip
+}
 """What a bench finds wrong (``bench.result.Result.problems``): pattern -> words for it."""
 
 

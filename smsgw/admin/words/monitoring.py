@@ -39,7 +39,7 @@ ADD_ABOUT: dict[str, str] = {
     "webhook": N_(
         "以 POST 推送 JSON，按 webhook-signature 签名，每条带唯一编号，接收方可据此去重。密钥加密保存，不再显示。"
     ),
-}  # fmt: skip
+}
 LEVEL: dict[str, str] = {"all": N_("全部告警"), "critical": N_("仅严重")}
 ACTIVE: dict[str, str] = {"active": N_("已启用"), "stopped": N_("已停用")}
 ACTIVE_TONE: dict[str, str] = {"active": "green", "stopped": "secondary"}

@@ -24,7 +24,7 @@ CLASH: dict[str, str] = {
     Clash.SAME_ACCESS: N_("%(channels)s 使用同一个接入号 %(number)s：到达哪条通道的回复都按扩展号归属。"),
     Clash.BELOW: N_("扩展号 %(number)s 在另一账号的扩展号之下（%(who)s）：较短的一方不能再用以它开头的扩展位。"),
     Clash.PLAIN: N_("%(n)s 个账号没有扩展号（%(who)s）：回复只能按它所回的短信归属。给它们各分配一个即可分清。"),
-}  # fmt: skip
+}
 LENT_CUT = N_("任务和业务场景很多：只看了各自最新的 %(n)s 个，更早的没有列出，也没有查冲突和空号。")
 BAD, NOTE = N_("冲突"), N_("留意")
 TAB_ACCESS, TAB_EXTENSIONS, TAB_REPLIES = N_("接入号"), N_("扩展号"), N_("回复去向")

@@ -57,6 +57,6 @@ BY: dict[str, str] = {
     By.NETWORK: N_("依据网号（前三四位），归属地未知"),
     By.NOTHING: N_("未知号段，按中国移动路由"),
     By.ABROAD: N_("境外号码"),
-}  # fmt: skip
+}
 INSTEAD = N_("号段表原为%(carrier)s。")
 LEARNED = N_("由回执码 %(code)s 学到。")

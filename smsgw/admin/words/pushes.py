@@ -12,9 +12,7 @@ EVENT: dict[str, str] = {
     "link.click": N_("短链被点击"),
     "balance.low": N_("余额不足"), "channel.state": N_("通道状态变化"),
 }  # fmt: skip
-WAY: dict[str, str] = {
-    "webhook": N_("推送"), "pull": N_("客户取走"), "bind": N_("协议连接"), "expired": N_("过期"),
-}  # fmt: skip
+WAY: dict[str, str] = {"webhook": N_("推送"), "pull": N_("客户取走"), "bind": N_("协议连接"), "expired": N_("过期")}
 OWN_WAY = N_("按账号现在的方式")
 LEAD = N_("状态报告、上行短信等事件送往业务系统的情况；多次失败后放弃的，可在业务系统恢复后重新推送。")
 EMPTY = N_("这段时间没有需要送往业务系统的事件")

@@ -30,7 +30,7 @@ HOP_ADVICE: dict[str, str] = {
     "answer": N_("运营商没有接收或没有应答：查看通道状态；集中出现时带上原始码联系运营商。"),
     "report": N_("运营商没有送达手机：按原因处理后重发；集中在一个通道或运营商时联系运营商。"),
     "push": N_("短信本身已有结果，只是回执没有送到业务系统：核对推送地址，恢复后在回执推送记录中重新推送。"),
-}  # fmt: skip
+}
 """What to do where no reason of the carrier says more."""
 _MAY_HAVE_ARRIVED = N_("可能已送达：请勿重发，等待迟到的回执，或凭本页编号向运营商查询。")
 STATUS_ADVICE: dict[str, str] = {

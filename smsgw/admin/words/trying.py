@@ -20,7 +20,7 @@ STEP: dict[str, str] = {
     "query": N_("2. 规范查询串（按名称排序、RFC 3986 编码，没有则为空行）"),
     "string": N_("3. 待签名串（8 行，以换行符连接）"),
     "sign": N_("4. 以密钥的 secret 做 HMAC-SHA-256，十六进制小写，前缀 v2="),
-}  # fmt: skip
+}
 HEADERS, ANSWER, LAST = N_("请求头"), N_("应答"), N_("我的最近调用")
 NO_ANSWER = N_("没有应答")
 EXAMPLE = N_("示例 secret（不属于任何密钥，供核对自己的签名程序）")

@@ -15,7 +15,7 @@ WHY: dict[str, str] = {
     Why.NO_ID: N_("编号对不上"),
     Why.NOT_OURS: N_("没有发给该号码"),
     Why.NO_NUMBER: N_("未带号码"),
-}  # fmt: skip
+}
 TONE: dict[str, str] = {
     Why.FITS: "blue", Why.AMBIGUOUS: "orange", Why.SETTLED: "secondary", Why.NO_ID: "secondary",
     Why.NOT_OURS: "secondary", Why.NO_NUMBER: "secondary",
@@ -27,7 +27,7 @@ ABOUT: dict[str, str] = {
     Why.NO_ID: N_("近期给这个号码发过短信，但没有一条的编号与它相像。请核对运营商应答与报告里的编号写法。"),
     Why.NOT_OURS: N_("近 13 天没有经这家运营商的通道给这个号码发过短信：多半是别的平台的报告，或已过保留期。"),
     Why.NO_NUMBER: N_("报告没有带手机号码，仅凭编号不能确定是哪一条。"),
-}  # fmt: skip
+}
 RULE: dict[str, str] = {
     Rule.SAME: N_("编号原样一致"),
     Rule.HEX_DEC: N_("应答十六进制、报告十进制"),
@@ -35,7 +35,7 @@ RULE: dict[str, str] = {
     Rule.SWAPPED: N_("八字节编号次序相反"),
     Rule.TRIMMED: N_("编号被截短"),
     Rule.OTHER_CHANNEL: N_("短信经同一运营商的另一通道发出"),
-}  # fmt: skip
+}
 REMATCH, REMATCH_TITLE = N_("重新匹配"), N_("重新匹配通道的报告")
 RULE_HELP = N_("只处理按这条规则恰好对应一条短信的报告；号码必须相同，短信必须仍在等回执。")
 ADOPT_HELP = N_("仅编号写法的规则可选：通道以后的报告都按它读，不再自动学习。")

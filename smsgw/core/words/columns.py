@@ -58,8 +58,9 @@ CONTACTS: dict[str, tuple[str, ...]] = {
 }
 """What columns of tables of contacts are called."""
 NUMBERS: dict[str, tuple[str, ...]] = {
-    "number": CONTACTS["number"], "reason": ("原因", "备注", "说明", "reason", "note"),
-}  # fmt: skip
+    "number": CONTACTS["number"],
+    "reason": ("原因", "备注", "说明", "reason", "note"),
+}
 """What columns of tables of numbers are called."""
 
 CODES = ("序号 n", "短链 address")

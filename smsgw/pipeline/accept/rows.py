@@ -351,9 +351,8 @@ def _follow(request: SendRequest, ids: Sequence[int], begins: datetime) -> NewFo
     varied = one.values if one.chain.varied else ()
     values = {str(id_): dict(each) for id_, each in zip(ids, varied, strict=False)}
     return NewFollow(
-        one.chain.plain(), one.hop, one.first_id, task_id, run, request.reviewed, values,
-        until, begins + LOOK,
-    )  # fmt: skip
+        one.chain.plain(), one.hop, one.first_id, task_id, run, request.reviewed, values, until, begins + LOOK
+    )
 
 
 def _review(

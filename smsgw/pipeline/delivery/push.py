@@ -340,9 +340,8 @@ class Pusher:
                     self._database, account_id, limit, now=now, under_way=under_way, busy=busy, within=within
                 )
             return await pushing.claim(
-                self._database, account_id, kind, limit, now=now, primary=primary, under_way=under_way,
-                within=within,
-            )  # fmt: skip
+                self._database, account_id, kind, limit, now=now, primary=primary, under_way=under_way, within=within
+            )
 
     async def call(self, endpoint: Endpoint, call: push_format.Call) -> Answer:
         """One call, to where the endpoint's account may push."""

@@ -33,7 +33,7 @@ TIMEOUT = 30.0
 
 async def _end_waiting(
     outcomes: Outcomes, ids: Sequence[int], state: PartState, code: str, cls: str, event: str, detail: dict[str, str]
-) -> int:  # fmt: skip
+) -> int:
     """In the writer's order; how many messages."""
     taken: set[int] = set()
 
@@ -178,9 +178,8 @@ class Recall:
     where it is asked for."""
 
     def __init__(
-        self, database: Database, outcomes: Outcomes, snapshots: Snapshots,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:  # fmt: skip
+        self, database: Database, outcomes: Outcomes, snapshots: Snapshots, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._database = database
         self._outcomes = outcomes
         self._snapshots = snapshots

@@ -125,7 +125,7 @@ class Forgetting:
 
     async def _try(
         self, name: str, day: date, key: bytes, ages: Ages, done: Done, failed: dict[str, Exception]
-    ) -> None:  # fmt: skip
+    ) -> None:
         try:
             if name == MESSAGES and await self._open(day):
                 log.warning("retention.day_open", day=str(day), reason="a part of it has not come to its end")

@@ -167,7 +167,7 @@ class Maintenance:
 
     async def _sweep(
         self, job: str, step: Step, kinds: Mapping[int, str] | None = None, then: Callable[[], None] = lambda: None
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Run a job until a step has found less than it could take; ``then`` after each step.
 
         Now and then it looks at all days: a node may have been down for weeks.

@@ -58,9 +58,10 @@ AND ($3::bigint IS NULL OR f.home_id = $3) AND ($4 = '' OR f.standing = $4)
 AND ($5::bigint IS NULL OR f.parent_id = $5) AND ($6 = '' OR $6 = ANY(f.protocols))
 """
 _ORDERS = {
-    "path": Order("f.path", "text"), "balance": Order("f.balance", "bigint"),
+    "path": Order("f.path", "text"),
+    "balance": Order("f.balance", "bigint"),
     "created_at": Order("f.created_at", "timestamptz"),
-}  # fmt: skip
+}
 _SEARCH = f"{_TREE} SELECT f.*, {{key}} AS _key FROM found f WHERE {_MATCHES} AND {{where}} ORDER BY {{order}}"  # noqa: S608
 _HOW_MANY = f"{_TREE} SELECT count(*) FROM (SELECT FROM found f WHERE {_MATCHES} LIMIT $7) n"  # noqa: S608
 _ONE = f"{_TREE} SELECT f.* FROM found f WHERE f.id = $2"  # noqa: S608

@@ -153,9 +153,10 @@ class _Due:
     def concerns(self, person: Person) -> bool:
         """Whether it is told to somebody: whoever sees the account above is told of that one."""
         return (
-            inbox.concerns(self.kind, person.permissions) and person.scope.covers(self.account_id)
+            inbox.concerns(self.kind, person.permissions)
+            and person.scope.covers(self.account_id)
             and (self.whose == self.account_id or not person.scope.covers(self.whose))
-        )  # fmt: skip
+        )
 
     def to(self, staff_id: int) -> Reminder:
         """The row of somebody's inbox."""

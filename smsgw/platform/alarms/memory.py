@@ -95,9 +95,10 @@ class Memory:
     ) -> list[Kept]:
         """What the receiver is to be told now of what still stands; ``after`` it has stood for so long."""
         return [
-            one for one in self.kept.values()
+            one
+            for one in self.kept.values()
             if one.key in standing and one.since + after <= now and _is_due(one.told.get(receiver), now)
-        ]  # fmt: skip
+        ]
 
     def begin(self, receiver: int, kept: Iterable[Kept], now: datetime) -> None:
         """They are about to be told, once that is saved."""

@@ -40,9 +40,8 @@ class Notifier:
     """On this node; a note is taken by one."""
 
     def __init__(
-        self, database: Database, sealer: Sealer, ways: Ways, memory: Memory, *,
-        now: Callable[[], datetime] = clock.now,
-    ) -> None:  # fmt: skip
+        self, database: Database, sealer: Sealer, ways: Ways, memory: Memory, *, now: Callable[[], datetime] = clock.now
+    ) -> None:
         self._database = database
         self._sealer = sealer
         self._ways = ways
@@ -125,9 +124,10 @@ class Notifier:
         now = self._now()
         hushed = [one for one in self._silences if one.until > now]
         grave = [
-            one for one in standing
+            one
+            for one in standing
             if one.severity == CRITICAL and not any(s.covers(one.kind, one.object) for s in hushed)
-        ]  # fmt: skip
+        ]
         self._memory.take(grave)
         known = {receiver.id for receiver in self._known}
         self._under_way = {id_: task for id_, task in self._under_way.items() if not task.done()}
@@ -136,9 +136,10 @@ class Notifier:
                 continue
             after = timedelta(minutes=receiver.after_minutes)
             keys = {
-                (one.kind, one.object) for one in grave
+                (one.kind, one.object)
+                for one in grave
                 if one.receivers is None or receiver.id in one.receivers or known.isdisjoint(one.receivers)
-            }  # fmt: skip
+            }
             due = self._memory.due(receiver.id, keys, self._now(), after=after)
             if due:
                 task = aio.spawn(self._tell_alone(receiver, due[:TOGETHER]), name="alarm.tell")

@@ -247,8 +247,9 @@ def checked(before: Rule, draft: Draft) -> Rule:
         raise _wrong(min(unknown), phrase("choice.of", known=", ".join(sorted(own)) or "-"))
     values = {name: _limited(name, value, kind.values[name]) for name, value in draft.values.items()}
     after = _limited("after", draft.after, kind.after)
-    return Rule(before.kind, before.object, draft.on, draft.severity, after, {**before.values, **values},
-                draft.receivers)  # fmt: skip
+    return Rule(
+        before.kind, before.object, draft.on, draft.severity, after, {**before.values, **values}, draft.receivers
+    )
 
 
 async def put(change: Change, id_: int, draft: Draft) -> None:

@@ -223,9 +223,7 @@ async def _managed(unit: Unit, id_: int) -> Entry:
     return one
 
 
-async def _regroup(
-    unit: Unit, id_: int, account_id: int, groups: Sequence[int], already: Sequence[int] = ()
-) -> None:  # fmt: skip
+async def _regroup(unit: Unit, id_: int, account_id: int, groups: Sequence[int], already: Sequence[int] = ()) -> None:
     """The contact is in these groups of those that the actor manages; in others it stays, and joins none."""
     open_ = {row["id"] for row in await open_groups(unit.connection, unit.actor, account_id)}
     wanted = set(groups)
@@ -454,9 +452,7 @@ def group_name(name: str) -> str:
 
 
 def _group_plain(account_id: int, name: str, sharing: Sharing) -> JsonObject:
-    return {
-        "account": account_id, "name": name, "scope": sharing.shared.value, "department": sharing.department_id
-    }  # fmt: skip
+    return {"account": account_id, "name": name, "scope": sharing.shared.value, "department": sharing.department_id}
 
 
 async def may_bring(connection: Connection, actor: Actor, account_id: int, sharing: Sharing) -> None:
@@ -485,7 +481,8 @@ async def collect(change: Change, group_id: int, numbers: Sequence[str]) -> tupl
             else:
                 inside, new = inside + 1, new + entered
         unit.record(
-            "audience.members", f"audience/{group_id}",
+            "audience.members",
+            f"audience/{group_id}",
             after={"account": group.account_id, "joined": inside, "created": new},
-        )  # fmt: skip
+        )
     return inside, new, others

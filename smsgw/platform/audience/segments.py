@@ -51,7 +51,7 @@ _MEANT = {
     "all": "{0} >= $2 AND $4::bigint IS NULL AND $6::bigint[] IS NULL",
     "task": "{0} >= $2 AND {0} >= h.base_id AND {0} < h.base_id + h.size AND $6::bigint[] IS NULL",
     "chosen": "{0} >= $2 AND $4::bigint IS NULL AND {0} = ANY($6::bigint[])",
-}  # fmt: skip
+}
 
 
 _DEAD = ", ".join(f"'{cls}'" for cls in sorted(DEAD))
@@ -112,7 +112,7 @@ def _statements(of: str, *, dead: bool) -> dict[SegmentKind, str]:
             EXCEPT SELECT r.number FROM mo r WHERE r.account_id = $1 AND r.id >= $2
             EXCEPT SELECT number FROM {linked} WHERE clicked
         """),  # noqa: S608
-    }  # fmt: skip
+    }
 
 
 _NUMBERS = {(of, dead): _statements(of, dead=dead) for of in _MEANT for dead in (False, True)}

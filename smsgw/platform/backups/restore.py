@@ -153,9 +153,10 @@ async def settle(
             seconds, json.dumps(done),
         )  # fmt: skip
         unit.record(
-            "backup.restore", f"restoration/{id_}",
+            "backup.restore",
+            f"restoration/{id_}",
             after={"file": file, "sha256": sha256, "shows": str(shows or ""), "host": host, "done": done},
-        )  # fmt: skip
+        )
     await claim.finish()
     counts = found.kept.counts if found else {}
     return Restored(id_, seconds, sum(counts.values()), len(counts), migrations, done, stuck)

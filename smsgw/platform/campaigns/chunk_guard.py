@@ -81,9 +81,8 @@ class ChunkGuard:
     async def mark(self, connection: Connection) -> None:
         """Its rows are fed."""
         await store.mark_fed(
-            connection, self.chunk, refused=self.refused, due_at=self.due_at, aside=self.aside,
-            aside_at=self.retry_at,
-        )  # fmt: skip
+            connection, self.chunk, refused=self.refused, due_at=self.due_at, aside=self.aside, aside_at=self.retry_at
+        )
         self.marked = True
 
 

@@ -100,9 +100,8 @@ class Importer:
             if current is None or current.state != "importing":
                 return
             await store.change(
-                connection, task_id, state="failed", reason="FILE_INVALID", detail=detail,
-                ended_at=clock.now(),
-            )  # fmt: skip
+                connection, task_id, state="failed", reason="FILE_INVALID", detail=detail, ended_at=clock.now()
+            )
         log.warning("task.import_failed", task=task_id)
 
     async def _sweep(self) -> None:

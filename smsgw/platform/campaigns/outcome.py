@@ -212,7 +212,7 @@ async def _replies(database: Database, task: Task, group: str, asked: tuple[obje
 
 async def _clicks(
     database: Database, task: Task, group: str, asked: tuple[object, ...]
-) -> dict[str, tuple[int, int]] | None:  # fmt: skip
+) -> dict[str, tuple[int, int]] | None:
     """How many have clicked their link, and how many have not; None: it is not told."""
     if group == "reason" or not await message_links.personal(database, task.link_id):
         return None

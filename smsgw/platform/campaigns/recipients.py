@@ -72,9 +72,10 @@ async def outcomes(database: Database, task: Task, run: int, over: bool, after: 
     clicks = await message_links.clicks(database, [one.message_id for one in found if one.message_id is not None])
     return [
         replace(one, clicked=of["clicked"], clicks=of["clicks"], first_click=of["first_at"])
-        if one.message_id is not None and (of := clicks.get(one.message_id)) is not None else one
+        if one.message_id is not None and (of := clicks.get(one.message_id)) is not None
+        else one
         for one in found
-    ]  # fmt: skip
+    ]
 
 
 def _outcome(

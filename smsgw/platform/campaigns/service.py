@@ -53,7 +53,7 @@ from smsgw.platform.campaigns.model import (
     progress,
     recurrence_of,
     windows_of,
-)  # fmt: skip
+)
 from smsgw.platform.campaigns.row_rules import MOST_HELD, OF_ROWS, RowJudge, RowRules, rules_of
 from smsgw.platform.campaigns.rows import Plan, RowValidator
 from smsgw.platform.campaigns.sheets import letter
@@ -369,9 +369,8 @@ class Tasks:
         if unknown := sorted(set(spec.variables) - set(names)):
             raise invalid("mapping.variables", phrase("task.no_variable", name=unknown[0]))
         plan = Plan(
-            self._ids.next(), 0, spec.content, names=names, one_each=spec.one_each, room=room, forms=forms,
-            fixed=fixed,
-        )  # fmt: skip
+            self._ids.next(), 0, spec.content, names=names, one_each=spec.one_each, room=room, forms=forms, fixed=fixed
+        )
         if spec.upload_id is not None:
             upload = await self.files.get(spec.upload_id, accounts=(spec.account.id,))
             return self._of_file(spec, plan, upload), upload.first_rows, upload.rows
@@ -704,10 +703,11 @@ class Tasks:
                 await reviews.ask_for_task(unit.connection, task.id, again=self._ids.next(), by=unit.actor.label)
             known = [name for name in values if name not in _NOT_TOLD]
             unit.record(
-                "task.change", f"task/{task.id}",
+                "task.change",
+                f"task/{task.id}",
                 before={name: _told(getattr(task, name)) for name in known},
                 after={name: _told(values[name]) for name in known},
-            )  # fmt: skip
+            )
         self.wake.set()
         return await self._task(task.id)
 

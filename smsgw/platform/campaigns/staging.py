@@ -56,6 +56,4 @@ def decision(
 ) -> dict[str, Any]:
     """One decision, as it is remembered."""
     figures = {} if found is None else found.plain()
-    return {
-        "stage": stage.stage, "what": what, "why": why, "at": now.isoformat(), "by": str(actor.label), **figures,
-    }  # fmt: skip
+    return {"stage": stage.stage, "what": what, "why": why, "at": now.isoformat(), "by": str(actor.label), **figures}

@@ -179,8 +179,9 @@ async def enter(change: Change, sealer: Sealer, channel_id: int, *, login: bool 
         except asyncpg.UniqueViolationError as exc:
             raise Refused("STATE_CONFLICT", reason=phrase("check.running")) from exc
         await unit.connection.execute(_FORGET, channel_id, KEPT)
-        unit.record("channel.check", f"channel/{spec.name}",
-                    after={"host": spec.host, "port": spec.port, "login": login})  # fmt: skip
+        unit.record(
+            "channel.check", f"channel/{spec.name}", after={"host": spec.host, "port": spec.port, "login": login}
+        )
     return id_, spec
 
 
@@ -235,10 +236,10 @@ async def one(database: Database, id_: int) -> Check | None:
 
 def _check(row: Row) -> Check:
     found = tuple(_finding(one) for one in json.loads(row["findings"]))
-    return Check(row["id"], row["channel_id"], row["begun_by"], row["begun_at"], row["ended_at"], row["done"],
-                 found)  # fmt: skip
+    return Check(row["id"], row["channel_id"], row["begun_by"], row["begun_at"], row["ended_at"], row["done"], found)
 
 
 def _finding(said: Mapping[str, Any]) -> Finding:
-    return Finding(Stage(said["stage"]), Verdict(said["verdict"]), said["code"], said["params"], said["raw"],
-                   said["seconds"])  # fmt: skip
+    return Finding(
+        Stage(said["stage"]), Verdict(said["verdict"]), said["code"], said["params"], said["raw"], said["seconds"]
+    )

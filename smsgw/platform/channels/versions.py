@@ -95,13 +95,15 @@ def difference(before: Version | None, after: Version) -> list[Difference]:
     old, new = _flat(before.config if before else {}), _flat(after.config)
     found = [
         Difference(key, old.get(key), new.get(key))
-        for key in dict.fromkeys((*old, *new)) if old.get(key) != new.get(key)
-    ]  # fmt: skip
+        for key in dict.fromkeys((*old, *new))
+        if old.get(key) != new.get(key)
+    ]
     secrets = ((PASSWORD, "password_of"), (SECRET, "peer_of"))
     return found + [
-        Difference(key, None, None, secret=True) for key, of in secrets
+        Difference(key, None, None, secret=True)
+        for key, of in secrets
         if before is not None and getattr(before, of) != getattr(after, of)
-    ]  # fmt: skip
+    ]
 
 
 def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -294,8 +296,9 @@ async def columns_of(connection: Connection, version: Version) -> dict[str, Any]
     secret = {SECRET: sealed["peer_sealed"].hex()} if sealed["peer_sealed"] else {}
     columns = {_COLUMN.get(key, key): config[key] for key in FIELDS if key != "profile"}
     return columns | {
-        "profile": json.dumps({**config["profile"], **secret}), "password_sealed": sealed["password_sealed"],
-    }  # fmt: skip
+        "profile": json.dumps({**config["profile"], **secret}),
+        "password_sealed": sealed["password_sealed"],
+    }
 
 
 _MOVES = "SELECT access_code FROM channel WHERE id = $1 AND access_code NOT IN ('', $2) FOR UPDATE"

@@ -34,9 +34,10 @@ SELECT count(*), {", ".join(f"count(*) FILTER (WHERE state = '{state}')" for sta
 FROM (SELECT {_STATE} AS state {_FROM} LIMIT $10) f
 """  # noqa: S608 - constants
 _ORDERS = {
-    "id": Order(_ID, "bigint"), "name": Order("x.sign", "text"),
+    "id": Order(_ID, "bigint"),
+    "name": Order("x.sign", "text"),
     "expires_at": Order("COALESCE(r.expires_at, 'infinity')", "timestamptz"),
-}  # fmt: skip
+}
 
 
 class Sums(NamedTuple):

@@ -94,9 +94,10 @@ class Reminders:
                 first = ends[0]
                 who = [one.id for one in people if one.scope.covers(first["account_id"])]
                 said = {
-                    "sign": first["sign"], "day": _last_day(min(e["expires_at"] for e in ends)),
+                    "sign": first["sign"],
+                    "day": _last_day(min(e["expires_at"] for e in ends)),
                     "carriers": [e["carrier"] for e in ends],
-                }  # fmt: skip
+                }
                 detail = json.dumps(said, ensure_ascii=False)
                 told += (notices.Reminder(one, "sign", id_, f"due{first['days']}", detail) for one in who)
             await notices.remind(connection, told, now)

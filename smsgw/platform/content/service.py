@@ -91,9 +91,8 @@ async def add_sign(
         raise Invalid("PARAM_INVALID", field="sign", reason=phrase("sign.text"))
     async with change.unit(Permission.SIGN_EDIT, account_id) as unit:
         id_: int | None = await unit.connection.fetchval(
-            _NEW_SIGN, account_id, sign, source[:200], note[:500], expires_at, MAX_SIGNS,
-            change.actor.label,
-        )  # fmt: skip
+            _NEW_SIGN, account_id, sign, source[:200], note[:500], expires_at, MAX_SIGNS, change.actor.label
+        )
         if id_ is None:
             raise Refused("STATE_CONFLICT", reason=phrase("sign.asked", most=MAX_SIGNS))
         unit.record("sign.add", f"sign/{id_}", after={"account": account_id, "sign": sign})

@@ -188,9 +188,10 @@ ORDER BY octets DESC LIMIT 300
 
 async def _sizes(of: Bundles) -> Any:
     return {
-        "database": await board.database_facts(of.database), "disks": list(await sizes.sizes(of.database)),
+        "database": await board.database_facts(of.database),
+        "disks": list(await sizes.sizes(of.database)),
         "tables": [dict(row) for row in await of.database.fetch(_TABLES, timeout=PATIENCE)],
-    }  # fmt: skip
+    }
 
 
 # Texts of our statements hold no values: those are given beside them. What somebody has typed does, and is masked.

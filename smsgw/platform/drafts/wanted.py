@@ -100,9 +100,10 @@ def picked_of(state: State) -> Picked | None:
             raise invalid("audience", phrase("number.in", low=0, high=most))
     groups = [*state.groups, *([state.audience] if state.audience else ())]
     return Picked(
-        tuple(id_of(one, "audience") for one in groups), tuple(state.tags),
+        tuple(id_of(one, "audience") for one in groups),
+        tuple(state.tags),
         tuple(id_of(one, "audience") for one in state.contacts),
-    )  # fmt: skip
+    )
 
 
 def segment_of(state: State) -> Picked:

@@ -86,8 +86,9 @@ async def put(change: Change, id_: int, draft: Draft) -> None:
         if row is None:
             raise Refused("NOT_FOUND")
         await unit.connection.execute(_SET, id_, made.kind, made.label, made.value, made.note)
-        unit.record("support_contact.set", f"support_contact/{id_}", before=_told(Contact(**dict(row))),
-                    after=_told(made))  # fmt: skip
+        unit.record(
+            "support_contact.set", f"support_contact/{id_}", before=_told(Contact(**dict(row))), after=_told(made)
+        )
 
 
 async def remove(change: Change, id_: int) -> None:

@@ -23,7 +23,7 @@ from smsgw.platform.faults.model import (
     Fault,
     State,
     title_of,
-)  # fmt: skip
+)
 from smsgw.platform.faults.queries import FAULTS
 from smsgw.runtime import clock
 from smsgw.store.config import settings
@@ -183,8 +183,9 @@ async def count(change: Change, id_: int, *, counts: bool, reason: str) -> None:
             raise Refused("STATE_CONFLICT", reason=phrase("fault.counts" if counts else "fault.counts_not"))
         await unit.connection.execute(_COUNT, id_, counts, "" if counts else reason)
         await step(unit.connection, id_, unit.actor.label, "counted" if counts else "left_out", reason)
-        unit.record("fault.count", f"fault/{id_}", before={"counts": fault.counts},
-                    after={"counts": counts, "reason": reason})  # fmt: skip
+        unit.record(
+            "fault.count", f"fault/{id_}", before={"counts": fault.counts}, after={"counts": counts, "reason": reason}
+        )
 
 
 @dataclass(frozen=True, slots=True)

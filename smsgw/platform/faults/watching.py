@@ -161,8 +161,9 @@ class FaultWatch:
             await service.step(unit.connection, id_, unit.actor.label, "joined", _listed(titles))
         for row in await unit.connection.fetch(_GRAVER):
             await service.step(unit.connection, row["id"], unit.actor.label, "graver")
-            unit.record("fault.graver", f"fault/{row['id']}", before={"severity": WARNING},
-                        after={"severity": CRITICAL})  # fmt: skip
+            unit.record(
+                "fault.graver", f"fault/{row['id']}", before={"severity": WARNING}, after={"severity": CRITICAL}
+            )
 
     async def _follow(self, unit: Unit, now: datetime) -> None:
         """Faults are taken on, over, and back with their alarms."""
@@ -181,8 +182,9 @@ class FaultWatch:
         for row in await connection.fetch(_OVER, now - HELD):
             await connection.execute(_RECOVERED, row["id"], row["at"], by)
             await service.step(connection, row["id"], by, "over")
-            unit.record("fault.recover", f"fault/{row['id']}", before={"until": None},
-                        after={"until": row["at"].isoformat()})  # fmt: skip
+            unit.record(
+                "fault.recover", f"fault/{row['id']}", before={"until": None}, after={"until": row["at"].isoformat()}
+            )
 
     async def due(self) -> Sequence[Finding]:
         """Promised times that will have passed soon, or have."""

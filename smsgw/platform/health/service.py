@@ -56,8 +56,9 @@ async def set_plan(change: Change, emails: Sequence[str], language: str, hour: i
         before = await queries.plan(unit.connection)
         await unit.connection.execute(_SET, wanted, clock.now(), language, hour, unit.actor.label)
         await TABLE.drop(unit.connection, clock.now())
-        unit.record("health_mail.plan", "health_mail", before=_told(before),
-                    after=_told(await queries.plan(unit.connection)))  # fmt: skip
+        unit.record(
+            "health_mail.plan", "health_mail", before=_told(before), after=_told(await queries.plan(unit.connection))
+        )
 
 
 async def ask(change: Change) -> int:
@@ -88,8 +89,9 @@ async def again(change: Change, id_: int) -> None:
             raise Refused("STATE_CONFLICT", reason=phrase("health.removed"))
         if not await TABLE.again(unit.connection, id_, clock.now()):
             raise Refused("STATE_CONFLICT", reason=phrase("mail.state"))
-        unit.record("health_mail.again", f"health_mail/{id_}", before={"state": before.state},
-                    after={"state": "waiting"})  # fmt: skip
+        unit.record(
+            "health_mail.again", f"health_mail/{id_}", before={"state": before.state}, after={"state": "waiting"}
+        )
 
 
 # --- the mails that are due ------------------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ WHERE id = $1 AND epoch = $2 AND state = 'running' RETURNING cancel_asked
 
 async def progress(
     connection: Connection | Database, id_: int, epoch: int, done: int, total: int, checkpoint: Mapping[str, Any] | None
-) -> bool | None:  # fmt: skip
+) -> bool | None:
     """Write down how far a job is; whether it is to be cancelled, None when it is not ours any more."""
     asked: bool | None = await connection.fetchval(
         _PROGRESS, id_, epoch, done, total, None if checkpoint is None else _json(checkpoint)

@@ -387,9 +387,7 @@ _CLICKED = f"""
 SELECT count(DISTINCT h.link_id) FROM link_hour h JOIN short_link l ON l.id = h.link_id
 WHERE {_OWN} AND h.hour >= $2 AND h.hour < $3 AND h.hits > 0
 """  # noqa: S608 - constants
-_DAY_ORDERS = {
-    "day": Order("r.id", "bigint"), **{name: Order(f"r.{name}", "bigint") for name in _SUMMED},
-}  # fmt: skip
+_DAY_ORDERS = {"day": Order("r.id", "bigint"), **{name: Order(f"r.{name}", "bigint") for name in _SUMMED}}
 
 
 def _day(row: Row) -> DayFigures:

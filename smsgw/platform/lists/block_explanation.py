@@ -315,9 +315,7 @@ def _lists(facts: Facts, question: Question, now: datetime) -> list[Verdict]:
         rule = "opt_out" if out else "block"
         waits = any(undo.entry == entry.version for undo in facts.undos)
         lift = Lift.NOTHING if waits else Lift.UNDO if out else Lift.ENTRY
-        (opted if out else blocked).append(
-            Verdict(rule, standing, f"{rule}.entry", values, lift, str(entry.id), code)
-        )  # fmt: skip
+        (opted if out else blocked).append(Verdict(rule, standing, f"{rule}.entry", values, lift, str(entry.id), code))
     for other in facts.above:
         out = other.source == OPT_OUT
         rule = "opt_out" if out else "block"
@@ -337,7 +335,7 @@ def _allowed(facts: Facts, question: Question, answers: _Answers) -> list[Verdic
     mine = [e for e in facts.allowed if not line or e.account_id in (0, *line)]
     found = [
         Verdict("only", Standing.NOTES, f"only.{e.kind}", {"account": e.account or "", "note": e.note}) for e in mine
-    ]  # fmt: skip
+    ]
     return _clear("only", missing + found)
 
 

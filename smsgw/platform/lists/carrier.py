@@ -178,7 +178,7 @@ async def move(change: Change, id_: int, state: LiftState, answer: str) -> int:
             for row in rows:
                 unit.record(
                     "block.remove", f"block_list/{mask(before.number)}", before=dict(row), after={"reason": answer}
-                )  # fmt: skip
+                )
         after = {"state": state.value, "reason": answer, "entries": gone}
         unit.record("lift.move", f"lift/{id_}", before={"state": before.state}, after=after)
     return gone

@@ -84,9 +84,7 @@ _ONE = f"{_ENTRIES} AND b.version = $2"
 
 def _asked(accounts: Sequence[int] | None, wanted: WantedBlocks) -> tuple[object, ...]:
     number = int(wanted.number) if wanted.number else None
-    return (
-        _whose(accounts), number, wanted.source, wanted.account_id, wanted.type, wanted.sign, wanted.reason
-    )  # fmt: skip
+    return (_whose(accounts), number, wanted.source, wanted.account_id, wanted.type, wanted.sign, wanted.reason)
 
 
 async def search(

@@ -80,9 +80,10 @@ def room_for(profile: Profile, folder: Path) -> Expected:
 def check(profile: Profile, reason: str) -> None:
     """``PARAM_INVALID`` for what is beyond the limits."""
     for name, value, least, most in (
-        ("rate", profile.rate, LEAST_RATE, MOST_RATE), ("seconds", profile.seconds, LEAST_SECONDS, MOST_SECONDS),
+        ("rate", profile.rate, LEAST_RATE, MOST_RATE),
+        ("seconds", profile.seconds, LEAST_SECONDS, MOST_SECONDS),
         ("reason", len(reason), LEAST_REASON, MOST_REASON),
-    ):  # fmt: skip
+    ):
         if not least <= value <= most:
             raise Invalid("PARAM_INVALID", param=name, reason=phrase("load_test.bounds", least=least, most=most))
     if profile.messages > MOST_MESSAGES:
@@ -99,9 +100,8 @@ async def begin(change: Change, profile: Profile, *, reason: str, node: int, fol
     room_for(profile, folder)
     async with change.unit(Permission.CHANNEL_TEST) as unit:
         wanted = NewJob(
-            NAME, {}, unit.actor.label, subject="one", node=node,
-            lasts=_WAITS + timedelta(seconds=profile.within),
-        )  # fmt: skip
+            NAME, {}, unit.actor.label, subject="one", node=node, lasts=_WAITS + timedelta(seconds=profile.within)
+        )
         job_id = await jobs.add(unit.connection, wanted)
         if job_id is None:
             raise Refused("STATE_CONFLICT", reason=phrase("load_test.runs"))

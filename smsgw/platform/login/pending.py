@@ -59,8 +59,9 @@ async def prove(database: Database, begun: Begun, factor: Factor) -> Begun | Non
     """A factor was shown; the login as it is now."""
     await database.execute(
         "UPDATE portal_login SET proven = array_append(array_remove(proven, $2), $2) WHERE token_sha256 = $1",
-        begun.token_sha256, factor.value,
-    )  # fmt: skip
+        begun.token_sha256,
+        factor.value,
+    )
     return await find(database, begun.token_sha256)
 
 

@@ -25,9 +25,7 @@ from smsgw.platform.org import service as org
 
 MAX_NETWORKS = 100
 MAX_TEXT = 200
-RANGES: Mapping[str, tuple[int, int]] = {
-    "idle_minutes": (5, 1440), "session_hours": (1, 168), "sessions": (1, 100),
-}  # fmt: skip
+RANGES: Mapping[str, tuple[int, int]] = {"idle_minutes": (5, 1440), "session_hours": (1, 168), "sessions": (1, 100)}
 
 
 def networks_of(lines: Iterable[str]) -> tuple[Network, ...]:
@@ -48,9 +46,7 @@ def networks_of(lines: Iterable[str]) -> tuple[Network, ...]:
 
 
 def _told(demand: Demand) -> dict[str, Any]:
-    return {
-        "factors": sorted(demand.factors), "every": demand.every, "networks": [str(n) for n in demand.networks],
-    }  # fmt: skip
+    return {"factors": sorted(demand.factors), "every": demand.every, "networks": [str(n) for n in demand.networks]}
 
 
 def _checked(demand: Demand) -> None:
@@ -110,9 +106,10 @@ async def set_policy(change: Change, changes: Mapping[str, Any]) -> None:
         was["sms_accounts"] = list(before.sms_accounts)
         now = was | dict(changes)
         demand = Demand(
-            frozenset(map(Factor, now["factors"])), bool(now["every"]),
+            frozenset(map(Factor, now["factors"])),
+            bool(now["every"]),
             tuple(ip_network(str(network)) for network in now["networks"]),
-        )  # fmt: skip
+        )
         _checked(demand)
         accounts = list(dict.fromkeys(now["sms_accounts"]))
         if await unit.connection.fetchval(_ACCOUNTS, accounts) != len(accounts) or len(accounts) > 4:

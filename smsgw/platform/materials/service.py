@@ -118,8 +118,9 @@ async def put(change: Change, id_: int, draft: Draft) -> None:
         before = await _locked(unit, id_, Permission.TEMPLATE_EDIT)
         await unit.connection.execute(_PUT, id_, draft.title, list(draft.tags))
         was = {"title": before.title, "tags": list(before.tags)}
-        unit.record("material.set", f"material/{id_}", before=was,
-                    after={"title": draft.title, "tags": list(draft.tags)})  # fmt: skip
+        unit.record(
+            "material.set", f"material/{id_}", before=was, after={"title": draft.title, "tags": list(draft.tags)}
+        )
 
 
 _DECIDE = "UPDATE material SET state = $2, answer = $3, decided_by = $4, decided_at = now() WHERE id = $1"

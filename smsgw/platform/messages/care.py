@@ -85,8 +85,9 @@ async def assign(change: Change, one: InboundView, login: str) -> None:
             raise Refused("STATE_CONFLICT", reason=phrase("inbound.assigned"))
         await _opened(unit.connection, change, one.id)
         await unit.connection.execute(_ASSIGN, one.id, login, change.actor.label)
-        unit.record("inbound.assign", f"inbound/{one.id}", before={"assignee": row["assignee"]},
-                    after={"assignee": login})  # fmt: skip
+        unit.record(
+            "inbound.assign", f"inbound/{one.id}", before={"assignee": row["assignee"]}, after={"assignee": login}
+        )
 
 
 async def done(change: Change, inbound_id: int) -> None:

@@ -368,8 +368,9 @@ async def trace(
         )
     for offer in offers:
         about: dict[str, str | int | Wording] = {
-            "status": states.STATUS_NAMES[offer["status"]], "event_id": str(offer["id"])
-        }  # fmt: skip
+            "status": states.STATUS_NAMES[offer["status"]],
+            "event_id": str(offer["id"]),
+        }
         steps.append(TraceStep(time_of(offer["id"]), "report_ready", STEPS["report_ready"], 0, about))
         steps += _offered(offer)
     order = {

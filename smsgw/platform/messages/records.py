@@ -148,9 +148,10 @@ _NOT_ARRIVED = frozenset(state for state in PartState if state > PartState.DELIV
 _NOT_ENDED = frozenset(state for state in PartState if state < PartState.DELIVERED)
 _PART = {"channel": "s.channel_id = {}::int", "reason": "s.class = {} AND s.class <> ''", "code": "s.code = {}"}
 _STAGE = {
-    "submitted": f"{{has}} {OUT})", "held": f"{{has}} {OPEN}) AND NOT {{has}} {OUT})",
+    "submitted": f"{{has}} {OUT})",
+    "held": f"{{has}} {OPEN}) AND NOT {{has}} {OUT})",
     "refused": f"{{has}} {_ENDED} AND NOT {OPEN} AND NOT {OUT}) AND NOT {{has}} ({OPEN} OR {OUT}))",
-}  # fmt: skip
+}
 _HAS = "EXISTS (SELECT FROM part s WHERE s.id = x.id AND s.id >= {low} AND s.id < {high} AND %s)"
 # An answer is younger than what it answers, and so much at most; of a day they are few, and read once for all of its
 # messages.
@@ -368,10 +369,11 @@ def _statement(search: _Search, days: Sequence[tuple[int, int]], shape: _Shape, 
     for bounds in days:
         arguments += bounds
         at = {"low": f"${len(arguments) - 1}", "high": f"${len(arguments)}"}
-        each.append(_DAY.format(
-            what=shape.what, found=search.found.format(**at), way="DESC" if down else "ASC",
-            limit=shape.limit,
-        ))  # fmt: skip
+        each.append(
+            _DAY.format(
+                what=shape.what, found=search.found.format(**at), way="DESC" if down else "ASC", limit=shape.limit
+            )
+        )
     return shape.outer.format(page=_DAYS.format(days=" UNION ALL ".join(each), limit=shape.limit)), arguments
 
 
@@ -492,9 +494,7 @@ async def copy(
         await connection.copy_from_query(statement, *arguments, output=sink, format="text", timeout=DAY_PATIENCE)
 
 
-async def _searched(
-    database: Database, connection: Connection, actor: Actor, wanted: Wanted
-) -> _Search | None:  # fmt: skip
+async def _searched(database: Database, connection: Connection, actor: Actor, wanted: Wanted) -> _Search | None:
     known = await _known(database, connection, wanted)
     return None if known is None else _search(actor, wanted, Window(), known)
 

@@ -134,5 +134,6 @@ async def decide(
 def _kept_from(lists: Refusals, row: Row) -> bool:
     """Whether nothing like this message may go to its number."""
     number, account_id, type_ = row["number"], row["account_id"], MessageType(row["type"])
-    return (lists.refusal(number, account_id, type_, row["sign"]) or
-            lists.withheld(number, account_id, type_, row["kind"])) is not None  # fmt: skip
+    return (
+        lists.refusal(number, account_id, type_, row["sign"]) or lists.withheld(number, account_id, type_, row["kind"])
+    ) is not None

@@ -429,9 +429,7 @@ class NumberFilterer:
                 await asyncio.sleep(vendors.PAUSE)
         await context.progress(done, done, checkpoint={"asked": done, "learned": done})
 
-    async def _learn(
-        self, context: JobContext, said: Mapping[str, str], at: datetime, done: int, most: int
-    ) -> None:  # fmt: skip
+    async def _learn(self, context: JobContext, said: Mapping[str, str], at: datetime, done: int, most: int) -> None:
         """Everybody is to know what was told of numbers at a time."""
         known = {n: NumberState(state) for n, state in said.items() if state not in (vendors.ABSENT, UNKNOWN)}
         async with self._database.transaction(timeout=30) as connection:

@@ -99,8 +99,9 @@ def body_of(vendor: Vendor, digits: Sequence[str], nonce: str) -> bytes:
     """What is sent."""
     asked = (
         {"md5": [hashlib.md5(one.encode(), usedforsecurity=False).hexdigest() for one in digits]}
-        if vendor.md5 else {"numbers": list(digits)}
-    )  # fmt: skip
+        if vendor.md5
+        else {"numbers": list(digits)}
+    )
     said = {"app_id": vendor.app_id, "time": int(clock.time()), "nonce": nonce, **asked}
     return json.dumps(said).encode()
 

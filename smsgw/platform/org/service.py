@@ -416,10 +416,11 @@ async def set_permissions(
         await _granted(unit, actor, person, login)
         await _keep_administrator(unit, administrators)
         unit.record(
-            "staff.permissions", f"staff/{login}",
+            "staff.permissions",
+            f"staff/{login}",
             before={"allowed": sorted(person.allowed), "withheld": sorted(person.withheld)},
             after={"allowed": more, "withheld": less},
-        )  # fmt: skip
+        )
 
 
 _ADD_ROLE = "INSERT INTO role (code, name, permissions, scope) VALUES ($1, $2, $3, $4) RETURNING id"
@@ -444,9 +445,8 @@ async def copy_role(change: Change, source: str, code: str, name: str) -> int:
 
 
 async def _add_role(
-    unit: Unit, actor: Actor, action: str, code: str, name: str, permissions: Collection[Permission],
-    scope: ScopeKind,
-) -> int:  # fmt: skip
+    unit: Unit, actor: Actor, action: str, code: str, name: str, permissions: Collection[Permission], scope: ScopeKind
+) -> int:
     if not _CODE.fullmatch(code):
         raise Invalid("PARAM_INVALID", field="code", reason=phrase("role.code"))
     name = _role_name(name)
@@ -614,10 +614,7 @@ async def set_password_policy(change: Change, *, history: int, days: int, length
         await _turn(unit, Permission.SECURITY_EDIT)
         before = await unit.connection.fetchrow(_POLICY_NOW)
         await unit.connection.execute(_POLICY, *wanted.values())
-        unit.record(
-            "password.policy", "password_policy",
-            before=None if before is None else dict(before), after=wanted,
-        )  # fmt: skip
+        unit.record("password.policy", "password_policy", before=None if before is None else dict(before), after=wanted)
 
 
 _SESSION_OF = "SELECT s.id, s.login FROM portal_session x JOIN staff s ON s.id = x.staff_id WHERE x.id = $1"
@@ -766,10 +763,11 @@ async def set_department(
         if person is not None:
             await _granted(unit, actor, person, person.login)
         unit.record(
-            "department.set", f"department/{department_id}",
+            "department.set",
+            f"department/{department_id}",
             before={field: before[field] for field in ("name", "manager_id", "month_quota")},
             after={"name": name, "manager_id": manager_id, "month_quota": month_quota},
-        )  # fmt: skip
+        )
 
 
 async def move_department(change: Change, department_id: int, parent_id: int | None) -> None:

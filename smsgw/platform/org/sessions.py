@@ -56,7 +56,7 @@ async def open_session(
             await audit.append(connection, Author(row["login"]), "session.over", "portal", after=after)
         tag = await connection.execute(
             _OPEN, token_sha256, person.id, csrf, address, password_hash, agent[:MAX_AGENT], sorted(factors), strong
-        )  # fmt: skip
+        )
         over = await connection.execute(_TOO_MANY, person.id)
         if over != "DELETE 0":
             after = {"sessions_ended": int(over.rpartition(" ")[2]), "reason": "limit"}

@@ -211,15 +211,16 @@ async def _held(snapshot: Snapshot, after: PolicySet, rows: Sequence[tuple[Any, 
         if len(known) % AT_ONCE == AT_ONCE - 1:
             await asyncio.sleep(0)
         kind = MessageType(row["type"])
-        asked = Asked((account.id, *account.above), kind, row["sign"], row["content"], bool(row["template_id"]),
-                      numbers, at)  # fmt: skip
+        asked = Asked(
+            (account.id, *account.above), kind, row["sign"], row["content"], bool(row["template_id"]), numbers, at
+        )
         each = [(by, by.limits(account, kind, row["kind"])) for by in (after, snapshot.policies)]
         new, old = (bool(held_for(asked, limits, by)) for by, limits in each)
         known[key] = new, old
     found = [
-        known.get((
-            row["account_id"], row["type"], row["kind"], row["sign"], row["content"], row["template_id"], numbers,
-        ))
+        known.get(
+            (row["account_id"], row["type"], row["kind"], row["sign"], row["content"], row["template_id"], numbers)
+        )
         for row, numbers in rows
-    ]  # fmt: skip
+    ]
     return sum(one[0] for one in found if one), sum(one[1] for one in found if one)

@@ -158,10 +158,11 @@ async def _put(unit: Unit, before: RouteDraft, base: int, document: Document) ->
         return
     await unit.connection.execute(_PUT, owner(unit.actor), base, _text(document))
     unit.record(
-        "route.draft", "route/draft",
+        "route.draft",
+        "route/draft",
         before={f"{c.kind} {c.name}": c.before for c in changes if c.before and c.what != "moved"},
         after={f"{c.kind} {c.name}": c.after if c.what != "moved" else "moved" for c in changes if c.after},
-    )  # fmt: skip
+    )
 
 
 async def catch_up(change: Change, revision: int, *, keep: bool) -> Merged | None:

@@ -50,9 +50,7 @@ async def statement(database: Database, actor: Actor, account_id: int, month: da
     channels = await success.search(database, actor, counted, Window("counted_rate", False, limit=MOST))
     money = actor.may(Permission.BALANCE_VIEW)
     used = await accounts.usage(database, first=month, last=last, group=("type",), accounts=(account_id,))
-    bill = [
-        BillLine(str(u.keys["type"]), u.parts, u.units, u.refunded, u.amount if money else None) for u in used
-    ]  # fmt: skip
+    bill = [BillLine(str(u.keys["type"]), u.parts, u.units, u.refunded, u.amount if money else None) for u in used]
     prices = [PriceLine(*row) for row in await database.fetch(_PRICES, month, last, account_id)] if money else None
     return Statement(
         account_id, row["name"], row["display_name"] or row["name"], month, now,

@@ -120,9 +120,10 @@ def _asked(actor: Actor, wanted: WantedSuccess) -> list[object]:
 def _statement(group: str, *, whole: bool = False) -> str:
     by_day, by_carrier = group == "day", group == "carrier"
     return _R.format(
-        day="x.day" if by_day else "NULL::date" if not whole else "x.day", channel="0" if whole else "x.channel_id",
+        day="x.day" if by_day else "NULL::date" if not whole else "x.day",
+        channel="0" if whole else "x.channel_id",
         carrier="x.carrier" if by_carrier and not whole else "''",
-    )  # fmt: skip
+    )
 
 
 def _success(row: Row) -> Success:

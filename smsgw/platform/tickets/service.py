@@ -27,7 +27,7 @@ from smsgw.platform.tickets.model import (
     TICKETS,
     State,
     Ticket,
-)  # fmt: skip
+)
 from smsgw.runtime import clock
 from smsgw.store.config import settings
 from smsgw.store.engine.database import Database
@@ -101,8 +101,9 @@ async def open_(change: Change, draft: Draft) -> int:
             _ADD, draft.account_id, title, ids, now, actor.label, now + timedelta(minutes=minutes)
         ))  # fmt: skip
         await unit.connection.execute(_STEP, id_, now, actor.label, "opened", said, None, None, None)
-        unit.record("ticket.open", f"ticket/{id_}", after={"account_id": draft.account_id, "title": title,
-                                                           "messages": len(ids)})  # fmt: skip
+        unit.record(
+            "ticket.open", f"ticket/{id_}", after={"account_id": draft.account_id, "title": title, "messages": len(ids)}
+        )
     return id_
 
 
@@ -180,8 +181,9 @@ async def assign(change: Change, id_: int, login: str) -> None:
             raise _wrong("assigned_to", phrase("ticket.handler"))
         await unit.connection.execute(_ASSIGN, id_, login)
         await _step(unit, id_, "assigned", login)
-        unit.record("ticket.assign", f"ticket/{id_}", before={"assigned_to": ticket.assigned_to},
-                    after={"assigned_to": login})  # fmt: skip
+        unit.record(
+            "ticket.assign", f"ticket/{id_}", before={"assigned_to": ticket.assigned_to}, after={"assigned_to": login}
+        )
 
 
 _CLOSE = "UPDATE ticket SET closed_at = $2, closed_by = $3 WHERE id = $1"

@@ -162,9 +162,10 @@ async def owed(database: Database, views: Sequence[EndpointView], most: int = SH
     for row in rows:
         was = found[row["id"]]
         found[row["id"]] = was + Standing(
-            Counted(row["waiting"], row["waiting_cut"]), time_of(row["oldest"]) if row["oldest"] else None,
+            Counted(row["waiting"], row["waiting_cut"]),
+            time_of(row["oldest"]) if row["oldest"] else None,
             Counted(row["dead"], row["dead_cut"]),
-        )  # fmt: skip
+        )
     return found
 
 

@@ -112,10 +112,11 @@ async def put(
         if wanted.name != CALLBACK:
             await unit.connection.execute(_USE_PUSH, account_id)
         unit.record(
-            "webhook.add" if made else "webhook.set", f"webhook/{account['name']}/{wanted.name}",
+            "webhook.add" if made else "webhook.set",
+            f"webhook/{account['name']}/{wanted.name}",
             before=None if known is None else _told(known),
             after={"url": wanted.url, "events": events, "hosts": list(hosts), "options": options.stored()},
-        )  # fmt: skip
+        )
     return _shown(key) if made else None
 
 
@@ -261,9 +262,8 @@ async def rotate_secret(
 
 
 async def _record(
-    unit: Unit, action: str, account_id: int, name: str, *, before: dict[str, Any] | None,
-    after: dict[str, Any] | None,
-) -> None:  # fmt: skip
+    unit: Unit, action: str, account_id: int, name: str, *, before: dict[str, Any] | None, after: dict[str, Any] | None
+) -> None:
     account = await unit.connection.fetchval("SELECT name FROM account WHERE id = $1", account_id)
     unit.record(action, f"webhook/{account}/{name}", before=before, after=after)
 
@@ -298,10 +298,11 @@ async def edit_setting(
         now = EventSetting(way or before.way, below)
         await unit.connection.execute(_SET, account_id, now.way, now.balance_below)
         unit.record(
-            "events.set", f"account/{account['name']}",
+            "events.set",
+            f"account/{account['name']}",
             before={"way": before.way, "balance_below": before.balance_below},
             after={"way": now.way, "balance_below": now.balance_below},
-        )  # fmt: skip
+        )
     return now
 
 

@@ -104,9 +104,8 @@ async def say(database: Database, node: int, states: Sequence[tuple[int, int, st
     """Publish (channel id, bound links, last error, whether it is refused) of the channels this node owns."""
     if states:
         await database.execute(
-            _SAY, node, [s[0] for s in states], [s[1] for s in states], [s[2] for s in states],
-            [s[3] for s in states],
-        )  # fmt: skip
+            _SAY, node, [s[0] for s in states], [s[1] for s in states], [s[2] for s in states], [s[3] for s in states]
+        )
 
 
 _SAID = """

@@ -43,4 +43,4 @@ async def load_codes(source: Connection | Database) -> CodeBook:
     return CodeBook(
         Entry(row["channel_id"], Source(row["source"]), row["code"], row["class"], Fault(row["fault"]), row["carrier"])
         for row in await list_codes(source)
-    )  # fmt: skip
+    )

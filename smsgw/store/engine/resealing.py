@@ -91,7 +91,7 @@ _PLACES = {
         "UPDATE staff_totp SET secret_sealed = ($2::bytea[])[1] WHERE staff_id = $1 AND ARRAY[secret_sealed] = $3",
         0,
     ),
-}  # fmt: skip
+}
 """What is sealed: how to read it page by page, how to put it back if nobody has changed it since, and where to begin.
 
 Answers that are kept for repeats (``request_key``) are sealed as well and are not here: they are gone after seven days.

@@ -78,7 +78,7 @@ FROM unnest({arrays((*PART_TYPES.values(), "int"), 5)})
 LEFT JOIN own ON own.channel_id = d.channel_id
 RETURNING id, state
 """),  # noqa: S608 - constant text
-}  # fmt: skip
+}
 _TAKEN = by_name("SELECT DISTINCT id FROM at_once WHERE state = :SENDING")
 _PRESENT = "SELECT id FROM message WHERE id = ANY($1::bigint[]) AND id >= $2"
 

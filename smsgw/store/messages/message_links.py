@@ -103,14 +103,15 @@ async def carried(database: Database, ids: Sequence[int]) -> dict[int, dict[str,
         agents = {(row["link_id"], row["n"]): row["agent"] for row in found}
     return {
         row["id"]: {
-            "link_name": row["name"], "link_target": row["target"],
+            "link_name": row["name"],
+            "link_target": row["target"],
             "clicks": None if row["clicked"] is None else row["humans"] or 0,
             "clicked_at": row["first_at"] if row["clicked"] else None,
             "last_click": row["last_at"] if row["clicked"] else None,
             "click_agent": agents.get((row["link_id"], row["n"]), "") if row["clicked"] else "",
         }
         for row in rows
-    }  # fmt: skip
+    }
 
 
 async def kept_from(database: Database | Connection) -> int:

@@ -524,7 +524,7 @@ SELECT account_id, {credit.TODAY}, submitter, type, price, 0, sum(units) FROM ow
 GROUP BY account_id, submitter, type, price ORDER BY account_id, submitter, type, price
 ON CONFLICT (account_id, day, submitter, type, price) DO UPDATE SET refunded = u.refunded + excluded.refunded
 """,  # noqa: S608 - constants
-}  # fmt: skip
+}
 
 
 async def refund(connection: Connection, finals: Iterable[Row]) -> None:

@@ -164,9 +164,8 @@ async def keep(
     await connection.execute(_TURN, _LOCKS, turns)
     since = now - PATIENCE
     rows = await connection.fetch(
-        _KNOWN, [k[0] for k in keys], [k[1] for k in keys], since, first_id(since - CLOCK_SKEW),
-        now - REPEATED_WITHIN,
-    )  # fmt: skip
+        _KNOWN, [k[0] for k in keys], [k[1] for k in keys], since, first_id(since - CLOCK_SKEW), now - REPEATED_WITHIN
+    )
     heaps: dict[tuple[int, str], _Heap] = {key: _Heap(answers) for key in keys}
     for row in rows:
         heaps[row["account_id"], row["key"]].enter(row)

@@ -54,7 +54,7 @@ def keys() -> Sealer:
 
 def row_mac(
     key: bytes, id_: int, at: datetime, author: Author, action: str, object_: str, before: str | None, after: str | None
-) -> bytes:  # fmt: skip
+) -> bytes:
     """HMAC-SHA-256 of a row. ``before`` and ``after`` are what PostgreSQL writes for the ``jsonb``, the author's
     address its host."""
     row = [

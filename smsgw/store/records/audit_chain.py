@@ -332,9 +332,10 @@ class Verifier:
                 row["seq"]: row["mac"]
                 for row in await self._database.fetch(
                     "SELECT seq, mac FROM audit_link WHERE seq = ANY($1::bigint[])",
-                    list({anchor.head.seq for anchor in later}), timeout=PATIENCE,
+                    list({anchor.head.seq for anchor in later}),
+                    timeout=PATIENCE,
                 )
-            }  # fmt: skip
+            }
             lost = [anchor for anchor in later if found.get(anchor.head.seq) != anchor.head.mac]
             newest = max([newest, *(anchor.at for anchor in lost)])
             ends = sorted(missing + lost, key=lambda anchor: anchor.head.seq)

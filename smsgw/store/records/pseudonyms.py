@@ -36,9 +36,7 @@ async def _known(database: Database, source: Database | Connection) -> bytes | N
     return None if database.sealer is None else await key(source, database.sealer())
 
 
-async def spellings(
-    database: Database, number: str | None, connection: Connection | None = None
-) -> list[str] | None:  # fmt: skip
+async def spellings(database: Database, number: str | None, connection: Connection | None = None) -> list[str] | None:
     """What a number that is looked for is stored as: itself, and its hash once numbers have been hashed. None: any."""
     if number is None:
         return None

@@ -130,12 +130,10 @@ CASES: dict[str, Case] = {
     "another type": (None, NOTICE, "", lambda d: _both(d.policy("frequency", "1/1h"), d.sent())),
     "exempt": (None, OTP, "", lambda d: _both(d.policy("frequency", "1/1h"), d.allow(Listed.EXEMPT), d.sent())),
     "closed": ("TIME_WINDOW_CLOSED", NOTICE, "", lambda d: d.policy("hours", "08:00-11:00")),
-    "closed but for tests": (
-        None, NOTICE, "", lambda d: _both(d.policy("hours", "08:00-11:00"), d.allow(Listed.TEST))
-    ),
+    "closed but for tests": (None, NOTICE, "", lambda d: _both(d.policy("hours", "08:00-11:00"), d.allow(Listed.TEST))),
     "complaints": ("COMPLAINT_CEILING", MARKETING, SIGN, lambda d: d.complained()),
     "complaints and no marketing": (None, NOTICE, SIGN, lambda d: d.complained()),
-}  # fmt: skip
+}
 
 
 async def _both(*steps: Awaitable[None]) -> None:

@@ -241,7 +241,7 @@ async def test_a_send_that_comes_again_at_another_node_sends_nothing(api: Api, v
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [("GET", "/balance", b""), ("POST", "/reports/pull", b'{"wait_s": 0}'), ("POST", "/messages/explain", BODY)],
-)  # fmt: skip
+)
 async def test_any_other_repeat_at_another_node_is_refused(api: Api, method: str, path: str, body: bytes) -> None:
     headers = api.signed(method, BASE + path, body)
     assert (await api.send(method, BASE + path, data=body, headers=headers)).code == "OK"

@@ -365,8 +365,9 @@ async def test_ends_are_counted_and_refused_calls_keep_their_shape(api: Api) -> 
     await queries.write(api.ctx.db, cells, refused)
     groups = await queries.groups(api.ctx.db, span(), Window("calls"), accounts=None)
     assert [(row["call"], row["code"], row["n"]) for _, row in groups.rows] == [
-        ("POST /messages", "OK", 3), ("POST /messages", wrong.code, 1),
-    ]  # fmt: skip
+        ("POST /messages", "OK", 3),
+        ("POST /messages", wrong.code, 1),
+    ]
     assert all(row["last_request"] for _, row in groups.rows)
     steps = await queries.steps(api.ctx.db, span(), timedelta(minutes=15), accounts=None)
     assert sum(row["n"] for row in steps) == 4

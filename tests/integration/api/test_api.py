@@ -495,8 +495,9 @@ async def test_replies_are_pulled(api: Api) -> None:
     await api.ctx.db.execute(
         "INSERT INTO mo (id, account_id, channel_id, number, to_code, content, received_at)"
         " VALUES ($1, $2, 1, '8613800138000', '1069000088', '回复 🙂', now())",
-        mo_id, api.account_id,
-    )  # fmt: skip
+        mo_id,
+        api.account_id,
+    )
     await api.ctx.db.execute(
         "INSERT INTO customer_event (id, account_id, kind, message_id) VALUES ($1, $2, 'mo', $3)",
         event_id, api.account_id, mo_id,

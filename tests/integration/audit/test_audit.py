@@ -132,7 +132,8 @@ ATTACKS = {
     ),
     "delete in the middle": ("DELETE FROM audit WHERE id = 5", [("deleted", 5, 5)]),
     "delete with links": (
-        "DELETE FROM audit WHERE id IN (4, 5); DELETE FROM audit_link WHERE seq IN (4, 5)", [("gap", 4, 5)]
+        "DELETE FROM audit WHERE id IN (4, 5); DELETE FROM audit_link WHERE seq IN (4, 5)",
+        [("gap", 4, 5)],
     ),
     "close the gap": (
         "DELETE FROM audit WHERE id IN (4, 5); DELETE FROM audit_link WHERE seq IN (4, 5);"
@@ -140,7 +141,8 @@ ATTACKS = {
         [("moved", 4, 4), ("moved", 5, 5), ("moved", 6, 6), ("moved", 7, 7), ("moved", 8, 8), ("end_missing", 10, 10)],
     ),
     "delete the last": (
-        "DELETE FROM audit WHERE id > 7; DELETE FROM audit_link WHERE seq > 7", [("end_missing", 10, 10)]
+        "DELETE FROM audit WHERE id > 7; DELETE FROM audit_link WHERE seq > 7",
+        [("end_missing", 10, 10)],
     ),
     "reorder": (
         "UPDATE audit_link SET id = -id WHERE seq IN (4, 5);"
@@ -148,9 +150,7 @@ ATTACKS = {
         [("moved", 4, 4), ("moved", 5, 5)],
     ),
     "truncate the rows": ("TRUNCATE audit", [("deleted", 1, 10)]),
-    "truncate all": (
-        "TRUNCATE audit, audit_link, audit_open, audit_checkpoint", [("end_missing", 10, 10)]
-    ),
+    "truncate all": ("TRUNCATE audit, audit_link, audit_open, audit_checkpoint", [("end_missing", 10, 10)]),
     "delete the first": (
         "DELETE FROM audit WHERE id < 4; DELETE FROM audit_link WHERE seq < 4;"
         "UPDATE audit_checkpoint c SET seq = 3, mac = '\\x00'",
@@ -170,7 +170,7 @@ ATTACKS = {
         " SELECT 99, 'wang', action, object, key, mac FROM audit WHERE id = 5; INSERT INTO audit_open VALUES (99)",
         [("edited", 99, 99)],
     ),
-}  # fmt: skip
+}
 
 
 async def test_what_is_done_to_the_log_is_found_and_named(log: Log) -> None:

@@ -836,8 +836,9 @@ async def failed_health_mail(world: World) -> int:
     (receiver,) = await done_to("health.service.set_plan")(world)
     return await world.database.fetchval(
         "INSERT INTO health_mail (first, day, receiver, language, state, next_at) "
-        "VALUES ('2026-01-01', '2026-01-01', $1, 'zh', 'failed', now()) RETURNING id", receiver,
-    )  # fmt: skip
+        "VALUES ('2026-01-01', '2026-01-01', $1, 'zh', 'failed', now()) RETURNING id",
+        receiver,
+    )
 
 
 async def dead_node(world: World) -> int:
@@ -853,8 +854,9 @@ async def a_bundle(world: World) -> int:
     job = await made("diagnostics.service.request")(world)
     await world.database.execute(
         "INSERT INTO file (id, node, kind, name, media_type, size, sha256, submitter, expires_at) "
-        "VALUES ($1, 1, 'diagnostics', 'x.zip', 'application/zip', 1, sha256(''), 'x', now() + interval '1 day')", job,
-    )  # fmt: skip
+        "VALUES ($1, 1, 'diagnostics', 'x.zip', 'application/zip', 1, sha256(''), 'x', now() + interval '1 day')",
+        job,
+    )
     done = "UPDATE job SET state = 'done', ended_at = now(), checkpoint = jsonb_build_object('file', id) WHERE id = $1"
     await world.database.execute(done, job)
     return job
@@ -1704,8 +1706,9 @@ async def _(world: World, change: Change) -> int:
     number = 100 + int(world.name()[1:]) % 900
     await world.database.execute(
         "INSERT INTO node (number, instance, place, since, seen_at) VALUES ($1, 'x', 'here', now(), now()) "
-        "ON CONFLICT (number) DO NOTHING", number,
-    )  # fmt: skip
+        "ON CONFLICT (number) DO NOTHING",
+        number,
+    )
     await world.database.execute(
         "INSERT INTO lease VALUES ('node/' || $1::int, $1, 1, now() + interval '1 hour') ON CONFLICT DO NOTHING", number
     )

@@ -299,9 +299,10 @@ async def test_a_segment_is_an_audience_that_is_counted_and_written_to(api: Api)
     await api.ctx.db.execute("UPDATE audience SET shared = 'own' WHERE id = $1", int(id_))
     assert (await api.get("/audiences")).data["items"] == []
     for answer in (
-        await api.get(f"/audiences/{id_}"), await api.call("DELETE", f"/audiences/{id_}"),
+        await api.get(f"/audiences/{id_}"),
+        await api.call("DELETE", f"/audiences/{id_}"),
         await api.post("/tasks", task),
-    ):  # fmt: skip
+    ):
         assert answer.code == "NOT_FOUND"
     await api.ctx.db.execute("UPDATE audience SET shared = 'account' WHERE id = $1", int(id_))
     # Nor does a key send to people by what they have done that may not query it: the answer says how many they are.
@@ -318,7 +319,8 @@ async def test_a_segment_is_an_audience_that_is_counted_and_written_to(api: Api)
     picked = await api.ctx.db.fetchval("SELECT mapping->'picked' FROM task")
     assert json.loads(picked)["segment"]["kind"] == "unreached"
     for path, body in (
-        ("/contacts", {"items": [{"number": A}], "audience_id": id_}), (f"/audiences/{id_}/members", {"add": [A]})
-    ):  # fmt: skip
+        ("/contacts", {"items": [{"number": A}], "audience_id": id_}),
+        (f"/audiences/{id_}/members", {"add": [A]}),
+    ):
         assert (await api.post(path, body)).code == "STATE_CONFLICT", "nobody is put into it"
     assert (await api.call("DELETE", f"/audiences/{id_}")).data == {"removed": 1}

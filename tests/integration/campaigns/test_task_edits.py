@@ -303,8 +303,9 @@ async def test_a_preferred_pool_is_taken_while_it_has_a_channel(d: Desk) -> None
         await d.feed(4)
         rows = await d.database.fetch(
             "SELECT q.name, count(*) AS n FROM part p JOIN pool q ON q.id = p.pool_id JOIN task_chunk c "
-            "ON p.id >= c.base_id AND p.id < c.base_id + c.size WHERE c.task_id = $1 GROUP BY 1", task_id,
-        )  # fmt: skip
+            "ON p.id >= c.base_id AND p.id < c.base_id + c.size WHERE c.task_id = $1 GROUP BY 1",
+            task_id,
+        )
         return {row["name"]: row["n"] for row in rows}
 
     to = ["13800138000", "13000130000"]  # the second is another carrier's: no rule leads it there

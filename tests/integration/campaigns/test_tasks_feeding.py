@@ -324,8 +324,9 @@ async def test_what_policies_want_reviewed_is_reviewed_once_for_a_whole_task(d: 
     await d.feed()
     waiting = await reviews.page(d.database, accounts=None)
     assert [(r.batch_id, r.reasons) for r in waiting if r.task] == [
-        (seen, ["该账号或类型的短信须审核", "号码数 250 超过 100"]), (large, ["号码数 101 超过 100"]),
-    ]  # fmt: skip
+        (seen, ["该账号或类型的短信须审核", "号码数 250 超过 100"]),
+        (large, ["号码数 101 超过 100"]),
+    ]
     await d.reviewing.decide(Change(d.database, Actor.system("boss")), seen, passes=True)
     assert (await d.fed(seen)).progress.statuses == {"queued": 250}
     # One that began before the policy came is seen call by call.
@@ -474,8 +475,9 @@ STEPS = {"shares": [1, 10], "minutes": 30, "failed": 5, "opted_out": 1, "complai
 async def _take(d: Desk, *, failed: int = 0) -> None:
     await d.database.execute(
         "UPDATE part SET state = 41, final_at = now() WHERE (id, part) IN "
-        "(SELECT id, part FROM part WHERE state = 10 ORDER BY id LIMIT $1)", failed
-    )  # fmt: skip
+        "(SELECT id, part FROM part WHERE state = 10 ORDER BY id LIMIT $1)",
+        failed,
+    )
     await d.submit(1_000_000)
     await _look(d)
 
@@ -511,8 +513,9 @@ async def test_a_good_one_is_sent_in_steps_and_completes_by_itself(d: Desk) -> N
     assert (await d.states())[PartState.DELIVERED] == 995
     stage = stage_of(task.stages)
     assert [(p["stage"], p["what"], p["sent"], p["failed"]) for p in stage.past] == [
-        (1, "passed", 10, 0), (2, "passed", 100, 5),
-    ]  # fmt: skip
+        (1, "passed", 10, 0),
+        (2, "passed", 100, 5),
+    ]
 
 
 async def test_a_bad_share_halts_it_after_the_first_stage_and_people_are_told(d: Desk) -> None:

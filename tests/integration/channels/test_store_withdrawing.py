@@ -358,9 +358,10 @@ async def test_who_withdraws_gets_nothing_that_was_accepted_before(ledger: Ledge
 
 async def test_a_kind_may_ask_for_consent_alone(ledger: Ledger, recalling: Recalling) -> None:
     """Or alone not: what holds for the kind counts after accept, too."""
-    shop, kinds = Account(ledger.account_id, "shop", "active"), {
-        name: CustomKind(name, name, MessageType.MARKETING) for name in ("club", "news")
-    }  # fmt: skip
+    shop, kinds = (
+        Account(ledger.account_id, "shop", "active"),
+        {name: CustomKind(name, name, MessageType.MARKETING) for name in ("club", "news")},
+    )
     ids = {kind: await ledger.accept() for kind in ("", "club", "news")}
     for kind, id_ in ids.items():
         await ledger.connection.execute("UPDATE message SET type = 'marketing', kind = $2 WHERE id = $1", id_, kind)
@@ -386,8 +387,9 @@ async def test_a_newer_proof_and_a_nearer_word_keep_what_waits(ledger: Ledger, r
     await withdrawn(ledger, above)
     await recalling.recall.step()
     assert await ledger.state(message_id) == S.QUEUED
-    id_ = await ledger.database.fetchval("SELECT id FROM consent WHERE account_id = $1 AND withdrawn_at IS NULL",
-                                         ledger.account_id)  # fmt: skip
+    id_ = await ledger.database.fetchval(
+        "SELECT id FROM consent WHERE account_id = $1 AND withdrawn_at IS NULL", ledger.account_id
+    )
     await consents.withdraw(change, id_, "by telephone")
     await consents.give(change, above, [NUMBER], replace(GIVEN, given_at=clock.now()))
     await recalling.recall.step()

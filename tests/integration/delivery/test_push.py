@@ -519,9 +519,8 @@ async def test_old_forms(stage: Stage, receiver: Receiver) -> None:
     assert (form["mobile"], form["n"]) == ("8613800000000", "1")
     receiver.calls.clear()
     await stage.put(
-        "get", receiver.origin, format="form_json", items_field="sms_status", fields=mapping, times="unix",
-        linger_ms=0,
-    )  # fmt: skip
+        "get", receiver.origin, format="form_json", items_field="sms_status", fields=mapping, times="unix", linger_ms=0
+    )
     await stage.reload()
     await pushed(stage, 3)
     items = json.loads(parse_qs(receiver.calls[0].body.decode())["sms_status"][0])

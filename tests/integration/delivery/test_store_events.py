@@ -57,8 +57,9 @@ class Account:
                                         sign, coding, parts, concat_ref, price)
                    VALUES ($1, $1, $2, 'api', 'otp', '8613800000000', 'CMCC', '', 'x', '', 'gsm7', 1, 0, 1)
                    ON CONFLICT DO NOTHING""",
-                message_id, account_id or self.account_id,
-            )  # fmt: skip
+                message_id,
+                account_id or self.account_id,
+            )
             made.append(self.ids.next())
             await self.database.execute(
                 """INSERT INTO customer_event (id, account_id, kind, message_id, status, class, code, parts_ok)

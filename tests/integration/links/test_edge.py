@@ -141,9 +141,10 @@ async def test_the_first_worker_tells_what_is_wrong_with_it(
             assert [one.kind for one in await probes._of_edge(root, "node/7")] == ["rows_skipped"]
         control = root / "workers" / "edge" / crew.CONTROL
         for answer in (
-            web.Response(status=500, text="500 Internal Server Error"), web.json_response([["links_stale"]]),
+            web.Response(status=500, text="500 Internal Server Error"),
+            web.json_response([["links_stale"]]),
             web.json_response([["links_stale", "node/7", "warning", {"phrase": "of a later release", "with": {}}]]),
-        ):  # fmt: skip
+        ):
             async with answering(control, answer):
                 assert await _told(root) == ("links_stale", "node/7", True)
         assert not edge.ended.is_set()

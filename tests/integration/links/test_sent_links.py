@@ -97,8 +97,9 @@ async def test_codes_and_visits_of_a_personal_link(api: Api) -> None:
     await opened(api, one, 7, "python-requests/2.31")
     seen = (await api.get(f"/links/{one}/clicks")).data["items"]
     assert [(row["n"], row["verdict"], row["address"], row["province"]) for row in seen] == [
-        (8, "crawler", "112.96.*.*", "广东"), (8, "human", "112.96.*.*", "广东"),
-    ]  # fmt: skip
+        (8, "crawler", "112.96.*.*", "广东"),
+        (8, "human", "112.96.*.*", "广东"),
+    ]
     people = (await api.get(f"/links/{one}/clicks?verdict=human&limit=1")).data
     assert (len(people["items"]), people["next_cursor"]) == (1, None)
     told = (await api.get(f"/links/{one}")).data
@@ -144,8 +145,9 @@ async def test_a_batch_makes_what_can_be_made_and_says_of_each(api: Api) -> None
         ("e", None, "PARAM_INVALID"), ("f", "active", None), ("g", "active", None),
     ]  # fmt: skip
     assert (told[3]["message"], told[4]["message"].partition("，")[0]) == (
-        "当前状态不允许此操作：该短码已被使用，请换一个", "参数格式不正确：target",
-    )  # fmt: skip
+        "当前状态不允许此操作：该短码已被使用，请换一个",
+        "参数格式不正确：target",
+    )
     assert told[2]["address"] == "https://s.example.cn/spring"
     listed = {one["link_id"]: one for one in (await api.get("/links")).data["items"]}
     assert len(listed) == 5
@@ -613,8 +615,9 @@ async def test_a_hundred_thousand_rows_have_a_hundred_thousand_codes(a_desk: Des
     task = await a_desk.make(1, TEXT, link_id=link.id)
     await a_desk.database.execute(
         "INSERT INTO task_row (task_id, n, line, number) SELECT $1, n, n, (8613800000000 + n)::text "
-        "FROM generate_series(2, 100000) n", task
-    )  # fmt: skip
+        "FROM generate_series(2, 100000) n",
+        task,
+    )
     await a_desk.database.execute("UPDATE task SET valid = 100000, total = 100000 WHERE id = $1", task)
     while (await a_desk.view(task)).task.state != "sent":  # a busy machine feeds less in a step
         await a_desk.feed(20)

@@ -61,8 +61,9 @@ ELSEWHERE = "https://elsewhere.example.cn/"
 PHONE = {
     "User-Agent": "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 Version/17.4 "
     "Mobile/15E148 Safari/604.1",
-    "Accept-Language": "zh-CN", "Accept": "text/html",
-}  # fmt: skip
+    "Accept-Language": "zh-CN",
+    "Accept": "text/html",
+}
 
 
 @dataclass
@@ -910,9 +911,10 @@ async def test_addresses_of_visitors_go_and_what_they_have_told_stays(edge: Edge
     link = await edge.make()
     at = datetime.now(UTC) - timedelta(days=5)
     await as_owner(
-        dsn, f"SELECT partition_make('link_click', '{at.astimezone(CHINA):%Y-%m-%d}')",
+        dsn,
+        f"SELECT partition_make('link_click', '{at.astimezone(CHINA):%Y-%m-%d}')",
         "UPDATE short_link SET made_at = made_at - interval '6 days'",
-    )  # fmt: skip
+    )
     for n in range(2):
         await edge.database.execute(
             "INSERT INTO link_click (id, link_id, n, version, at, address, method, agent, referer, purpose, language,"
@@ -927,8 +929,8 @@ async def test_addresses_of_visitors_go_and_what_they_have_told_stays(edge: Edge
     assert (await Forgetting(edge.database, SEALER).run()).rows == {"clicks": 2}
     rows = await edge.stored()
     assert {(row["address"][:1], len(row["address"]), row["province"], row["referer"]) for row in rows} == {
-        ("#", 33, "广东", ""),
-    }  # fmt: skip
+        ("#", 33, "广东", "")
+    }
     assert len({row["address"] for row in rows}) == 1, "the same address has the same hash"
     wanted = queries.WantedVisits(at - timedelta(days=1), datetime.now(UTC), link.id)
     shown = (await queries.visits_of(edge.database, wanted, Window("clicked_at"), accounts=None)).rows

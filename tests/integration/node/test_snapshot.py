@@ -242,9 +242,10 @@ async def test_a_link_that_cannot_be_read_stops_no_other(database: Database) -> 
 
     await made("bad1")
     await change(
-        database.dsn, "ALTER TABLE short_link DROP CONSTRAINT short_link_valid_from_bounds",
+        database.dsn,
+        "ALTER TABLE short_link DROP CONSTRAINT short_link_valid_from_bounds",
         "UPDATE short_link SET valid_from = '-infinity', change = nextval('short_link_change') WHERE chosen = 'bad1'",
-    )  # fmt: skip
+    )
     table = LinkTable(database, sealer)
     await made("good1")
     with capture_logs() as logs:
@@ -280,11 +281,12 @@ async def test_a_number_whose_time_cannot_be_kept_stops_no_other(database: Datab
     await accounts.add(by_test(database), "shop")
     numbers = NumberLists(database, SnapshotFollower(database, Sealer(bytes(32))))
     await change(
-        database.dsn, "ALTER TABLE block_list DROP CONSTRAINT block_list_expires_at_bounds",
+        database.dsn,
+        "ALTER TABLE block_list DROP CONSTRAINT block_list_expires_at_bounds",
         "INSERT INTO block_list (number, account_id, type, sign, source, reason, actor, since, expires_at)"
         " SELECT n, a.id, '', '', 'manual', '', 'test', now(), u::timestamptz FROM account a,"
         " (VALUES (8613800138000, '9999-12-31'), (8613800138001, NULL)) x(n, u)",
-    )  # fmt: skip
+    )
     with capture_logs() as logs:
         await numbers.load()
     assert skipped(logs) == ["list of numbers"]

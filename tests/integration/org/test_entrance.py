@@ -431,8 +431,9 @@ async def test_sessions_have_an_age_and_a_number(site: Site, auth: Auth) -> None
     for seen, created in (("6 minutes", "6 minutes"), ("0", "61 minutes")):
         await site.db.execute(
             "UPDATE portal_session SET seen_at = now() - $1::text::interval, created_at = now() - $2::text::interval",
-            seen, created,
-        )  # fmt: skip
+            seen,
+            created,
+        )
         assert await auth.session(tokens[2], passive=True) is None, (seen, created)
 
 

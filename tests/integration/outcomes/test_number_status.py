@@ -251,9 +251,10 @@ async def test_files_that_overlap_are_taken_back_in_any_order(database: Database
     await prefixes.put(by_test(database), "1380013", "CMCC", "上海")
     before = await there(database)
     files: tuple[prefix_imports.Entries, ...] = (
-        {"1380013": ("CUCC", ""), "1710000": ("CBN", "")}, {"1380013": ("CTCC", ""), "1710000": ("CUCC", "")},
+        {"1380013": ("CUCC", ""), "1710000": ("CBN", "")},
+        {"1380013": ("CTCC", ""), "1710000": ("CUCC", "")},
         {"1710000": ("CTCC", "")},
-    )  # fmt: skip
+    )
     ids = [await brought(database, "f.csv", entries) for entries in files]
     newest = await latest(database)
     assert await prefix_imports.would_take_back(database, newest) == Undone(2, 0), "each entry once"

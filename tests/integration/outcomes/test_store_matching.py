@@ -298,8 +298,9 @@ async def test_a_part_that_another_node_takes_back_while_its_report_waits(ledger
     await taking.start()
     await other.execute(
         "INSERT INTO attempt (id, part, attempt, channel_id, carrier_id, code) "
-        "SELECT id, part, attempt, channel_id, carrier_id, '' FROM part WHERE id = $1", message_id
-    )  # fmt: skip
+        "SELECT id, part, attempt, channel_id, carrier_id, '' FROM part WHERE id = $1",
+        message_id,
+    )
     await other.execute("UPDATE part SET carrier_id = '8', attempt = 2 WHERE id = $1", message_id)
     waiting = ledger.outcomes.report(report(ledger, "7", code=code))
     await ledger.until_blocked()

@@ -261,8 +261,9 @@ async def stage(database: Database, dsn: str, monkeypatch: pytest.MonkeyPatch) -
     await database.execute(
         "INSERT INTO mo (id, account_id, channel_id, number, to_code, content, parts, received_at)"
         " VALUES ($1, 1, 1, '8613800138000', '10690001', $2, 3, now())",
-        mo, LONG,
-    )  # fmt: skip
+        mo,
+        LONG,
+    )
     await database.execute(
         "INSERT INTO customer_event (id, account_id, kind, message_id) VALUES ($1, 1, 'mo', $2)", ids.next(), mo
     )

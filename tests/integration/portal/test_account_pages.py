@@ -70,8 +70,9 @@ async def test_an_account_is_made_changed_priced_and_given_units(site: Site) -> 
 
         await site.db.execute(
             "INSERT INTO usage_day (account_id, day, submitter, type, messages, parts, units, refunded)"
-            " VALUES ($1, (now() AT TIME ZONE 'Asia/Shanghai')::date, 'x', 'notice', 1000, 1000, 1000, 0)", made["id"],
-        )  # fmt: skip
+            " VALUES ($1, (now() AT TIME ZONE 'Asia/Shanghai')::date, 'x', 'notice', 1000, 1000, 1000, 0)",
+            made["id"],
+        )
         price = {"unit_price": "0.0385", "units_otp": "1", "units_notice": "1", "units_marketing": "2",
                  "credit_floor": "200", "refund_failed": "1"}  # fmt: skip
         assert await boss.status_of(f"{here}/price", price | {"unit_price": "0.03851"}) == 422
@@ -167,8 +168,9 @@ async def test_who_sees_all_accounts_is_told_by_what_was_rehearsed(site: Site) -
     await site.db.execute("UPDATE account SET training = true WHERE id = $1", hall)
     await site.snapshots.follow()
     tried = await send(site)
-    task = Task(site.ids.next(), hall, "演练通知", "sent", "portal", ActorLabel("writer"), "notice", "好",
-                datetime.now(UTC))  # fmt: skip
+    task = Task(
+        site.ids.next(), hall, "演练通知", "sent", "portal", ActorLabel("writer"), "notice", "好", datetime.now(UTC)
+    )
     async with site.db.transaction() as connection:
         assert await tasks.insert(connection, task)
     async with signed_in(site, "boss") as boss:
@@ -185,7 +187,8 @@ OTHER = {"protocol": "cmpp30", "host": "127.0.0.1", "port": 7891, "username": "9
 
 async def pools(site: Site) -> list[str]:
     rows = await site.db.fetch(
-        "SELECT l.name FROM part p JOIN pool l ON l.id = p.pool_id WHERE p.part = 1 ORDER BY p.id")  # fmt: skip
+        "SELECT l.name FROM part p JOIN pool l ON l.id = p.pool_id WHERE p.part = 1 ORDER BY p.id"
+    )
     return [row["name"] for row in rows]
 
 
@@ -201,8 +204,9 @@ async def test_what_waits_follows_to_the_new_channel_and_back(site: Site) -> Non
         assert "mobile-b · 移动" in await boss.get(f"/accounts/{hall}/route")
         form = {"channel": "mobile-b", "reason": "原通道维护"}
         assert "现在没有连接" in await boss.post(f"/accounts/{hall}/route", form)
-        site.channels.append(ChannelStatus(
-            7, "mobile-b", "cmpp30", ("CMCC",), "10690002", "bound", 1, 1, 0, 16, 0.0, 0, 0, "", "", ()))  # fmt: skip
+        site.channels.append(
+            ChannelStatus(7, "mobile-b", "cmpp30", ("CMCC",), "10690002", "bound", 1, 1, 0, 16, 0.0, 0, 0, "", "", ())
+        )
         assert "等待中的 1 条随之改走，1 条的号码不属于" in await boss.post(f"/accounts/{hall}/route", form)
         assert await pools(site) == ["CMCC", "CTCC", "CMCC"], "only asked"
         await boss.post(f"/accounts/{hall}/route", form | {"confirmed": "1"})
@@ -375,8 +379,9 @@ async def test_accounts_that_are_being_accepted_for_are_waited_for_by_nobody(sit
 
 
 async def test_who_would_be_told_of_many_accounts_is_told_how_many(site: Site, reminders: Reminders) -> None:
-    await site.db.execute("INSERT INTO account (name, ends_on) SELECT 'many-' || n, $1 FROM generate_series(1, $2) n",
-                          today(), MOST_EACH)  # fmt: skip
+    await site.db.execute(
+        "INSERT INTO account (name, ends_on) SELECT 'many-' || n, $1 FROM generate_series(1, $2) n", today(), MOST_EACH
+    )
     await of_hall(site, ends_on=today())
     await reminders.step()
     assert await site.unread(*KINDS) == {"boss": ["contract.several"], "editor": ["contract.several"],
@@ -420,8 +425,9 @@ async def test_what_is_no_longer_so_is_unread_by_nobody(site: Site, reminders: R
 
 async def test_people_below_are_told_of_the_contract_above_that_stops_them(site: Site, reminders: Reminders) -> None:
     await of_hall(site, ends_on=today() + timedelta(days=50), parent_id=site.accounts["clinic"])
-    await site.db.execute("UPDATE account SET ends_on = $2, stops_at_end = true WHERE id = $1", site.accounts["clinic"],
-                          today())  # fmt: skip
+    await site.db.execute(
+        "UPDATE account SET ends_on = $2, stops_at_end = true WHERE id = $1", site.accounts["clinic"], today()
+    )
     await reminders.step()
     due = ["contract.due7"]
     assert await site.unread(*KINDS) == {"boss": due, "editor": due, "clinic-op": due, "hall-op": due}

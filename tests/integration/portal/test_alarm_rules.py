@@ -246,7 +246,8 @@ async def test_queues_that_cannot_be_counted_are_too_long(desk: Desk, monkeypatc
         await measured(measuring)
         assert [one.object for one in await measuring.absent()] == ["node/7"]
     assert {(one.kind, one.object) for one in await measuring.findings()} == {
-        ("queue_long", f"lane/{lane}") for lane in ("emergency", "otp", "notice", "marketing")}  # fmt: skip
+        ("queue_long", f"lane/{lane}") for lane in ("emergency", "otp", "notice", "marketing")
+    }
     assert measuring.replication.last is not None
     await measuring.waiting.step()
     assert len(await measuring.findings()) == 4, "it is not counted again at once"
@@ -454,7 +455,8 @@ async def test_where_nobody_is_the_address_of_the_receiver_stands_in_and_is_told
     assert await told("back") == (f"86{LI}", False)
     await desk.site.db.execute(
         "INSERT INTO staff_permission (staff_id, permission, allowed) SELECT id, 'alarm.handle', false FROM staff"
-        " WHERE login = 'li'")  # fmt: skip
+        " WHERE login = 'li'"
+    )
     assert await told("withheld") == (f"86{PHONE}", True)
     assert await roster.now(desk.site.db, desk.clock.now) is None
     await desk.site.db.execute("DELETE FROM staff_permission")

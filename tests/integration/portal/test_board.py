@@ -237,7 +237,8 @@ async def test_reasons_are_those_of_the_parts_and_lead_to_exactly_their_messages
 async def test_percentiles_of_each_stage_are_those_of_the_rows(site: Site) -> None:
     await site.db.execute(
         "UPDATE part SET claimed_at = accepted_at + make_interval(secs => 1 + id % 7), "
-        "answered_at = accepted_at + make_interval(secs => 10 + id % 5) WHERE channel_id IS NOT NULL")  # fmt: skip
+        "answered_at = accepted_at + make_interval(secs => 10 + id % 5) WHERE channel_id IS NOT NULL"
+    )
     rows = await site.db.fetch("SELECT * FROM part WHERE part = 1 AND claimed_at IS NOT NULL")
     (all_,) = await delays.search(site.db, person(site), WantedDelays(*span()))
     assert all_.n == len(rows) > 8

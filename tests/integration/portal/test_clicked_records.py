@@ -59,8 +59,9 @@ VALUES ($1, $2, $3, 1, now(), $4, 'GET', $5, '', '', 'zh-CN', 'text/html')
 
 
 async def make(site: Site, kind: LinkKind = LinkKind.PERSONAL) -> ShortLink:
-    wanted = NewLink(site.accounts["hall"], "春季", "https://www.example.cn/", kind,
-                     codes=1000 if kind is LinkKind.PERSONAL else 1)  # fmt: skip
+    wanted = NewLink(
+        site.accounts["hall"], "春季", "https://www.example.cn/", kind, codes=1000 if kind is LinkKind.PERSONAL else 1
+    )
     made = await service.make(by_test(site.db), SEALER, wanted, LINK_DOMAINS, now=datetime.now(UTC))
     await site.db.execute("UPDATE short_link SET made_at = now() - interval '1 hour' WHERE id = $1", made.id)
     return made
@@ -72,8 +73,9 @@ async def send(site: Site, numbers: Sequence[str], link: ShortLink | None) -> li
     items = tuple(SendItem(number, "请看通知") for number in numbers)
     if link is not None:
         codes = await site.surveyor.tasks.links.take(account, link.id, len(numbers), datetime.now(UTC))
-        items = tuple(SendItem(number, f"请看 {codes.at(n).address}", link=codes.at(n)) for n,
-                      number in enumerate(numbers))  # fmt: skip
+        items = tuple(
+            SendItem(number, f"请看 {codes.at(n).address}", link=codes.at(n)) for n, number in enumerate(numbers)
+        )
     result = await site.acceptor.send(SendRequest(account, items, MessageType.NOTICE, Origin.API, ActorLabel("key")))
     return [int(item.message_id or 0) for item in result.items]
 
@@ -356,8 +358,9 @@ async def test_figures_of_a_task_that_has_come_round_twice_that_day_lead_to_its_
     task = await tasked(site, link, OF_CARRIERS)
     again = await send(site, OF_CARRIERS[:2], link)
     await opened(site, link, 0, 1, 6)  # two of the first run, one of the second
-    await site.db.execute("INSERT INTO task_chunk (task_id, run, first, size, base_id) VALUES ($1, 2, 1, 2, $2)",
-                          task.id, again[0])  # fmt: skip
+    await site.db.execute(
+        "INSERT INTO task_chunk (task_id, run, first, size, base_id) VALUES ($1, 2, 1, 2, $2)", task.id, again[0]
+    )
     rule = json.dumps({"every": "day", "at": ["09:00", "15:00"]})
     await site.db.execute("UPDATE task SET run = 2, recurring = $2::jsonb WHERE id = $1", task.id, rule)
     assert await found(site, task=task.id, run=2) == again
@@ -555,8 +558,9 @@ async def test_a_segment_that_is_changed_after_the_look_is_looked_at_again(site:
 
 async def test_few_segments_are_counted_at_a_time(site: Site, monkeypatch: pytest.MonkeyPatch, boss: Browser) -> None:
     hall = site.accounts["hall"]
-    many = [await saved.add(by_test(site.db), hall, f"人群 {n}", Segment(SegmentKind.REPLIED),
-                            Sharing()) for n in range(4)]  # fmt: skip
+    many = [
+        await saved.add(by_test(site.db), hall, f"人群 {n}", Segment(SegmentKind.REPLIED), Sharing()) for n in range(4)
+    ]
     page = await boss.post("/contacts/segments/-/do/count", [("id", str(id_)) for id_ in many])
     assert "一次最多重新计算 3 个人群" in html.unescape(page)
     assert await counted(site, many[0]) is None

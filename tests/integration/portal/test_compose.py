@@ -60,8 +60,9 @@ async def test_typed_numbers_are_sorted_confirmed_and_become_a_task(site: Site, 
     assert await site.db.fetchval("SELECT count(*) FROM send_draft") == 0, "looking keeps nothing"
     await clerk.post("/send", fields(site, page))
     draft = draft_in(clerk.path)
-    await clerk.post(f"/send/{draft}/audience", {"source": "typed",
-                                                 "to": "13800138000, 138 0013 8001\n13800138001\nabc"})  # fmt: skip
+    await clerk.post(
+        f"/send/{draft}/audience", {"source": "typed", "to": "13800138000, 138 0013 8001\n13800138001\nabc"}
+    )
     assert urlsplit(clerk.path).path == f"/send/{draft}/clean", clerk.path
     text = await looked_at(clerk, draft)
     assert "共 4 行，有效 2 行" in text
@@ -330,8 +331,9 @@ async def test_what_the_signature_is_not_registered_for_is_said_before_it_is_sen
     sign = await content.add_sign(change, site.accounts["hall"], "政务大厅")
     await content.review(change, SIGN, sign, Review.APPROVED)
     await content.register(change, SIGN, sign, ["CMCC", "CUCC", "CTCC"], Answer(Registration.REGISTERED))
-    await content.register(change, SIGN, sign, ["CTCC"],
-                           Answer(Registration.REGISTERED, expires_at=clock.now() - timedelta(hours=1)))  # fmt: skip
+    await content.register(
+        change, SIGN, sign, ["CTCC"], Answer(Registration.REGISTERED, expires_at=clock.now() - timedelta(hours=1))
+    )
     limits = {name: parse(name, "off") for name in RELAXED} | {"sign_policy": parse("sign_policy", policy)}
     site.snapshots.change(policies=PolicySet({(0, ""): limits}, book=await ContentLoader().load(site.db)))
     async with signed_in(site, "clerk") as clerk:
@@ -529,8 +531,9 @@ async def test_a_draft_cannot_be_made_to_look_at_another_account(site: Site, cle
     assert await clerk.status_of(f"/send/{draft}/content", form) == 404
     await clerk.post(f"/send/{draft}/audience", {"source": "audience", "audience": str(theirs), "later": "1"})
     # And should it stand there all the same, as when the account was taken away in between:
-    await site.db.execute("UPDATE send_draft SET state = jsonb_set(state::jsonb, '{account}', to_jsonb($1::text))",
-                          clinic)  # fmt: skip
+    await site.db.execute(
+        "UPDATE send_draft SET state = jsonb_set(state::jsonb, '{account}', to_jsonb($1::text))", clinic
+    )
     for page in ("clean", "clean/live", "clean/file?class=valid", "confirm", "confirm/live", "audience", "time"):
         assert await clerk.status_of(f"/send/{draft}/{page}") == 404, page
     assert await site.db.fetchval("SELECT count(*) FROM job") == 0

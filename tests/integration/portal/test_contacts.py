@@ -225,7 +225,8 @@ async def test_an_import_skips_overwrites_or_merges_and_gives_back_what_is_wrong
             "=李二,138 0013 8002,,第一组、第二组,\n"
             "错误,12345,,,\n"
             "又是王一,13800138001,居民,,上海\n"
-            "同事的,13700137000,,,\n")  # fmt: skip
+            "同事的,13700137000,,,\n"
+        )
         page = await bring(li, site, text, make_groups="1", keep_others="1")
         outcome = await rows(li, "result")
         assert [row[3] for row in outcome] == ["已新建", "已新建", "有误", "已跳过", "已跳过"], outcome
@@ -412,7 +413,8 @@ async def test_the_allow_list_takes_what_it_has_room_for(desk: Importer) -> None
     await desk.db.execute(
         "INSERT INTO allow_list (number, account_id, kind, note, actor, at) "
         "SELECT '86139' || (10000000 + n), 0, 'test', '', 'x', now() FROM generate_series(1, $1::int) n",
-        MAX_ALLOWED - GOOD + 5)  # fmt: skip
+        MAX_ALLOWED - GOOD + 5,
+    )
     sheet = await desk.sheet(number_import.ALLOW, table())
     plan = number_import.Plan(number_import.ALLOW, {"number": 0}, desk.account, "来访", kind=Listed.EXEMPT)
     id_ = await number_import.begin(desk.change, sheet, plan)

@@ -41,8 +41,9 @@ def filled(site: Site, **others: str) -> dict[str, str]:
 
 
 async def add(site: Site, account: str, name: str) -> int:
-    return await service.add_template(acting(site), site.accounts[account], name, "notice", "您好{name}",
-                                      {"name": Variable()})  # fmt: skip
+    return await service.add_template(
+        acting(site), site.accounts[account], name, "notice", "您好{name}", {"name": Variable()}
+    )
 
 
 async def test_a_template_is_applied_for_decided_by_somebody_else_registered_and_stopped(site: Site) -> None:
@@ -200,8 +201,9 @@ async def test_phrases_are_ones_own_until_they_are_shared(site: Site) -> None:
         await clerk.post("/phrases/-/new", form)
         shared = {"title": "材料", "content": "<b>=1+1</b>", "scope": "department", "department": str(department)}
         await clerk.post("/phrases/-/new", form | shared)
-        await clerk.post("/phrases/-/new", form | {"title": "账号", "scope": "account",
-                                                   "account": str(site.accounts["hall"])})  # fmt: skip
+        await clerk.post(
+            "/phrases/-/new", form | {"title": "账号", "scope": "account", "account": str(site.accounts["hall"])}
+        )
         assert len(linked(await clerk.get("/phrases"), "/phrases")) == 3
         assert "&lt;b&gt;=1+1&lt;/b&gt;" in await clerk.get("/phrases/-/pick")
         assert "日常用语" in await clerk.get("/send/quick")
@@ -220,7 +222,8 @@ async def test_phrases_are_ones_own_until_they_are_shared(site: Site) -> None:
         await clerk.post("/phrases/-/do/remove", {"id": str(rows["账号"])})
         await site.db.execute(
             "INSERT INTO phrase (owner_id, title, content) "
-            "SELECT s.id, 't' || n, 'x' FROM staff s, generate_series(1, 200) n WHERE s.login = 'hall-op'")  # fmt: skip
+            "SELECT s.id, 't' || n, 'x' FROM staff s, generate_series(1, 200) n WHERE s.login = 'hall-op'"
+        )
         assert "每人最多 200 条日常用语" in await clerk.refusal("/phrases/-/new", form | {"title": "多一条"})
 
 

@@ -302,15 +302,18 @@ sys.stdin.read()
 """A process that tells how far it is, and ends when it is let go."""
 
 
-@pytest.mark.parametrize(("name", "value", "why"),
-                         [("LEAST_OCTETS", 1 << 60, Why.DISK), ("SLOW_SECONDS", -1.0, Why.SLOWED)])  # fmt: skip
-async def test_it_gives_way(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: float,
-                            why: Why) -> None:  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "value", "why"), [("LEAST_OCTETS", 1 << 60, Why.DISK), ("SLOW_SECONDS", -1.0, Why.SLOWED)]
+)
+async def test_it_gives_way(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: float, why: Why
+) -> None:
     processes = list[asyncio.subprocess.Process]()
 
     async def telling(*_: object) -> asyncio.subprocess.Process:
-        processes.append(await asyncio.create_subprocess_exec(sys.executable, "-c", TELLS, stdin=PIPE, stdout=PIPE,
-                                                          stderr=PIPE))  # fmt: skip
+        processes.append(
+            await asyncio.create_subprocess_exec(sys.executable, "-c", TELLS, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+        )
         return processes[0]
 
     monkeypatch.setattr(load_tests, "begun", telling)
@@ -326,8 +329,9 @@ async def test_an_outage_fails_it(site: Site, tmp_path: Path, monkeypatch: pytes
     measured = json.dumps(RESULT | {"outages": [asdict(outage)], "problems": [str(outage)]})
 
     async def ended(*_: object) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(sys.executable, "-c", f"print({measured!r}); raise SystemExit(1)",
-                                                    stdin=PIPE, stdout=PIPE, stderr=PIPE)  # fmt: skip
+        return await asyncio.create_subprocess_exec(
+            sys.executable, "-c", f"print({measured!r}); raise SystemExit(1)", stdin=PIPE, stdout=PIPE, stderr=PIPE
+        )
 
     monkeypatch.setattr(load_tests, "begun", ended)
     id_ = await run(site, tmp_path)
@@ -388,8 +392,9 @@ async def test_an_interrupted_one_begins_no_more(site: Site, tmp_path: Path, mon
     stages = tmp_path / load_tests.FOLDER
     (stages / "smsgw-bench-x" / "data").mkdir(parents=True)
     job = await jobs.own(site.db, by_test(site.db).actor, job_id)
-    await fails(SmsgwError, load_tests.LoadTests(site.db, stages).kind().run(JobContext(site.db, job)),
-                code="STATE_CONFLICT")  # fmt: skip
+    await fails(
+        SmsgwError, load_tests.LoadTests(site.db, stages).kind().run(JobContext(site.db, job)), code="STATE_CONFLICT"
+    )
     assert not any(stages.iterdir())
     async with signed_in(site, "watcher-1") as watcher:
         page = await watcher.get(f"/loadtest/{id_}")

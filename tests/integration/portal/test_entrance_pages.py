@@ -135,8 +135,9 @@ async def test_changes_of_ones_own_security_take_a_fresh_proof(site: Site) -> No
         assert one.path == "/me/app"
         assert "secret" in page
         assert "您尚未绑定" in await one.get("/proof?strong=1&next=/me")
-        await one.post("/proof", {"proof-next": "/me", "proof-of": "factor", "proof-by": "password",
-                                  "proof-shown": PASSWORD})  # fmt: skip
+        await one.post(
+            "/proof", {"proof-next": "/me", "proof-of": "factor", "proof-by": "password", "proof-shown": PASSWORD}
+        )
         assert await site.db.fetchval("SELECT factor_at FROM portal_session") is None
 
 

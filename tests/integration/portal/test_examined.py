@@ -54,8 +54,9 @@ async def reported(site: Site, id_: str, state: PartState = PartState.DELIVERED,
     """The carrier's report of a message, as its gateway would say it."""
     name = f"{int(id_):016x}"
     await site.db.execute("UPDATE part SET carrier_id = $2 WHERE id = $1", int(id_), name)
-    said = reports.Report(msg_id=int(id_), stat=code, submit_time="2611261200", done_time="2611261201",
-                          dest_terminal_id=NUMBER)  # fmt: skip
+    said = reports.Report(
+        msg_id=int(id_), stat=code, submit_time="2611261200", done_time="2611261201", dest_terminal_id=NUMBER
+    )
     pdu = CMPP20.encode(Deliver(sequence=9, msg_id=int(id_), dest_id="10690001", src_terminal_id=NUMBER,
                                 registered_delivery=1, msg_content=reports.encode(said, 20)))  # fmt: skip
     report = Report(site.channel_id, name, state, code, "" if state is PartState.DELIVERED else "EMPTY_NUMBER",
@@ -158,8 +159,9 @@ async def test_the_rule_is_that_of_the_table_in_force_when_it_was_accepted(site:
         assert "“all of 138”，送入通道组 CMCC" in unescape(page)
         assert "of the clinic" in page
         await site.db.execute("INSERT INTO pool (name) VALUES ('codes') ON CONFLICT DO NOTHING")
-        await site.db.execute("UPDATE part SET pool_id = (SELECT id FROM pool WHERE name = 'codes') WHERE id = $1",
-                              int(new))  # fmt: skip
+        await site.db.execute(
+            "UPDATE part SET pool_id = (SELECT id FROM pool WHERE name = 'codes') WHERE id = $1", int(new)
+        )
         assert "gone-since" in await browser.get(f"/records/{new}"), "the channels of the pool in which it is now"
     async with signed_in(site, "clerk-hall") as browser:
         page = await browser.get(f"/records/{new}")
@@ -192,8 +194,9 @@ async def test_what_we_refuse_leads_to_where_the_rule_stands(site: Site) -> None
     id_ = await send(site, "hall", NUMBER)
     for code, page in (("NUMBER_BLACKLISTED", "/blocked/why"), ("CONTENT_SENSITIVE", "/words"),
                        ("SIGN_INVALID", "/signs"), ("PARAM_INVALID", "")):  # fmt: skip
-        await site.db.execute("UPDATE part SET state = 45, by_us = true, code = $2, class = 'POLICY' WHERE id = $1",
-                              int(id_), code)  # fmt: skip
+        await site.db.execute(
+            "UPDATE part SET state = 45, by_us = true, code = $2, class = 'POLICY' WHERE id = $1", int(id_), code
+        )
         for login, seen in (("boss", bool(page)), ("clerk-hall", False)):
             async with signed_in(site, login) as browser:
                 shown = await browser.get(f"/records/{id_}")
@@ -240,8 +243,9 @@ async def submitted(site: Site, id_: str) -> bytes:
     """A recorded submit of a message, and its answer, as a node writes them."""
     await recordings.begin(by_test(site.db), site.channel_id, hours=1, reason="投诉排查")
     found = await recordings.last(site.db, site.channel_id)
-    submit = CMPP20.encode(Submit(sequence=7, dest_terminal_id=(f"86{NUMBER}",), msg_fmt=8,
-                                  msg_content="取件码一二三".encode("utf-16-be")))  # fmt: skip
+    submit = CMPP20.encode(
+        Submit(sequence=7, dest_terminal_id=(f"86{NUMBER}",), msg_fmt=8, msg_content="取件码一二三".encode("utf-16-be"))
+    )
     answer = CMPP20.encode(SubmitResp(sequence=7, msg_id=int(id_), result=0))
     log = SubmitLog(site.db)
     for ours, octets in ((True, submit), (False, answer)):

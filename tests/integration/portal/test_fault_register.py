@@ -101,8 +101,9 @@ async def test_one_outage_is_one_fault_taken_on_and_over_with_its_alarms(desk: D
 async def test_warnings_silenced_alarms_and_our_own_become_no_fault(desk: Desk) -> None:
     early(desk)
     await desk.raised("channel/warned", "warning")
-    await silences.add(by_test(desk.site.db), "channel_down", "channel/planned", datetime.now(UTC) + timedelta(hours=1),
-                       "planned work")  # fmt: skip
+    await silences.add(
+        by_test(desk.site.db), "channel_down", "channel/planned", datetime.now(UTC) + timedelta(hours=1), "planned work"
+    )
     await desk.raised("channel/planned")
     assert await looked(desk, minutes=30) == []
     await settings.put(by_test(desk.site.db), "fault_severity", 2)
@@ -147,8 +148,9 @@ async def test_a_time_that_is_nearly_over_and_one_that_is_are_told_once_each(des
     by, node, now = by_test(desk.site.db), desk.node(), datetime.now(UTC)
     id_ = await service.open_(by, service.Draft("slow", "critical", now - timedelta(minutes=100)))
     faults = watch(desk)
-    table = AlarmTable(desk.site.db, 1, {"faults": faults.due}, node,
-                       lambda: desk.site.snapshots.current.alarm_rules, now=desk.clock)  # fmt: skip
+    table = AlarmTable(
+        desk.site.db, 1, {"faults": faults.due}, node, lambda: desk.site.snapshots.current.alarm_rules, now=desk.clock
+    )
 
     async def told(minutes: float) -> list[tuple[str, str]]:
         desk.clock.now = now + timedelta(minutes=minutes)
@@ -453,7 +455,8 @@ async def test_however_much_happens_by_itself_people_write_notes_and_see_the_beg
     assert (seen[0].kind, seen[-1].kind) == ("note", "opened")
     await db.execute(
         "INSERT INTO fault_step (fault_id, at, by, kind) SELECT $1, now(), 'x', 'note' FROM generate_series(1, 299)",
-        id_)  # fmt: skip
+        id_,
+    )
     await fails(SmsgwError, service.note(by, id_, "one too many"))
 
 
@@ -465,8 +468,9 @@ async def test_beside_a_full_register_what_belongs_to_a_fault_still_joins(desk: 
         " SELECT 'old one', 'critical', t, t, 'x', true, t + interval '1 hour', t + interval '4 hours'"
         " FROM (SELECT $1::timestamptz - n * interval '1 day' AS t FROM generate_series(1, $2) n) d",
         desk.clock.now, MOST_OPEN)  # fmt: skip
-    await db.execute("UPDATE fault SET began_at = $1 WHERE id = (SELECT max(id) FROM fault)",
-                     desk.clock.now + timedelta(minutes=45))  # fmt: skip
+    await db.execute(
+        "UPDATE fault SET began_at = $1 WHERE id = (SELECT max(id) FROM fault)", desk.clock.now + timedelta(minutes=45)
+    )
     await desk.raised("channel/alone")
     desk.clock.now += timedelta(minutes=40)
     await desk.raised("channel/near")

@@ -136,7 +136,7 @@ READ: dict[str, Callable[[Asking], Awaitable[Any]]] = {
     "reports.acknowledged": lambda a: reports.acknowledged(a.db, a.actor, reports.Wanted(today(), today())),
     "TICKETS.search": own_tickets,
     "webhooks.search": deliveries,
-}  # fmt: skip
+}
 """What is found; of several things a list of whether each is."""
 
 

@@ -361,8 +361,9 @@ async def test_what_is_not_what_was_written_is_found_by_the_trial(site: Site, ds
     standing = await queries.standing(site.db)
     assert standing.last is None, "it is none to fall back on"
     assert standing.failed is not None
-    (item,) = [one for one in (await report.made(site.db, BARE, today(), today(), clock.now())).items
-               if one.path == "/backups"]  # fmt: skip
+    (item,) = [
+        one for one in (await report.made(site.db, BARE, today(), today(), clock.now())).items if one.path == "/backups"
+    ]
     assert (item.code, item.state) == ("backup_failed", "bad")
     whole = await made(site, dsn, folder, keep=1)
     assert await made(site, dsn, folder, keep=2)

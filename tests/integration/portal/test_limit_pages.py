@@ -71,8 +71,9 @@ async def add(site: Site, boss: Browser, name: str = "bill", label: str = "账�
     return asked
 
 
-async def sent(site: Site, *items: SendItem, type_: MessageType = MessageType.NOTICE,
-               kind: CustomKind | None = None) -> None:  # fmt: skip
+async def sent(
+    site: Site, *items: SendItem, type_: MessageType = MessageType.NOTICE, kind: CustomKind | None = None
+) -> None:
     """Messages of hall by its key."""
     hall = site.snapshots.current.account(site.accounts["hall"])
     await site.acceptor.send(SendRequest(hall, items, type_, Origin.API, ActorLabel("k"), kind=kind))
@@ -160,7 +161,8 @@ async def test_two_who_change_how_often_do_not_undo_each_other(site: Site, boss:
     for path, mine, theirs, name in (
         ("/limits/0/notice/frequency", {"frequency": "2/1d"}, {"frequency_all": "3/1d"}, "frequency_all"),
         ("/review/rules/0/notice", {"review": "all"}, {"review_over": "10"}, "review_over"),
-        ("/limits/0/notice/gates", {"sign_policy": "off"}, {"sign_policy": "registered"}, "sign_policy")):  # fmt: skip
+        ("/limits/0/notice/gates", {"sign_policy": "off"}, {"sign_policy": "registered"}, "sign_policy"),
+    ):
         seen = await seen_at(boss, path)
         await boss.post(path, theirs | {"seen": seen, "confirmed": "1"})
         assert "这里的设置又被改过" in await boss.refusal(path, mine | {"seen": seen, "confirmed": "1"}), path
@@ -200,9 +202,10 @@ async def test_an_effect_that_is_not_found_out_in_time_is_unknown(site: Site, mo
     async with signed_in(site, "boss") as boss, site.db.transaction() as connection:
         await connection.execute("LOCK TABLE message IN ACCESS EXCLUSIVE MODE")
         for path, form in (
-            ("/limits/0/notice/frequency", {"frequency": "1/1d"}), ("/review/rules/0/notice", {"review": "all"}),
+            ("/limits/0/notice/frequency", {"frequency": "1/1d"}),
+            ("/review/rules/0/notice", {"review": "all"}),
             ("/review/rules/0/notice/hours", {"windows1_from": "09:00", "windows1_to": "17:00", "windows1_days": "1"}),
-        ):  # fmt: skip
+        ):
             asked = html.unescape(await boss.post(path, form))
             assert (boss.status, "尚不清楚" in asked, 'name="confirmed"' in asked) == (200, True, True), path
 
@@ -269,9 +272,10 @@ async def test_what_is_set_for_an_account_is_led_to_and_others_rules_are_not_nam
 
 async def test_the_wizard_offers_a_kind_with_its_hours_and_the_task_is_of_it(site: Site, boss: Browser) -> None:
     await add(site, boss)
-    asked = await boss.post("/review/rules/0/bill/hours", [
-        ("windows1_from", "10:00"), ("windows1_to", "16:00"), *(("windows1_days", str(n)) for n in range(1, 8)),
-    ])  # fmt: skip
+    asked = await boss.post(
+        "/review/rules/0/bill/hours",
+        [("windows1_from", "10:00"), ("windows1_to", "16:00"), *(("windows1_days", str(n)) for n in range(1, 8))],
+    )
     hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', asked))
     await boss.post("/review/rules/0/bill/hours", hidden)
     assert "10:00–16:00" in await boss.get("/limits"), "what was confirmed is what was asked about"
@@ -334,8 +338,9 @@ async def test_every_number_stands_in_one_class(site: Site, cleaner: Browser) ->
 async def test_a_test_goes_as_the_sending_does(site: Site, cleaner: Browser) -> None:
     """By its template, with the values of the first row that is sent; where a reviewer has to pass it, that is told."""
     hall, now = site.accounts["hall"], clock.now()
-    template = Template(7, hall, MessageType.NOTICE, "{姓名}您好，请到场", {"姓名": Variable(Form.TEXT, 10)},
-                        state=Review.APPROVED)  # fmt: skip
+    template = Template(
+        7, hall, MessageType.NOTICE, "{姓名}您好，请到场", {"姓名": Variable(Form.TEXT, 10)}, state=Review.APPROVED
+    )
     fields = {name: parse(name, "off") for name in RELAXED} | {"templates_only": parse("templates_only", "on")}
     book = ContentBook([Sign(1, hall, "市政服务", Review.APPROVED, {}, now)], [template])
     site.snapshots.change(policies=PolicySet({(0, ""): fields}, book=book))

@@ -59,8 +59,9 @@ async def ids_of(site: Site, *logins: str) -> list[str]:
 
 
 async def actions(site: Site, prefix: str) -> list[tuple[str, str, str]]:
-    found = await site.db.fetch("SELECT actor, action, object FROM audit WHERE starts_with(action, $1) ORDER BY id",
-                                prefix)  # fmt: skip
+    found = await site.db.fetch(
+        "SELECT actor, action, object FROM audit WHERE starts_with(action, $1) ORDER BY id", prefix
+    )
     return [(row["actor"], row["action"], row["object"]) for row in found]
 
 
@@ -361,7 +362,8 @@ async def test_an_export_needs_a_reason(site: Site, boss: Browser) -> None:
     # And there are so many at a time.
     await site.db.execute(
         "INSERT INTO job (kind, submitter, node, expires_at) SELECT 'export', 'boss', 9, now() + interval '1 h'"
-        " FROM generate_series(1, 3)")  # fmt: skip
+        " FROM generate_series(1, 3)"
+    )
     assert await boss.status_of("/audit/-/export", ASKED) == 429
 
 
@@ -437,7 +439,8 @@ async def test_ones_own_jobs_are_seen_and_cancelled(site: Site) -> None:
     await site.add_staff("two", "operator", "hall")
     id_ = await site.db.fetchval(
         "INSERT INTO job (kind, submitter, node, expires_at) VALUES ('export', 'one', 9, now() + interval '1 h')"
-        " RETURNING id")  # fmt: skip
+        " RETURNING id"
+    )
     async with signed_in(site, "one") as one, signed_in(site, "two") as two:
         assert rows(await two.get("/jobs")) == []
         assert await two.status_of(f"/jobs/{id_}") == 404

@@ -240,8 +240,9 @@ async def test_there_is_an_end_to_what_stands(site: Site) -> None:
     change = by_test(site.db)
     await site.db.execute(
         """INSERT INTO notice (title, content, audience, published_by, until)
-           SELECT 'x', 'x', 'all', 'x', now() + interval '1 day' FROM generate_series(1, $1)""", service.MOST_STANDING
-    )  # fmt: skip
+           SELECT 'x', 'x', 'all', 'x', now() + interval '1 day' FROM generate_series(1, $1)""",
+        service.MOST_STANDING,
+    )
     await fails(SmsgwError, published(change, "all"), code="STATE_CONFLICT")
     first, second = await org.add_department(change, "甲"), await org.add_department(change, "乙")
     for _ in range(service.MOST_STANDING):
@@ -255,8 +256,9 @@ async def test_the_trigger_tells_exactly_those_whom_the_program_lets_see_alarms(
     for role in roles:
         await site.add_staff(f"p-{role}", role)
     for login, allowed in (("p-ops", False), ("p-operator", True)):
-        await site.db.execute("INSERT INTO staff_permission SELECT id, 'alarm.view', $2 FROM staff WHERE login = $1",
-                              login, allowed)  # fmt: skip
+        await site.db.execute(
+            "INSERT INTO staff_permission SELECT id, 'alarm.view', $2 FROM staff WHERE login = $1", login, allowed
+        )
     for _ in range(2):  # it stands: nobody is told again
         await raised(site)
     rows = await site.db.fetch("SELECT login FROM inbox i JOIN staff s ON s.id = i.staff_id WHERE kind = 'alarm'")

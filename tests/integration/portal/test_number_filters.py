@@ -191,8 +191,9 @@ async def test_lists_are_limited_and_forgotten_in_their_time(site: Site, monkeyp
     made = [await filters.begin(change, f"list {n}", hall, [f"86{NUMBERS[0]}"]) for n in range(3)]
     await fails(Refused, filters.begin(change, "one more", hall, [f"86{NUMBERS[0]}"]))
     await filters.begin(change, "another account's", site.accounts["clinic"], [f"86{NUMBERS[0]}"])
-    await site.db.execute("UPDATE job SET state = CASE WHEN subject = $1 THEN 'running' ELSE 'done' END",
-                          f"filter/{made[1]}")  # fmt: skip
+    await site.db.execute(
+        "UPDATE job SET state = CASE WHEN subject = $1 THEN 'running' ELSE 'done' END", f"filter/{made[1]}"
+    )
     age = "UPDATE number_filter SET created_at = now() - make_interval(days => $2) WHERE id = ANY($1::bigint[])"
     await site.db.execute(age, made[:2], KEPT_DAYS + 1)
     await site.db.execute(age, made[2:], KEPT_DAYS - 1)
@@ -245,8 +246,9 @@ async def sorted_out(site: Site, account: str, name: str, **classes: int) -> int
     """A filter that is done, with so many numbers of each class."""
     id_: int = await site.db.fetchval(
         "INSERT INTO number_filter (name, account_id, created_by, filled) VALUES ($1, $2, 'boss', true) RETURNING id",
-        name, site.accounts[account],
-    )  # fmt: skip
+        name,
+        site.accounts[account],
+    )
     first = 8613800000000
     for state, n in classes.items():
         await site.db.execute("INSERT INTO number_filter_row (filter_id, number, state) "

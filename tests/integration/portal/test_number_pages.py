@@ -75,8 +75,9 @@ async def test_scenarios_of_others_leave_room_for_one_s_own(site: Site) -> None:
     await site.db.execute(
         "INSERT INTO scenario (account_id, name, type, extend_code, created_by) "
         "SELECT $1, '别人的' || n, 'notice', n::text, 't' FROM generate_series(1000, 1000 + $2::int) n",
-        hall, queries.MOST_LENT,
-    )  # fmt: skip
+        hall,
+        queries.MOST_LENT,
+    )
     assert [one.title for one in await queries.holders(site.db, [clinic]) if one.title] == ["自己的"]
     looked_at = f"各自最新的 {queries.MOST_LENT:,} 个"
     shows(await page_for(site, "clinic-op", "/numbers/extensions"), "自己的", looked_at, no="别人的")
@@ -118,8 +119,9 @@ async def test_an_access_code_is_changed_with_its_effect_and_the_former_is_kept(
 
 async def test_everything_of_a_channel_goes_to_another_in_one_step(site: Site) -> None:
     change = by_test(site.db)
-    await site.db.execute("UPDATE channel SET access_code = '10690001', carriers = '{CMCC}' WHERE id = $1",
-                          site.channel_id)  # fmt: skip
+    await site.db.execute(
+        "UPDATE channel SET access_code = '10690001', carriers = '{CMCC}' WHERE id = $1", site.channel_id
+    )
     document = {"pool": [{"name": "mine", "channels": [{"name": "mobile-a", "weight": 3}]}],
                 "rule": [{"name": "notices", "type": ["otp"], "pool": "mine"}]}  # fmt: skip
     await routes.publish(change, document, "one")
@@ -132,8 +134,9 @@ async def test_everything_of_a_channel_goes_to_another_in_one_step(site: Site) -
         assert await stranger.status_of(replace) == 403
         page = await boss.post(replace, REPLACED)
         shows(page, "现在没有连接", "2 个通道池、1 条固定走它的规则")
-        site.channels.append(ChannelStatus(
-            7, "mobile-b", "cmpp30", ("CMCC",), "10690002", "bound", 1, 1, 0, 16, 0.0, 0, 0, "", "", ()))  # fmt: skip
+        site.channels.append(
+            ChannelStatus(7, "mobile-b", "cmpp30", ("CMCC",), "10690002", "bound", 1, 1, 0, 16, 0.0, 0, 0, "", "", ())
+        )
         seen = re.search(r'name="seen" value="(\d+)"', page)
         form = REPLACED | {"confirmed": "1"}
         await boss.refused(replace, form | {"seen": "1"})  # another version of the routes than was looked at
@@ -173,8 +176,9 @@ async def test_a_channel_is_not_replaced_by_one_that_cannot_take_its_place(site:
 
 async def test_complaints_stand_beside_the_numbers_with_a_warning(site: Site, boss: Browser) -> None:
     for n in range(3):
-        await complaints.enter(by_test(site.db), f"861380013800{n}", sign="店铺", channel="mobile-a", note="12321",
-                               block_number=False)  # fmt: skip
+        await complaints.enter(
+            by_test(site.db), f"861380013800{n}", sign="店铺", channel="mobile-a", note="12321", block_number=False
+        )
     page = await boss.get("/numbers")
     assert (page.count("state-red"), "店铺" in page) == (2, True), "the channel, and the signature"
 

@@ -272,8 +272,9 @@ async def test_words_are_added_several_at_a_time_found_in_a_text_and_removed(sit
 
 
 async def test_removing_a_word_leaves_that_of_another_type_and_account(site: Site, boss: Browser) -> None:
-    await words.put(by_test(site.db), [Word("赌博", type="otp"), Word("赌博", account_id=site.accounts["hall"]),
-                                       Word("赌博")])  # fmt: skip
+    await words.put(
+        by_test(site.db), [Word("赌博", type="otp"), Word("赌博", account_id=site.accounts["hall"]), Word("赌博")]
+    )
     id_ = await site.db.fetchval("SELECT id FROM word WHERE account_id = 0 AND type = ''")
     await boss.post("/words/-/do/remove", {"id": str(id_)})
     left = await site.db.fetch("SELECT account_id, type FROM word ORDER BY account_id")

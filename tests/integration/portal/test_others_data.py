@@ -32,9 +32,10 @@ NOT_OPENED = re.compile("/_ui|/logout|/login")
 PLATFORM_WIDE = re.compile(r"/audit|/channels|/duty$|/numbers|/retention$|/security$|/tickets/\d+/assign$")
 """Show figures of the whole platform to whoever may see them; the audit log shows that pages are opened."""
 QUERIES = {
-    "/statistics": "?group=sign,channel", "/usage": "?group=account,department,key",
+    "/statistics": "?group=sign,channel",
+    "/usage": "?group=account,department,key",
     "/webhooks/deliveries": "?state=any",
-}  # fmt: skip
+}
 """Of an operation that needs more than its path."""
 _VOLATILE = re.compile(
     r"""(?xs) [\w.-]{16,} | "[\w-]{16,}" | \d\d:\d\d(:\d\d)?(\.\d+)? | \d\d%3A\d\d | 已等\ [\d ]+\ \w+

@@ -475,8 +475,9 @@ async def test_cells_that_no_form_would_take_are_told_line_by_line(site: Site, b
     file = io.BytesIO()
     with xlsxwriter.Workbook(file, {"in_memory": True}) as book:
         sheet = book.add_worksheet()
-        for at, row in enumerate((("登录名", "姓名"), ("a1", "王\u3000五"), ("b1", "Z甲"),
-                                  ("c1", "turned \u202e round"), ("d1", "长" * 65))):  # fmt: skip
+        for at, row in enumerate(
+            (("登录名", "姓名"), ("a1", "王\u3000五"), ("b1", "Z甲"), ("c1", "turned \u202e round"), ("d1", "长" * 65))
+        ):
             sheet.write_row(at, 0, row)
     spelt = io.BytesIO()
     with zipfile.ZipFile(file) as source, zipfile.ZipFile(spelt, "w") as target:
@@ -527,8 +528,9 @@ async def test_an_import_that_is_cut_off_goes_on_where_it_was(site: Site, boss: 
         "INSERT INTO job (kind, params, submitter, subject, node, expires_at, not_before) VALUES"
         " ('staff.import', '{}', 'boss', 'x', 1, now() + interval '1 day', now() + interval '1 hour') RETURNING id"
     )
-    await site.db.execute("INSERT INTO sheet_result (job_id, line, outcome, key) VALUES ($1, 2, 'created', 'wang1')",
-                          job_id)  # fmt: skip
+    await site.db.execute(
+        "INSERT INTO sheet_result (job_id, line, outcome, key) VALUES ($1, 2, 'created', 'wang1')", job_id
+    )
     await boss.post(address, fields)
     ran = int(boss.path.rpartition("/")[2])
     params = await site.db.fetchval("SELECT params FROM job WHERE id = $1", ran)

@@ -142,11 +142,12 @@ async def test_first_login_demands_a_new_password(site: Site) -> None:
             assert await browser.led_to(path) == "/password"
         fields = {"old": PASSWORD, "new": NEW_PASSWORD, "again": NEW_PASSWORD}
         for change, said in (
-            ({"again": "Different-9x"}, "不一致"), ({"new": "short1A", "again": "short1A"}, "至少 10 位"),
+            ({"again": "Different-9x"}, "不一致"),
+            ({"new": "short1A", "again": "short1A"}, "至少 10 位"),
             ({"new": "Zhang-Horse-8", "again": "Zhang-Horse-8"}, "不能包含登录名"),
             ({"new": PASSWORD, "again": PASSWORD}, "不能与当前密码相同"),
             ({"old": "Wrong-Horse-7"}, "当前密码不正确"),
-        ):  # fmt: skip
+        ):
             page = await browser.refused("/password", fields | change)
             assert re.search(rf'id="{next(iter(change))}-problem" role="alert">[^<]*{said}', page), "at its field"
             assert not re.search(r'type="password" value="[^"]', page)

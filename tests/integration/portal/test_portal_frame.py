@@ -27,8 +27,9 @@ from smsgw.core.states import PartState
 from smsgw.platform.accounts import queries as accounts
 from smsgw.runtime import clock
 
-CHANNEL = ChannelStatus(1, "mobile-a", "cmpp30", ("CMCC",), "10690001", "bound", 2, 2, 7, 32, 182.4, 400, 15230, "",
-                        ("CMCC",), "")  # fmt: skip
+CHANNEL = ChannelStatus(
+    1, "mobile-a", "cmpp30", ("CMCC",), "10690001", "bound", 2, 2, 7, 32, 182.4, 400, 15230, "", ("CMCC",), ""
+)
 __all__ = ["boss"]
 pytestmark = pytest.mark.staff(admin="admin", boss="super")
 
@@ -87,8 +88,9 @@ async def test_figures_of_the_first_page_lead_to_exactly_their_records(site: Sit
     await site.carrier_reports(taken[4:6], PartState.UNDELIVERABLE, "UNDELIV", "UNKNOWN")
     async with Browser(site) as browser:
         page = await browser.login("admin")
-        figures = re.findall(r'<a class="figure [^"]*" href="(/records[^"]*)">.*?data-metric="(\w+)">([\d,]+)<', page,
-                             re.DOTALL)  # fmt: skip
+        figures = re.findall(
+            r'<a class="figure [^"]*" href="(/records[^"]*)">.*?data-metric="(\w+)">([\d,]+)<', page, re.DOTALL
+        )
         for address, metric, number in figures:
             rows = await browser.get(address.replace("&amp;", "&"))
             assert rows.count('<tr data-href="/records/') == int(number), metric

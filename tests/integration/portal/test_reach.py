@@ -43,8 +43,7 @@ from smsgw.core.permissions import ALL, Permission
 from smsgw.platform.org import queries
 from smsgw.runtime import clock
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("hurried"),
-              pytest.mark.timeout(1500)]  # fmt: skip
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("hurried"), pytest.mark.timeout(1500)]
 # every address with every role, while other tests want the machine, too
 
 

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.staff(boss="super", admin="admin", clerk=("operator", "
 
 async def send(
     site: Site, account: str, *numbers: str, content: str = "您好", ref: str = "", by: str = "ak_one"
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     chosen = site.snapshots.current.account(site.accounts[account])
     items = tuple(SendItem(to=n, content=content, client_ref=ref) for n in numbers)
     result = await site.acceptor.send(SendRequest(chosen, items, MessageType.NOTICE, Origin.API, ActorLabel(by)))

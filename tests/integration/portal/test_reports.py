@@ -133,8 +133,9 @@ async def test_the_rate_of_success_is_one_and_the_same_in_the_portal_and_by_api(
         )  # fmt: skip
     portal = await reports.totals(site.db, person(site, "hall"), Wanted(today(), today()))
     assert (portal.unknown, portal.unsent) == (6, 12)
-    (line,) = await queries.by_day(site.db, first=today(), last=today(), group=("day",),
-                                   accounts=(site.accounts["hall"],))  # fmt: skip
+    (line,) = await queries.by_day(
+        site.db, first=today(), last=today(), group=("day",), accounts=(site.accounts["hall"],)
+    )
     assert _line(line).success_rate == round((portal.success_rate or 0) / 100, 4) == 0.7143
 
 

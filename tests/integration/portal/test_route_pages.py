@@ -207,8 +207,9 @@ async def test_a_rule_is_tried_by_all_that_it_asks_for(site: Site) -> None:
                              ({"carrier": ["CMCC"], "keyword": ["欢迎"]}, 2)):  # fmt: skip
         planned = routes.parse(
             {"pool": [{"name": "own", "channels": ["mobile-b"]}], "rule": [{"name": "r", "pool": "own"} | condition]},
-            version=0, channels=["mobile-b"],
-        )  # fmt: skip
+            version=0,
+            channels=["mobile-b"],
+        )
         seen = await trial.traffic(site.db, begin, begin + timedelta(hours=2), (now, planned))
         found = await trial.compare(seen, now, planned, site.snapshots.current.channels)
         assert (found.messages, found.whole, found.changed) == (3, True, moved), condition
@@ -425,8 +426,9 @@ async def test_ways_around_it_wait_as_well(site: Site, approved: None) -> None:
 
 async def test_of_two_who_approve_at_the_same_time_one_does(site: Site, approved: None) -> None:
     made = await service.publish(by(site, "a"), TABLE, "first")
-    done = await asyncio.gather(*(approvals.approve(by(site, name), made.waits) for name in ("b", "c", "d")),
-                                return_exceptions=True)  # fmt: skip
+    done = await asyncio.gather(
+        *(approvals.approve(by(site, name), made.waits) for name in ("b", "c", "d")), return_exceptions=True
+    )
     assert sum(not isinstance(one, SmsgwError) for one in done) == 1
     assert await site.db.fetchval("SELECT count(*) FROM route_version") == 1
 

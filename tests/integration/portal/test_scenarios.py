@@ -209,8 +209,9 @@ async def ids(site: Site) -> dict[str, str]:
     for n, (name, groups, tags) in enumerate((("甲", ["家长"], ["一年级"]), ("乙", ["家长", "教师"], []),
                                               ("丙", ["教师"], []), ("丁", [], ["一年级"]),
                                               ("戊", [], ["二年级"]), ("己", [], []))):  # fmt: skip
-        draft = EntryDraft(hall, f"861380013800{n}", name, tuple(tags), {}, tuple(made[one] for one in groups),
-                           Sharing(Shared.ACCOUNT))  # fmt: skip
+        draft = EntryDraft(
+            hall, f"861380013800{n}", name, tuple(tags), {}, tuple(made[one] for one in groups), Sharing(Shared.ACCOUNT)
+        )
         made[name] = await book.add(change, draft)
     draft = EntryDraft(hall, "8613800138009", "别人的", ("一年级",), {}, (), Sharing(Shared.OWN))
     made["别人的"] = await book.add(await acting_as(site, "other"), draft)
@@ -357,8 +358,9 @@ async def test_a_task_that_comes_round_is_edited_and_its_next_runs_are_told(site
     task = await planned(site, boss, when="again", every="day", every_at="09:00")
     await site.db.execute(
         "INSERT INTO task_run (task_id, run, due_at, rows, started_at, missed, fed, finished_at, content, sign) "
-        "VALUES ($1, 1, '2026-01-02 01:00Z', 1, now(), false, 1, now(), '上一版', '')", task,
-    )  # fmt: skip
+        "VALUES ($1, 1, '2026-01-02 01:00Z', 1, now(), false, 1, now(), '上一版', '')",
+        task,
+    )
     await site.db.execute("UPDATE task SET run = 1 WHERE id = $1", task)
     path = f"/scheduled/round/{task}"  # a run keeps what it has said
     shows(html.unescape(await boss.get(f"/tasks/{task}")), "第 1 次 · 2026-01-02 09:00 · 1 个号码 · 内容：上一版", path)

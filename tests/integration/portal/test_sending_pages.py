@@ -215,8 +215,9 @@ async def test_a_task_is_paused_resumed_moved_and_cancelled_from_its_page(site: 
 async def test_what_comes_round_stays_in_the_list_after_its_first_run(site: Site, boss: Browser) -> None:
     task = await planned(site, "hall")
     again = {"every": "week", "at": ["09:30"], "on": [1, 4], "until": "2027-03-01T23:59:00+08:00"}
-    await site.db.execute("UPDATE task SET recurring = $2, run = 1, state = 'sent', send_at = NULL WHERE id = $1",
-                          task, json.dumps(again))  # fmt: skip
+    await site.db.execute(
+        "UPDATE task SET recurring = $2, run = 1, state = 'sent', send_at = NULL WHERE id = $1", task, json.dumps(again)
+    )
     page = html.unescape(await boss.get("/scheduled"))
     assert shown(page, "/scheduled") == [task]
     for head in ("周期", "下次", "截止"):

@@ -72,8 +72,9 @@ async def site(site: Site) -> Site:
         pass
     async with site.db.transaction() as connection:
         await success.count_day(connection, today())
-    await site.db.execute("INSERT INTO evidence_root VALUES ($1, 5, decode(repeat('ab', 32), 'hex'), now(), 'k', '')",
-                          today())  # fmt: skip
+    await site.db.execute(
+        "INSERT INTO evidence_root VALUES ($1, 5, decode(repeat('ab', 32), 'hex'), now(), 'k', '')", today()
+    )
     return site
 
 
@@ -372,8 +373,9 @@ async def test_a_server_is_known_by_its_certificate_and_knows_who_sends(
         post = Post()
         await site.db.execute("UPDATE statement_mail SET state = 'waiting', next_at = now() - interval '1 hour'")
         async with serving(post, authenticator=knows, auth_require_tls=security == "starttls", **more):
-            right = MailConfig("127.0.0.1", post.port, security, "bills", "secret", "bills@sms.example.org",
-                               f"{authority.path}")  # fmt: skip
+            right = MailConfig(
+                "127.0.0.1", post.port, security, "bills", "secret", "bills@sms.example.org", f"{authority.path}"
+            )
             clock = Clock()
             await all_of(mailing(site, replace(right, ca_file=""), clock))
             assert post.got == [], "nobody that is known has signed it"

@@ -149,8 +149,9 @@ async def test_a_version_is_made_on_its_page_from_the_one_before(site: Site, bos
     assert "V1" in await boss.get("/reports/exclusions")
     page = await boss.get("/reports/exclusions/-/new")
     assert "MK:0010 手机用户自身问题" in page
-    assert not re.search(r'name="class_EMPTY_NUMBER".*?value="handset" selected.*?name="class_POWERED_OFF"', page,
-                         re.DOTALL)  # fmt: skip
+    assert not re.search(
+        r'name="class_EMPTY_NUMBER".*?value="handset" selected.*?name="class_POWERED_OFF"', page, re.DOTALL
+    )
 
 
 async def test_a_channel_below_the_limit_is_an_alarm_and_what_is_left_out_lifts_it(site: Site) -> None:
@@ -160,8 +161,9 @@ async def test_a_channel_below_the_limit_is_an_alarm_and_what_is_left_out_lifts_
 
     async def told(settings: Settings = LIMITS, **rules: Stored) -> list[str]:
         rules_ = Rules({(kind, "channel/mobile-a"): one for kind, one in rules.items()}, settings)
-        return [f"{one.kind} {one.object} {one.detail}"
-                for one in await success.findings(site.db, rules_, settings, now)]  # fmt: skip
+        return [
+            f"{one.kind} {one.object} {one.detail}" for one in await success.findings(site.db, rules_, settings, now)
+        ]
 
     (alarm,) = await told()
     shows(alarm, "success_low channel/", "36.36")
@@ -344,8 +346,9 @@ async def test_each_limit_has_a_sample_of_its_own(site: Site, monkeypatch: pytes
     await site.db.execute(
         "UPDATE part SET id = id - $2::bigint, answered_at = answered_at - interval '20 minutes', channel_id = $1"
         " WHERE id IN (SELECT id FROM part ORDER BY id LIMIT 20)",
-        await second_channel(site), stretch(timedelta(minutes=20)),
-    )  # fmt: skip
+        await second_channel(site),
+        stretch(timedelta(minutes=20)),
+    )
     assert await judged(site, 1800, 11) == {(CHANNEL, 20, 20), ("mobile-b", 20, 20)}
 
 

@@ -151,8 +151,9 @@ async def test_every_form_with_a_file_takes_any_file_without_harm(world: World, 
             for what, (name, octets) in FILES.items():
                 await browser.get("/")
                 begun = time.monotonic()
-                async with browser.session.post(path, data=form({"csrf": browser.csrf, **fields}, name, octets),
-                                                headers=MULTIPART) as response:  # fmt: skip
+                async with browser.session.post(
+                    path, data=form({"csrf": browser.csrf, **fields}, name, octets), headers=MULTIPART
+                ) as response:
                     text = (await response.read()).decode("utf-8", "replace")
                     seconds = time.monotonic() - begun
                     about = (shape(route.path), what, response.status)

@@ -78,8 +78,9 @@ async def test_the_time_to_respond_is_told_and_says_nothing_of_what_was_written(
     await desk.add(Way.WEBHOOK, desk.robots.hook_url, HOOK_SECRET)
     id_, now, node = await opened(desk), datetime.now(UTC), desk.node()
     rules = lambda: desk.site.snapshots.current.alarm_rules  # noqa: E731
-    table = AlarmTable(desk.site.db, 1, {"tickets": TicketWatch(desk.site.db, rules, desk.clock).due}, node, rules,
-                       now=desk.clock)  # fmt: skip
+    table = AlarmTable(
+        desk.site.db, 1, {"tickets": TicketWatch(desk.site.db, rules, desk.clock).due}, node, rules, now=desk.clock
+    )
 
     async def told(minutes: float) -> list[tuple[str, str]]:
         desk.clock.now = now + timedelta(minutes=minutes)

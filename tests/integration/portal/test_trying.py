@@ -111,8 +111,9 @@ async def test_what_would_change_more_is_signed_alone_and_another_scope_is_out_o
     account, other = await account_of(site), await account_of(site, "other")
     change = Change(site.database, Actor.system("test"))
 
-    await org.add_person(change, "dev", "开发", ["dev"], hash_password(PASSWORD), accounts=[int(account)],
-                         must_change=False)  # fmt: skip
+    await org.add_person(
+        change, "dev", "开发", ["dev"], hash_password(PASSWORD), accounts=[int(account)], must_change=False
+    )
     async with at_debug(site, "dev", account) as dev:
         blocking = {"account": account, "operation": "POST /blocklist", "path": "/api/v1/blocklist", "query": "",
                     "body": '{"numbers": ["13800138000"]}'}  # fmt: skip

@@ -187,8 +187,9 @@ async def test_what_is_left_of_a_number(site: Site, boss: Browser) -> None:
     hashed = pseudonym(await pseudonyms.make_key(site.db, SEALER), f"86{NUMBER}")
     await site.db.execute("UPDATE message SET number = $1, content = ''", hashed)
     now = clock.now()
-    found = await messages.search(site.db, accounts=None, number=f"86{NUMBER}", from_time=now - timedelta(days=1),
-                                  limit=10, now=now)  # fmt: skip
+    found = await messages.search(
+        site.db, accounts=None, number=f"86{NUMBER}", from_time=now - timedelta(days=1), limit=10, now=now
+    )
     assert [one.id for one in found] == [id_]
     today = f"{now.astimezone(CHINA):%Y-%m-%d}"
     for path in (f"/records?time=range&from={today}&to={today}&phone=13800138000", f"/records/{id_}",

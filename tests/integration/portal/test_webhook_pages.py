@@ -247,9 +247,9 @@ async def test_the_course_of_calls_is_told_by_stretches_without_samples(site: Si
     async with signed_in(site, "boss") as browser:
         id_, _ = await added(browser, site, receiver.origin)
         now = clock.now()
-        for n, (ago, calls, events, ms, error) in enumerate((
-            (90, 5, 50, 120, ""), (90, 1, 10, 9000, "HTTP 503"), (5, 3, 30, 80, ""), (4, 1, 0, 7000, "test: HTTP 500"),
-        )):  # fmt: skip
+        for n, (ago, calls, events, ms, error) in enumerate(
+            ((90, 5, 50, 120, ""), (90, 1, 10, 9000, "HTTP 503"), (5, 3, 30, 80, ""), (4, 1, 0, 7000, "test: HTTP 500"))
+        ):
             at = now - timedelta(minutes=ago)
             await site.db.execute(
                 "INSERT INTO webhook_attempt (id, webhook_id, at, calls, events, first_event, status, ms, error) "

@@ -93,8 +93,9 @@ def table_rows(page: str) -> list[list[str]]:
     """The texts of the cells of a list, row by row, and of those at its foot."""
     listed = page.partition('id="list-rows"')[2] or page  # behind the pictures, which have tables too
     table = listed.partition("<tbody")[2].partition("</table>")[0]
-    rows = [re.findall(r"<t[dh][ >].*?</t[dh]>", row, re.DOTALL)
-            for row in re.findall(r"<tr[ >].*?</tr>", table, re.DOTALL)]  # fmt: skip
+    rows = [
+        re.findall(r"<t[dh][ >].*?</t[dh]>", row, re.DOTALL) for row in re.findall(r"<tr[ >].*?</tr>", table, re.DOTALL)
+    ]
     plain = [[" ".join(re.sub(r"<[^>]+>", " ", cell).split()) for cell in row] for row in rows]
     return [row for row in plain if row]
 

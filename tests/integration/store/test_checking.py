@@ -224,7 +224,7 @@ async def test_a_night_counts_and_indexes_what_is_over(book: Book, dsn: str, mon
             "WHERE i.indrelid = to_regclass($1) AND c.relname LIKE $1 || '\\_%' AND (c.relname ~ "
             "'_(type|carrier|province|origin|extension|reference|test|template|tail|pairs|code|channel|state|unfinished)$')",
             f"{table}_{settled(book) - timedelta(days=1):%Y%m%d}",
-        )  # fmt: skip
+        )
         assert made == n, table
     at = await book.database.fetchval("SELECT max(checked_at) FROM figure_check")
     await jobs["recount"]()

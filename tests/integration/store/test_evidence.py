@@ -457,8 +457,9 @@ async def test_a_task_that_is_over_knows_nobody_and_one_that_comes_round_does(le
         )  # fmt: skip
         await ledger.connection.execute(
             "INSERT INTO task_problem (task_id, run, line, number, code, message, cells)"
-            " VALUES ($1, 0, 1, '1380013800x', 'NUMBER_INVALID', '', '{张三}')", id_,
-        )  # fmt: skip
+            " VALUES ($1, 0, 1, '1380013800x', 'NUMBER_INVALID', '', '{张三}')",
+            id_,
+        )
     await rule(ledger, 30, 0, 30)
     assert (await forget(ledger)).tasks == 1
     key = await pseudonyms.key(ledger.database, SEALER)

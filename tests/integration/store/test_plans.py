@@ -444,8 +444,9 @@ async def test_the_roll_up_finds_an_earlier_report_by_its_message(day: Day) -> N
     await day.connection.execute(
         "INSERT INTO customer_event (id, account_id, kind, message_id, status) SELECT $1::bigint + $2::int + n, 1, "
         "'report', $1::bigint + n, 'delivered' FROM generate_series(1, $2::int) AS n",
-        base(), SENT,
-    )  # fmt: skip
+        base(),
+        SENT,
+    )
     day.writer = False  # the roll-up is none
     await day.connection.execute("RESET ALL")
     plan = await day.run(daily._ENDED, str(base()), str(base() + ROWS * 10), str(base()))
@@ -640,8 +641,9 @@ async def test_who_of_a_task_has_not_clicked_is_found_chunk_by_chunk(database: D
     await database.execute(
         "INSERT INTO task_chunk (task_id, run, first, size, base_id) "
         "SELECT 1 + n % 2, 1, n * 100, 100, $1::bigint + 1 + n * 100 FROM generate_series(0, $2::int) n",
-        low, N // 100 - 1,
-    )  # fmt: skip
+        low,
+        N // 100 - 1,
+    )
     await change(database.dsn, "ANALYZE message_link", "ANALYZE message", "ANALYZE part", "ANALYZE task_chunk")
     account, one = await database.fetchval("SELECT id FROM account"), Segment(kind, 365, task_id=1)
     assert await segments.count(database, account, one) == 9500

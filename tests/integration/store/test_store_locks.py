@@ -330,9 +330,10 @@ async def test_what_two_nodes_accept_stays_within_limits(ledger: Ledger, other: 
     refused = await beside(other, change, accept)
     await mine.close()
     assert isinstance(refused, Refused)
-    assert refused.code == {
-        "balance": "BALANCE_INSUFFICIENT", "quota": "QUOTA_DAY_EXCEEDED", "stop": "ACCOUNT_STOPPED",
-    }[what]  # fmt: skip
+    assert (
+        refused.code
+        == {"balance": "BALANCE_INSUFFICIENT", "quota": "QUOTA_DAY_EXCEEDED", "stop": "ACCOUNT_STOPPED"}[what]
+    )
 
 
 @pytest.mark.parametrize("ours", ["rotate", "retire"])

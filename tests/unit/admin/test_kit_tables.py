@@ -42,9 +42,10 @@ from smsgw.store.engine.secrets import Sealer
 SEALER = Sealer(b"k" * 32)
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 COLUMNS = (
-    Column("name", sort=True), Column("number", Kind.PHONE, permission=Permission.MESSAGE_UNMASK),
+    Column("name", sort=True),
+    Column("number", Kind.PHONE, permission=Permission.MESSAGE_UNMASK),
     Column("time", Kind.TIME, shown=False),
-)  # fmt: skip
+)
 LEAF = st.none() | st.booleans() | st.integers() | st.sampled_from(["name", "time", "evil", ""])
 JSON = LEAF | st.lists(LEAF) | st.dictionaries(st.sampled_from(["name", "x"]), LEAF)
 

@@ -155,7 +155,7 @@ def test_words_and_numbers_agree_in_english() -> None:
         ("%(people)s (person|people) in %(n)s account(s)", {"people": 1, "n": 2}, "1 person in 2 accounts"),
         ("%(n)s row(s) (is|are) left of %(name)s", {"n": 1, "name": "part(s)"}, "1 row is left of part(s)"),
         ("Delay (s)", {}, "Delay (s)"),
-    ):  # fmt: skip
+    ):
         assert agreeing(text, values) % values == said
     for value, chinese, english in (  # what a load test was set to is told in the readers language
         ("200 messages/s", "200 条/秒", "200 per second"), ("batches of 100", "每批 100 条", "Batches of 100"),

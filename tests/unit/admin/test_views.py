@@ -42,7 +42,7 @@ def test_figures_are_told_as_people_read_them(tmp_path) -> None:
         ({"cancelled": 3}, "0% · 3 cancelled"),
         ({"delivered": 3}, 100),
         ({}, ""),
-    ):  # fmt: skip
+    ):
         valid = sum(statuses.values())
         listed = SimpleNamespace(progress=Progress(valid, valid, 0, statuses))
         (column,) = (column for column in COLUMNS if column.key == "progress")
@@ -126,9 +126,10 @@ def test_what_is_shown_is_told_and_confirmed() -> None:
     assert words.STATUS_COLOUR.keys() == STATUS_NAMES.keys() == words.EXPLANATION.keys()
     for code, shown in (  # a long code of ours may break after an underscore
         ("NUMBER_OPTED_OUT", '<code class="wraps">NUMBER_<wbr>OPTED_<wbr>OUT</code>'),
-        ("DELIVRD", "<code>DELIVRD</code>"), ("ak_live_22bed605d01b26a5", "<code>ak_live_22bed605d01b26a5</code>"),
+        ("DELIVRD", "<code>DELIVRD</code>"),
+        ("ak_live_22bed605d01b26a5", "<code>ak_live_22bed605d01b26a5</code>"),
         ("RATE_<B>_LIMITED", '<code class="wraps">RATE_<wbr>&lt;B&gt;_<wbr>LIMITED</code>'),
-    ):  # fmt: skip
+    ):
         cell = Views(StaticFiles())._environments["zh"].get_template("ui/cell.html")
         assert str(cell.module.coded(code)) == shown  # type: ignore[attr-defined]
     assert [Effect("", found).idle for found in ({"n": "0"}, {"n": 0}, {"n": 3}, {"waiting": "0"})] == [

@@ -148,7 +148,7 @@ def test_a_header_that_is_missing_odd_or_stale_is_refused() -> None:
         ("X-Sms-Nonce", (None,), {"AUTH_MISSING"}),
         ("X-Sms-Signature", (None,), {"AUTH_MISSING"}),
         ("X-Sms-Signature", ("v1=é", "v2=é", "\udcff", "v1=", "v2=", "v3=00"), {"AUTH_SIGNATURE_INVALID"}),
-    ):  # fmt: skip
+    ):
         authenticator, _ = make()
         for value in values:
             headers = {name: of for name, of in (signed() | {header: value}).items() if of is not None}
@@ -171,7 +171,7 @@ def test_only_live_keys_and_their_secrets_enter() -> None:
         (Key(key_id="another"), signed(), "AUTH_KEY_INVALID"),
         (Key(account_id=2), signed(), "AUTH_KEY_INVALID"),
         *((Key(), {"Authorization": value}, "AUTH_MISSING") for value in ("", "Bearer", "Bearer ", "Basic smk_k1")),
-    ):  # fmt: skip
+    ):
         authenticator, _ = make(key, allow_insecure_bearer=True)
         assert refused(authenticator, headers).code == code
     authenticator, _ = make(Key(secrets=("old", "new")))  # secrets of a rotation and of test keys
@@ -189,9 +189,10 @@ def test_what_a_bearer_and_an_allow_list_need() -> None:
     authenticator, _ = make(Key(ip_allow=(ip_network("192.0.2.0/24"),)), Key(key_id="open"))
     assert enter(authenticator, {"Authorization": "Bearer smk_k1"}).key.key_id == "k1"
     for name, secure, code in (
-        ("k1", False, "AUTH_BEARER_INSECURE"), ("open", True, "AUTH_BEARER_INSECURE"),
+        ("k1", False, "AUTH_BEARER_INSECURE"),
+        ("open", True, "AUTH_BEARER_INSECURE"),
         ("nobody", True, "AUTH_KEY_INVALID"),
-    ):  # fmt: skip
+    ):
         assert refused(authenticator, {"Authorization": f"Bearer smk_{name}"}, secure=secure).code == code
     token = {"Authorization": "bearer smk_k1"}
     allowing, _ = make(Key(), allow_insecure_bearer=True)

@@ -199,9 +199,8 @@ def test_a_run_meets_or_misses_the_clauses_it_has_tried() -> None:
     n = FULL.messages  # what was missed is said and an outage misses all
     counts = {"posted": n, "accepted": n, "received_distinct": n - 1, "received_again": 2}
     found = findings(
-        1_000, 1_800,
-        result(end_to_end_per_s=700.0, accept={"p99": 812.0}, problems=["2 again"], counts=counts),
-    )[:5]  # fmt: skip
+        1_000, 1_800, result(end_to_end_per_s=700.0, accept={"p99": 812.0}, problems=["2 again"], counts=counts)
+    )[:5]
     assert verdicts(found) == ["S13.1 missed", "S13.1 missed", "S13.2a missed", "S13.3a met", "S13.3b missed"]
     assert found[-1].measured == "1 / 2"
     good, bad = findings(1_000, 1_800, result()), findings(1_000, 1_800, result(outages=[{"what": "database"}]))
@@ -250,7 +249,7 @@ def test_a_clause_of_a_special_run() -> None:
         ("S20b", 1_000, {"codes": codes_of(301.0)}, MISSED, None),
         ("S20b", 200, {"codes": codes_of(80.0)}, NOT_TESTED, None),
         ("S20b", 1_000, {"codes": codes_of(80.0, posted=99)}, NOT_TESTED, None),
-    ):  # fmt: skip
+    ):
         found = of(clause, rate, **changes)
         assert found.verdict is verdict
         assert measured in (None, found.measured)

@@ -67,7 +67,7 @@ def test_all_witnesses_agree_and_each_can_object() -> None:
         ({"lost_calls": 1}, "no answer"),
         ({"received_distinct": 9}, "9 arrived"),
         ({"received": 11, "received_again": 1}, "arrived at the carriers more than once"),
-    ):  # fmt: skip
+    ):
         (problem,) = dataclasses.replace(GOOD, **change).problems
         assert words in problem
 
@@ -193,9 +193,10 @@ def test_outages_have_their_time_and_cause_and_what_was_asked_for_explains_itsel
     ]
     found = of_daemon([*lines, "Traceback", '{"event": "worker.died"}', "7"])
     assert [(what, cause) for _, what, cause in found] == [
-        ("daemon", "worker.died worker=2"), ("database", "postgres.died worker=2"),
+        ("daemon", "worker.died worker=2"),
+        ("database", "postgres.died worker=2"),
         ("database", "spool.begun worker=2"),
-    ]  # fmt: skip
+    ]
     assert found[0][0] == at(0.5)
 
 
@@ -338,7 +339,7 @@ def test_a_report_is_one_page_and_says_what_was_found() -> None:
         ({"codes_rate": 20.0, "codes_account": True}, ["验证码", "每秒 20 条，逐条提交，另一账号"]),
         ({"accounts": 4}, ["连接", "50 个提交，分属 4 个账号，2 个拉取报告"]),
         ({"push": True}, ["连接", "50 个提交，报告带签名推送"]),
-    ):  # fmt: skip
+    ):
         assert row in Read(page_of(asked=ASKED | asked)).rows
     bare = result(accept=None, post_to_carrier=None, post_to_report=None, course=None, accept_spread=[], carried=[],
                   counts=Counts(5, 0, 0, 0, 0, 0, 5))  # fmt: skip
@@ -355,8 +356,9 @@ def test_whatever_went_wrong_stands_above_in_chinese() -> None:
     assert not [one for one in said if re.search("[A-Za-z%]", one)]
     assert f"受理 {N - 1} 条，到达运营商 {N - 4} 条" in said
     assert "未达到 0 项" not in page
-    counts = Counts(N, N, N, N - 2, 0, 0, 0, unknown=2, repeated_calls=51, received=N, received_distinct=N,
-                    received_again=0)  # fmt: skip
+    counts = Counts(
+        N, N, N, N - 2, 0, 0, 0, unknown=2, repeated_calls=51, received=N, received_distinct=N, received_again=0
+    )
     codes = Codes(20.0, 1_200, LATENCY, LATENCY, LATENCY)
     text = Read(page_of(codes=codes, fault=Fault("database", 30.1, 2.4), counts=counts)).text
     assert "数据库在加压 30.1 秒后被强制结束，2.4 秒后恢复；重复提交的调用 51 次" in text

@@ -351,8 +351,9 @@ def call(*ids: int, parts: int = 1, state: int = 10, lane: int = LANE, **about: 
     rows = [message_row(id=id_, content="x", number="86138", parts=parts, concat_ref=9) for id_ in ids]
     of_parts = [
         part_row(id=id_, part=n, total=parts, account_id=7, pool_id=POOL, lane=lane, state=state)
-        for id_ in ids for n in range(1, parts + 1)
-    ]  # fmt: skip
+        for id_ in ids
+        for n in range(1, parts + 1)
+    ]
     return NewCall(7, ids[0], rows, of_parts, 0, (), b"", **about)
 
 

@@ -111,7 +111,7 @@ def test_refusals_are_judged_by_their_code_and_retried_ever_more_slowly() -> Non
         ("smpp34", smpp.SubmitSmResp(message_id="AB"), 0, OutcomeKind.ACCEPTED),
         ("smpp34", smpp.SubmitSmResp(), 0x58, OutcomeKind.DEFERRED),
         ("smpp34", smpp.GenericNack(), 0x0B, OutcomeKind.REFUSED),
-    ):  # fmt: skip
+    ):
         outcome = mapping(protocol).outcome(claimed(), answer, status)
         assert outcome.kind is kind
         assert bool(outcome.carrier_id) == (kind is OutcomeKind.ACCEPTED)

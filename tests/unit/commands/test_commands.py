@@ -246,7 +246,7 @@ def test_pdus_are_encoded_and_shown_with_what_there_is() -> None:
         ("0000001180000005000000640000000700", {"message_id": "", "tlvs": []}),
         ("0000001180000004000000580000000700", {"message_id": "", "tlvs": []}),
         ("00000010800000050000006400000007", None),
-    ):  # fmt: skip
+    ):
         found = json.loads(run("decode", "-p", "smpp34", octets).output)
         assert found.get("body_omitted", False) is (shown is None)
         head = ("command_length", "command_id", "command_status", "sequence_number")
@@ -277,7 +277,7 @@ def test_faults_exit_1_and_usage_2() -> None:
             '{"pdu": "submit_sm", "fields": {"destination_addr": "111111111111111111111"}}',
             "submit_sm.destination_addr: 21 characters where 20 are allowed",
         ),
-    ):  # fmt: skip
+    ):
         result = run(*arguments, stdin=stdin)
         assert result.exit_code == 1
         assert message in result.stderr
@@ -300,9 +300,10 @@ def test_what_others_have_written_is_printed_harmless(capsys: pytest.CaptureFixt
     assert json.loads(text) == {"content": EVIL}
     assert not [c for c in text if c in "\x1b\x9b\u202e\u2028\0\x07"]
     for end, shown in (  # an end is the day that was given
-        (datetime(2026, 12, 6, tzinfo=CHINA), "2026-12-05"), (datetime(2026, 12, 5, 16, tzinfo=UTC), "2026-12-05"),
+        (datetime(2026, 12, 6, tzinfo=CHINA), "2026-12-05"),
+        (datetime(2026, 12, 5, 16, tzinfo=UTC), "2026-12-05"),
         (datetime(2026, 12, 5, 16, 30, tzinfo=UTC), "12-06 00:30:00.000"),
-    ):  # fmt: skip
+    ):
         print_table([{"id": 1, "expires_at": end}], ("id", "expires_at"), empty="")
         assert capsys.readouterr().out.splitlines()[1].partition("  ")[2].strip() == shown
 

@@ -255,5 +255,5 @@ def test_a_scope_covers_what_its_roles_see_and_no_more() -> None:
         (Sight((1,), (), "li"), Sight((2,)), Sight((2,))),
         (Sight((2,)), Sight((1,), (), "li"), Sight((2,))),
         (Sight(None, (), "li"), Sight((2,)), Sight((2,))),
-    ):  # fmt: skip
+    ):
         assert (one | other, other | one) == (both, both)

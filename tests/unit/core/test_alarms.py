@@ -129,9 +129,10 @@ def test_rules_have_values_and_exceptions_of_their_own() -> None:
     assert rules.of("channel_down").after == 45
     assert "15" in str(rules.of("success_low").condition)
     stored = {  # an exception holds for its object and has the rest from the rule for all
-        ("success_low", ""): Stored(True, WARNING, 60), ("login_refused", "channel/spare"): Stored(False),
+        ("success_low", ""): Stored(True, WARNING, 60),
+        ("login_refused", "channel/spare"): Stored(False),
         ("success_low", "channel/a"): Stored(True, CRITICAL, None, {"threshold": 95}, (3,)),
-    }  # fmt: skip
+    }
     rules = Rules(stored)
     assert rules.threshold("success_low", "channel/a") == 95
     assert rules.threshold("success_low", "channel/b") == rules.threshold("success_low") == 99

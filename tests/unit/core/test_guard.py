@@ -279,7 +279,7 @@ def test_the_address_of_a_request_is_what_trusted_proxies_say() -> None:
         ("192.0.2.7\n", [], ""),
         ("192.0.2.7.1", [], ""),
         ("192.0.2.\u0667", [], ""),
-    ):  # fmt: skip
+    ):
         assert client_address(peer, lines, PROXIES) == address
     assert client_address("127.0.0.1", ["1.1.1.1"], ()) == "127.0.0.1"
     for peer, lines, tls in (  # who speaks tls
@@ -291,7 +291,7 @@ def test_the_address_of_a_request_is_what_trusted_proxies_say() -> None:
         ("127.0.0.1", [], False),
         ("192.0.2.9", ["https"], False),
         (None, ["https"], False),
-    ):  # fmt: skip
+    ):
         assert client_speaks_tls(peer, lines, PROXIES) is tls
     assert place_of("::ffff:192.0.2.7") == place_of("192.0.2.7") == "192.0.2.7"  # what counts as one
     assert place_of("2001:db8::1") == place_of("2001:db8::ffff:1") != place_of("2001:db8:0:1::1")

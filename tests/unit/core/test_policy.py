@@ -265,7 +265,7 @@ def test_what_is_sent_rests_while_its_hours_are_closed() -> None:
         (60, "2026-05-01 12:00", "2026-05-01 15:00"),
         (400, "2026-05-01 09:00", "2026-05-04 10:10"),  # from a Friday over the weekend
         (0, "2026-05-02 03:00", "2026-05-04 09:00"),
-    ):  # fmt: skip
+    ):
         hours = Hours((written("mon-fri 09:00-11:30 14:00-17:00"), Windows()))
         assert hours.after(at(begins), timedelta(minutes=minutes)) == at(ends)
         assert Hours((written("09:00-10:00"), written("11:00-12:00"))).after(at(begins), timedelta(0)) is None
@@ -286,7 +286,7 @@ def test_what_comes_round() -> None:
         ({"every": "month", "at": ["09:00"], "on": [31]}, "2026-02-01 00:00", "2026-03-31 09:00"),
         ({"every": "month", "at": ["09:00"], "on": [-1]}, "2028-02-01 00:00", "2028-02-29 09:00"),
         ({"every": "day", "at": ["09:00"], "until": "2026-05-02T08:59:59+08:00"}, "2026-05-01 09:00", None),
-    ):  # fmt: skip
+    ):
         assert recurrence_of(rule).after(at(now)) == (at(following) if following else None)
     rule = Recurrence("month", (time(8),), frozenset({29}))  # 29 february comes within four years
     assert rule.after(at("2026-02-01 00:00")) == at("2026-03-29 08:00")
@@ -337,8 +337,9 @@ def test_what_cannot_be_a_plan_is_refused_with_its_field() -> None:
         assert refused.value.detail["field"] == f"steps.{field}"
 
 
-def _judged(stage: Stage, found: Measured, fed: int, after: timedelta | None = None, rows: int = 10_000,
-            steps: Steps = STEPS) -> tuple[Verdict, str]:  # fmt: skip
+def _judged(
+    stage: Stage, found: Measured, fed: int, after: timedelta | None = None, rows: int = 10_000, steps: Steps = STEPS
+) -> tuple[Verdict, str]:
     now = NOW if after is None or stage.since is None else stage.since + after
     return stages.judge(steps, stage, found, rows=rows, fed=fed, aside=False, now=now)
 

@@ -72,7 +72,7 @@ def test_parts_and_their_limits() -> None:
         ("a" * 159 + "€", Coding.GSM7, False, [153, 8]),
         # a character of four octets (not in GBK) across octet 134
         ("a" + "汉" * 65 + "😀" + "汉" * 10, Coding.GB18030, False, [131, 24]),
-    ):  # fmt: skip
+    ):
         parts = text.split(body, coding, ref=300, ref16=ref16)
         unit = 2 if coding is Coding.UCS2 else 1
         assert [len(p.octets) // unit for p in parts] == units

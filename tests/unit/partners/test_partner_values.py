@@ -310,7 +310,7 @@ def test_how_far_a_clock_is_off() -> None:
         (1231235900, datetime(2026, 12, 31, 16, 0, tzinfo=UTC), -1 / 60),  # the year has just turned here …
         (101000100, datetime(2026, 12, 31, 15, 59, tzinfo=UTC), 2 / 60),  # … and has turned there
         (229120000, datetime(2028, 2, 29, 4, 0, tzinfo=UTC), 0),
-    ):  # fmt: skip
+    ):
         assert (distance(stamp, at), problem(Connects(), stamp, at=at)) == (timedelta(hours=hours), "")
     for stamp in (0, 1123110000, 1126130000, 1332000000, 4294967295, 601120000, 101080000):
         assert problem(Connects(), stamp) == "clock"

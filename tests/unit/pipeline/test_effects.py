@@ -321,7 +321,7 @@ def test_a_message_is_of_the_longest_extension_behind_the_code() -> None:
         ("10690055", 1, None, "0055"),  # the channel's own code, though another channel's is longer
         ("10690055", None, 1, ""),
         ("5512", None, 1, "12"),  # no access code of ours: all of it is an extension
-    ):  # fmt: skip
+    ):
         tree = numbering((1, "55"), (2, "5599"), (3, "88"))
         account, left = tree.owner_of(to, channel)
         assert (account.id if account else None, left) == (owner, rest)

@@ -114,9 +114,10 @@ def spoiled(octets: bytes) -> Iterator[bytes]:
     "octets",
     [
         *(pytest.param(small(kind), id=kind) for kind in ("JPEG", "PNG", "WEBP")),
-        pytest.param(SOUND, id="MP3"), pytest.param(film(box(b"uuid", SECRET)), id="MP4"),
+        pytest.param(SOUND, id="MP3"),
+        pytest.param(film(box(b"uuid", SECRET)), id="MP4"),
     ],
-)  # fmt: skip
+)
 def test_a_spoiled_file_is_made_or_refused_and_costs_no_more_than_a_whole_one(octets: bytes) -> None:
     made(octets)
     longest = 0.0
@@ -239,7 +240,7 @@ def test_the_file_is_found_however_the_body_comes() -> None:
         (body(*[('Content-Disposition: form-data; name="n"', b"x")] * 30), TYPE, "PARAM_INVALID"),
         (body((FILE + "\r\nX: " + "x" * 5000, b"a,b")), TYPE, "PARAM_INVALID"),
         (body((FILE + "\r\nX: y" * 20, b"a,b")), TYPE, "PARAM_INVALID"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(Invalid) as caught:
             extract(octets, content_type)
         assert caught.value.code == code
@@ -264,7 +265,7 @@ def test_what_is_made_to_be_slow_is_not() -> None:
         START + FILE.encode() + b"\r\n\r\n" + b"\r" * MANY,
         START + FILE.encode() + b"\r\n\r\n" + b"\n-" * (MANY // 2),
         (START + b'Content-Disposition: form-data; name="n"\r\n\r\n\r\n') * (MANY // 60),
-    ):  # fmt: skip
+    ):
         began = time.process_time()
         with pytest.raises(Invalid):
             extract(octets, TYPE)

@@ -291,9 +291,8 @@ MARKETING = (MessageType.MARKETING,)
 
 
 def told(
-    facts: Facts, question: Question | None = None, policies: PolicySet | None = None,
-    rates: Sequence[Complained] = (),
-) -> dict[str, Verdict]:  # fmt: skip
+    facts: Facts, question: Question | None = None, policies: PolicySet | None = None, rates: Sequence[Complained] = ()
+) -> dict[str, Verdict]:
     facts = replace(facts, listed=[(one.account_id, Listed(one.kind)) for one in facts.allowed])
     found = explain(facts, question or Question(), policies or PolicySet(), Settings(), rates, NOW)
     standings = [one.standing for one in found]

@@ -132,7 +132,7 @@ def test_what_is_too_long_or_cannot_be_written_is_named() -> None:
         (cmpp.Submit(msg_content=[1, 2]), "Msg_Content", "structure"),  # type: ignore[arg-type]
         (cmpp.Connect(authenticator_source=b"short"), "AuthenticatorSource", "structure"),
         (cmpp.Connect(sequence=1 << 32), "Sequence_Id", "structure"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(Malformed) as caught:
             CMPP30.encode(pdu)
         assert (caught.value.field, caught.value.kind) == (field, kind)
@@ -168,7 +168,7 @@ def test_what_is_cut_off_is_named_with_its_place() -> None:
         (CMPP30, TWO, 220, "LinkID", 211, "20 octets needed, 9 left"),
         (SGIP12, REPORT, 25, "SubmitSequenceNumber", 20, "12 octets needed, 5 left"),
         (SGIP12, REPORT, 32, "ReportType", 32, "1 octets needed, 0 left"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(Malformed) as caught:
             dialect.decode(cut.to_bytes(4, "big") + octets[4:cut])
         assert (caught.value.field, caught.value.offset, caught.value.reason) == (field, offset, reason)

@@ -139,7 +139,7 @@ def test_receipt_texts_are_read_and_built() -> None:
         ("id:7 text:hello stat:DELIVRD err:000", {"text": "hello", "stat": "DELIVRD", "err": "000"}),
         ("id:7 err: stat:DELIVRD Text:a\0", {"err": "", "stat": "DELIVRD", "text": "a"}),
         ("ID:7 SUB:1 STAT:delivrd", {"id": "7", "sub": "1", "stat": "delivrd"}),
-    ):  # fmt: skip
+    ):
         receipt = smpp.parse(text)
         assert receipt is not None
         shown = smpp.to_fields(receipt)

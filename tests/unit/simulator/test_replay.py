@@ -52,7 +52,7 @@ def test_ids_are_new_and_spelled_as_they_were() -> None:
         (["0059113978", "0000436949"], ["59113978", "436949"], ["38601fa", "6aad5"], (10, 10)),
         (["0e999f21", "AB12"], ["E999F21", "ab12"], [], (16, 16)),
         (["SAR-7-1edf843x", "SAR-8-2z"], ["sar-7-1edf843X", "SAR-8-2z"], [], None),
-    ):  # fmt: skip
+    ):
         events: list[Seen | Turn] = []
         for n, (answer, told) in enumerate(zip(answers, texts, strict=True)):
             tlv = parameters[n] if parameters else ""
@@ -247,8 +247,9 @@ def test_texts_keep_their_length_and_their_headers(coding: Coding) -> None:
 def test_reports_are_still_about_their_submits() -> None:
     masker = Masker(KEY)
     report = cmpp_reports.Report(msg_id=77, stat="MK:0012", dest_terminal_id="13800138000", submit_time="2611241201")
-    deliver = cmpp.Deliver(registered_delivery=1, src_terminal_id="8613800138000",
-                           msg_content=cmpp_reports.encode(report, 30))  # fmt: skip
+    deliver = cmpp.Deliver(
+        registered_delivery=1, src_terminal_id="8613800138000", msg_content=cmpp_reports.encode(report, 30)
+    )
     masked: Any = masker.pdu(deliver)
     again = cmpp_reports.decode(masked.msg_content)
     assert (again.msg_id, again.stat, again.submit_time) == (77, "MK:0012", "2611241201")

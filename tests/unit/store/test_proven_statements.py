@@ -157,15 +157,16 @@ def test_the_first_of_the_worst_parts_is_told() -> None:
         ((S.REJECTED, S.UNCONFIRMED, S.UNDELIVERABLE), "unconfirmed", 2),
         ((S.CANCELLED, S.EXPIRED, S.DELIVERED), "expired", 2),
         ((S.DUPLICATE, S.DELIVERED, S.CANCELLED), "cancelled", 3),
-    ):  # fmt: skip
+    ):
         made = event(*(part(n, state) for n, state in enumerate(states, 1)))
         assert (made["status"], made["code"], made["class"]) == (status, f"C{told}", f"K{told}")
         assert made["parts_ok"] == states.count(S.DELIVERED)
         assert (made["id"], made["account_id"], made["kind"], made["message_id"]) == (99, 5, "report", 7)
     made = event(  # submitted and done
-        part(1, S.DELIVERED, answered=4, final=8), part(2, S.DELIVERED, answered=2, final=11),
+        part(1, S.DELIVERED, answered=4, final=8),
+        part(2, S.DELIVERED, answered=2, final=11),
         part(3, S.DELIVERED, answered=3, final=10),
-    )  # fmt: skip
+    )
     assert (made["submitted_at"], made["done_at"]) == (MIDDAY + timedelta(seconds=4), MIDDAY + timedelta(seconds=11))
     assert event(part(1, S.EXPIRED, answered=None))["submitted_at"] is None
     assert event(part(1, S.UNCONFIRMED, answered=None))["submitted_at"] == MIDDAY

@@ -35,14 +35,16 @@ UNDOS = f"{OPT_OUTS}/undos"
 TABS = ((words.BLOCK_LIST, PATH), (why.REQUESTS, "/lifts"))
 OPT_OUT_TABS = ((undo.OPT_OUTS, OPT_OUTS), (undo.UNDOS, UNDOS))
 MENU = (
-    Entry("audience.blocked", PATH, Permission.BLOCK_VIEW), Entry("audience.optouts", OPT_OUTS, Permission.BLOCK_VIEW),
-)  # fmt: skip
+    Entry("audience.blocked", PATH, Permission.BLOCK_VIEW),
+    Entry("audience.optouts", OPT_OUTS, Permission.BLOCK_VIEW),
+)
 _FIELDS = (
-    Field("number", FieldKind.PHONE), Field("account", FieldKind.CHOICE),
+    Field("number", FieldKind.PHONE),
+    Field("account", FieldKind.CHOICE),
     Field("reason", hint="reasons"),
     Field("type", FieldKind.CHOICE, choices=TYPE, more=True),
     Field("sign", more=True),
-)  # fmt: skip
+)
 _SOURCE = Field("source", FieldKind.CHOICE, "origin", words.SOURCE)
 COLUMNS = (
     Column("number", Cell.PHONE, phone=Phone.TITLE),
@@ -103,9 +105,8 @@ BLOCKED = _list(
     Empty(words.BLOCK_EMPTY, words.BLOCK_TEACHES, words.BLOCK_ADD, f"{PATH}/-/new", Permission.BLOCK_EDIT),
 )  # fmt: skip
 OPTED_OUT = _list(
-    "optouts", OPT_OUTS, _FIELDS, _opted_out, words.OPT_OUT_LEAD,
-    Empty(words.OPT_OUT_EMPTY, words.OPT_OUT_TEACHES),
-)  # fmt: skip
+    "optouts", OPT_OUTS, _FIELDS, _opted_out, words.OPT_OUT_LEAD, Empty(words.OPT_OUT_EMPTY, words.OPT_OUT_TEACHES)
+)
 
 # --- changes ---------------------------------------------------------------------------------------------------------
 

@@ -254,10 +254,11 @@ async def file(call: Call) -> web.StreamResponse:
     whole = call.may(Permission.MESSAGE_UNMASK)
     await call.reads("complaint.file", f"complaint/{one.id}", content=call.may(Permission.MESSAGE_READ), unmasked=whole)
     return web.Response(
-        body=_text(call, one, await _matter(call, one), whole).encode("utf-8-sig"), content_type="text/plain",
+        body=_text(call, one, await _matter(call, one), whole).encode("utf-8-sig"),
+        content_type="text/plain",
         charset="utf-8",
         headers={"Content-Disposition": f'attachment; filename="complaint-{one.id}.txt"', "Cache-Control": "no-store"},
-    )  # fmt: skip
+    )
 
 
 def _text(call: Call, one: Complaint, matter: Matter, whole: bool) -> str:
@@ -300,9 +301,9 @@ def _text(call: Call, one: Complaint, matter: Matter, whole: bool) -> str:
     ]  # fmt: skip
     lines += ["", f"== {say(words.STEPS)}"]
     lines += [
-        call.filled(words.LINE_STEP, {
-            "at": at(s.at), "actor": s.name, "state": say(words.STATE[s.state]), "said": s.said,
-        })
+        call.filled(
+            words.LINE_STEP, {"at": at(s.at), "actor": s.name, "state": say(words.STATE[s.state]), "said": s.said}
+        )
         for s in matter.steps
-    ]  # fmt: skip
+    ]
     return "\n".join([*lines, ""])

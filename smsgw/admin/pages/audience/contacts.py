@@ -47,18 +47,20 @@ COLUMNS = (
     Column("number", Cell.PHONE, phone=Phone.SECOND),
     Column("groups", Cell.TAGS, "contact_groups", phone=Phone.SECOND),
     Column("tags", Cell.TAGS, phone=Phone.THIRD),
-    Column("state", Cell.STATE, "number_state", words=words.NUMBER_STATE, tones=words.NUMBER_STATE_TONE,
-           phone=Phone.BESIDE),
+    Column(
+        "state", Cell.STATE, "number_state", words=words.NUMBER_STATE, tones=words.NUMBER_STATE_TONE, phone=Phone.BESIDE
+    ),
     Column("account", phone=Phone.AWAY),
     Column("shared", Cell.STATE, "used_by", words=words.SHARED, tones=words.SHARED_TONE, phone=Phone.AWAY),
     Column("owner", label="created_by", shown=False, phone=Phone.AWAY),
     Column("updated_at", Cell.TIME, phone=Phone.AWAY),
     Column("at", Cell.NUMBER, "id", sort=True, value=lambda one: one.id, shown=False, phone=Phone.AWAY),
-)  # fmt: skip
+)
 _MORE = (
-    Column("department", label="shared_with"), Column("owner", label="created_by"),
+    Column("department", label="shared_with"),
+    Column("owner", label="created_by"),
     Column("state_at", Cell.TIME, "seen_at"),
-)  # fmt: skip
+)
 
 
 def _wanted(found: Found) -> WantedEntries:

@@ -107,9 +107,7 @@ async def _own(call: Call) -> Group | None:
 
 
 async def _put(call: Call, one: Group, values: Mapping[str, Any]) -> web.Response:
-    await book.put_group(
-        call.change(), one.id, values["name"], sharing(values), with_members=values["with_members"]
-    )  # fmt: skip
+    await book.put_group(call.change(), one.id, values["name"], sharing(values), with_members=values["with_members"])
     call.toast(call.gettext(words.CONTACT_SAVED))
     return call.redirect(f"{GROUPS}/{one.id}")
 
@@ -148,9 +146,10 @@ async def _move_effect(call: Call, one: Group, values: Mapping[str, Any]) -> Eff
     parent = await queries.group(call.db, call.actor, int(values["parent"]))
     others = sorted(set(there) - set(moved))  # it may lie there already
     said |= {
-        "parent": parent.name if parent else "", "before": await queries.contacts_in(call.db, others),
+        "parent": parent.name if parent else "",
+        "before": await queries.contacts_in(call.db, others),
         "after": await queries.contacts_in(call.db, [*others, *moved]),
-    }  # fmt: skip
+    }
     return Effect(words.GROUP_MOVE_EFFECT, said)
 
 

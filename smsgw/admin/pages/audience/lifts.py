@@ -31,18 +31,20 @@ COLUMNS = (
     Column("number", Cell.PHONE, phone=Phone.TITLE),
     Column("state", Cell.STATE, "status", words=why.STATE, tones=why.STATE_TONE, phone=Phone.BESIDE),
     Column("carrier", Cell.WORD, words=messages.CARRIER, phone=Phone.SECOND),
-    Column("account", Cell.WORD, value=lambda one: one.account or "*", words=audience.EVERY_ACCOUNT,
-           phone=Phone.SECOND),
+    Column(
+        "account", Cell.WORD, value=lambda one: one.account or "*", words=audience.EVERY_ACCOUNT, phone=Phone.SECOND
+    ),
     Column("code", Cell.CODE, phone=Phone.SECOND),
     Column("reason", Cell.LONG, phone=Phone.THIRD),
     Column("asked_by", label="submitter", phone=Phone.AWAY),
     Column("at", Cell.TIME, "created_at", sort=True, value=lambda one: one.asked_at, phone=Phone.AWAY),
     Column("answer", Cell.LONG, "lift_answer", shown=False, phone=Phone.AWAY),
-)  # fmt: skip
+)
 _MORE = (
-    Column("sent_at", Cell.TIME, "submitted_at"), Column("decided_at", Cell.TIME, "done_at"),
+    Column("sent_at", Cell.TIME, "submitted_at"),
+    Column("decided_at", Cell.TIME, "done_at"),
     Column("changed_by", label="actor"),
-)  # fmt: skip
+)
 
 
 def _wanted(found: Found) -> WantedLifts:

@@ -53,8 +53,9 @@ def _link(one: SavedSegment) -> tuple[str, str] | None:
 
 COLUMNS = (
     Column("name", label="segment_name", sort=True, phone=Phone.TITLE),
-    Column("kind", Cell.WORD, "segment_kind", words=SEGMENT, value=lambda one: one.segment.kind.value,
-           phone=Phone.BESIDE),
+    Column(
+        "kind", Cell.WORD, "segment_kind", words=SEGMENT, value=lambda one: one.segment.kind.value, phone=Phone.BESIDE
+    ),
     Column("days", Cell.NUMBER, "segment_days", value=lambda one: one.segment.days, phone=Phone.AWAY),
     Column("counted", Cell.NUMBER, "segment_count", phone=Phone.SECOND, permission=Permission.MESSAGE_VIEW),
     Column("counted_at", Cell.TIME, phone=Phone.SECOND, permission=Permission.MESSAGE_VIEW),
@@ -64,7 +65,7 @@ COLUMNS = (
     Column("shared", Cell.STATE, "used_by", words=words.SHARED, tones=words.SHARED_TONE, phone=Phone.AWAY),
     Column("owner", label="created_by", phone=Phone.AWAY),
     Column("at", Cell.TIME, "created_at", sort=True, value=lambda one: one.created_at, shown=False, phone=Phone.AWAY),
-)  # fmt: skip
+)
 _MORE = (Column("department", label="shared_with"),)
 
 
@@ -88,8 +89,9 @@ async def _detail(call: Call, one: SavedSegment) -> Detail:
     asked = {"id": str(one.id), "to": f"{SEGMENTS}/{one.id}"}
     buttons = [
         Button(action.label, f"{SEGMENTS}/-/effect/{action.key}", action.danger, fields=asked, asks=True)
-        for action in (SEND, COUNT) if call.may(action.permission)
-    ]  # fmt: skip
+        for action in (SEND, COUNT)
+        if call.may(action.permission)
+    ]
     sections = [Section((*COLUMNS[1:], *_MORE), one)]
     return Detail(one.name, sections, buttons=buttons, links=links, notice=call.gettext(about), good=None)
 

@@ -36,8 +36,9 @@ FILTER = Filter(
 COLUMNS = (
     Column("number", Cell.PHONE, phone=Phone.TITLE),
     Column("state", Cell.STATE, "status", words=undo.STATE, tones=undo.STATE_TONE, phone=Phone.BESIDE),
-    Column("account", Cell.WORD, value=lambda one: one.account or "*", words=audience.EVERY_ACCOUNT,
-           phone=Phone.SECOND),
+    Column(
+        "account", Cell.WORD, value=lambda one: one.account or "*", words=audience.EVERY_ACCOUNT, phone=Phone.SECOND
+    ),
     Column("type", Cell.WORD, value=lambda one: one.type or "*", words=audience.EVERY_TYPE, phone=Phone.SECOND),
     Column("sign", phone=Phone.SECOND),
     Column("reason", Cell.LONG, phone=Phone.THIRD),
@@ -45,7 +46,7 @@ COLUMNS = (
     Column("at", Cell.TIME, "created_at", sort=True, value=lambda one: one.asked_at, phone=Phone.AWAY),
     Column("decided_by", phone=Phone.AWAY),
     Column("answer", Cell.LONG, "lift_answer", shown=False, phone=Phone.AWAY),
-)  # fmt: skip
+)
 _MORE = (Column("opted_out_at", Cell.TIME), Column("decided_at", Cell.TIME))
 
 

@@ -40,7 +40,7 @@ _FIELDS = (
     Field("display_name", required=True, most=64),
     Field("parent", Kind.CHOICE, "parent_account", words.PARENT_HELP),
     Field("department", Kind.CHOICE, help=words.DEPARTMENT_HELP),
-)  # fmt: skip
+)
 _SETTINGS = (
     Section(
         (
@@ -67,7 +67,7 @@ _SETTINGS = (
         ),
         words.CONTRACT,
     ),
-)  # fmt: skip
+)
 _CODE = Field("name", label="account_name", required=True, most=64, pattern=r"[A-Za-z0-9_.-]{1,64}",
               help=words.NAME_HELP, problem=words.NAME_PROBLEM)  # fmt: skip
 _NEW = Form((Section((_FIELDS[0], _CODE, *_FIELDS[1:]), words.IDENTITY), *_SETTINGS))
@@ -88,8 +88,9 @@ async def _choices(call: Call, row: Any) -> Mapping[str, Mapping[str, str]]:
     own = row["id"] if row else 0
     names = {
         one.name: f"{one.display_name} ({one.name})" if one.display_name else one.name
-        for one in (view.account for view in views) if one.id > 0 and one.id != own
-    }  # fmt: skip
+        for one in (view.account for view in views)
+        if one.id > 0 and one.id != own
+    }
     if row and row["parent_id"] and not row["parent"]:  # it stays below one that the person does not see
         names[_UNSEEN] = call.gettext(words.UNSEEN)
     places = {str(one.id): one.name for one in departments}
@@ -152,9 +153,10 @@ async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
 async def _add_effect(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:
     views = await account_queries.accounts(call.db, call.actor.scope.whole)
     price = next((one.account.unit_price for one in views if one.account.name == values["parent"]), Decimal())
-    return Effect(words.ADD_EFFECT, {
-        "name": values["name"], "parent": values["parent"] or call.gettext(words.NO_PARENT), "price": f"{price:.4f}",
-    })  # fmt: skip
+    return Effect(
+        words.ADD_EFFECT,
+        {"name": values["name"], "parent": values["parent"] or call.gettext(words.NO_PARENT), "price": f"{price:.4f}"},
+    )
 
 
 async def _edit(call: Call, row: Any, values: Mapping[str, Any]) -> web.Response:
@@ -250,9 +252,10 @@ async def _units_effect(_: Call, row: Any, values: Mapping[str, Any]) -> Effect:
     if not change:
         raise Wrong("units_change", Problem(words.UNITS_NONE))
     before = row["balance"]
-    return Effect(words.UNITS_EFFECT, {
-        "name": row["name"], "before": f"{before:,}", "after": f"{before + change:,}", "change": f"{change:+,}",
-    })  # fmt: skip
+    return Effect(
+        words.UNITS_EFFECT,
+        {"name": row["name"], "before": f"{before:,}", "after": f"{before + change:,}", "change": f"{change:+,}"},
+    )
 
 
 UNITS = FormPage(

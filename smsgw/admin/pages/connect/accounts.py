@@ -163,7 +163,7 @@ async def _detail(call: Call, row: Any) -> Detail:
             (words.RECORDS, f"/records?account={id_}", Permission.MESSAGE_VIEW),
         )
         if all(map(call.may, permissions))
-    ]  # fmt: skip
+    ]
     if call.may(Permission.ROUTE_EDIT):
         links.append((account_route.MOVE, f"{PATH}/{id_}/route"))
         if given_to(call, row):

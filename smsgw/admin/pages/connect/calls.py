@@ -120,9 +120,10 @@ _COLUMNS = (
     Column("address", phone=Phone.AWAY),
 )  # fmt: skip
 _MORE = (
-    Column("call_ms", Kind.SPAN, value=lambda row: timedelta(milliseconds=row.ms)), Column("proven", Kind.BOOL),
+    Column("call_ms", Kind.SPAN, value=lambda row: timedelta(milliseconds=row.ms)),
+    Column("proven", Kind.BOOL),
     Column("sent_body", Kind.CODE, value=lambda row: row.body),
-)  # fmt: skip
+)
 
 
 async def _detail(call: Call, row: ListedRefusal) -> Detail:

@@ -57,8 +57,9 @@ async def _detail(call: Call, one: ListedKey) -> Detail:
     if not call.may(Permission.KEY_EDIT):
         return Detail(one.key_id, [Section((*COLUMNS, *_MORE), one)])
     links = [(words.EDIT, f"{PATH}/{one.id}/edit")]
-    links.append((words.RETIRE, f"{PATH}/{one.id}/retire") if one.rotating else
-                 (words.ROTATE, f"{PATH}/{one.id}/rotate"))  # fmt: skip
+    links.append(
+        (words.RETIRE, f"{PATH}/{one.id}/retire") if one.rotating else (words.ROTATE, f"{PATH}/{one.id}/rotate")
+    )
     stops = one.status == "active"
     button = Button(words.STOP if stops else words.START, f"{PATH}/-/effect/{'stop' if stops else 'start'}",
                     danger=stops, fields={"id": str(one.id), "to": f"{PATH}/{one.id}"}, asks=True)  # fmt: skip
@@ -89,9 +90,10 @@ PAGE = ListPage(
 _LIMITS = (
     Input("scopes", Kind.CHOICES, choices=words.SCOPE, help=words.SCOPES_HELP, required=True),
     Input("networks", Kind.NETWORKS, help=words.NETWORKS_HELP),
-    Input("requests_per_second", Kind.NUMBER, least=1, most=MAX_REQUESTS_PER_SECOND, help=words.RATE_HELP,
-          required=True),
-)  # fmt: skip
+    Input(
+        "requests_per_second", Kind.NUMBER, least=1, most=MAX_REQUESTS_PER_SECOND, help=words.RATE_HELP, required=True
+    ),
+)
 _ADD = Form((Inputs((
     Input("account", Kind.CHOICE, required=True),
     Input("mode", Kind.CHOICE, "key_mode", words.TEST_HELP, required=True, choices=words.MODE), *_LIMITS,

@@ -80,7 +80,7 @@ _LIMITS = (
     Column("partner_window", Kind.NUMBER, value=lambda one: one.window),
     Column("partner_rate", Kind.NUMBER, value=lambda one: one.rate or None),
     Column("networks", Kind.TAGS, value=lambda one: one.ip_allow),
-)  # fmt: skip
+)
 _HABITS = (
     Column("type", Kind.WORD, "message_type", words=all_words.TYPE), Column("partner_code", Kind.CODE,
            value=lambda one: one.code or None),

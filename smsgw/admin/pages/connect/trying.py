@@ -136,7 +136,7 @@ def _problem(call: Call, asked: _Asked, operation: Operation | None) -> str:
 
 def _signed(
     asked: _Asked, operation: Operation, key_id: str, secret: str, query: str
-) -> tuple[Signing, dict[str, str]]:  # fmt: skip
+) -> tuple[Signing, dict[str, str]]:
     """The steps of a signature, and the headers that come of it."""
     timestamp, nonce = str(int(clock.now().timestamp())), secrets.token_hex(16)
     once = secrets.token_hex(16) if operation.idempotent else ""

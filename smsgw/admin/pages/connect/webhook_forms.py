@@ -41,10 +41,11 @@ _CALLS = (
     Field("max_items", Kind.NUMBER, help=words.ITEMS_HELP, required=True, least=1, most=MAX_ITEMS),
     Field("linger_ms", Kind.NUMBER, help=words.LINGER_HELP, required=True, least=0, most=60_000),
     Field("concurrency", Kind.NUMBER, help=words.CONCURRENCY_HELP, required=True, least=1, most=16),
-    Field("expect", help=words.EXPECT_HELP, most=200), Field("times", help=words.TIMES_HELP, most=40),
+    Field("expect", help=words.EXPECT_HELP, most=200),
+    Field("times", help=words.TIMES_HELP, most=40),
     Field("fields", Kind.LINES, "field_names", words.FIELDS_HELP, most=6000),
     Field("items_field", help=words.ITEMS_FIELD_HELP, most=64),
-)  # fmt: skip
+)
 _SEEN = Field("seen", Kind.HIDDEN)
 """The mark of what a form was made of: sent again, or by a second person, it finds another one."""
 _NAMED = Field("name", label="endpoint_name", help=words.NAME_HELP, required=True, most=64)
@@ -95,15 +96,17 @@ def _options(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _wanted(name: str, values: Mapping[str, Any]) -> Wanted:
     hosts = tuple(line.strip() for line in values.get("hosts", "").splitlines() if line.strip())
-    return Wanted(name, values.get("url", ""), tuple(values.get("events", ())), hosts[: MAX_HOSTS + 1],
-                  _options(values))  # fmt: skip
+    return Wanted(
+        name, values.get("url", ""), tuple(values.get("events", ())), hosts[: MAX_HOSTS + 1], _options(values)
+    )
 
 
 async def _choices(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:
     """Accounts in one's scope, and what may be pushed for this person."""
     internal = call.may(Permission.WEBHOOK_INTERNAL)
-    events = {type_: call.gettext(push_words.EVENT[type_]) for type_ in TYPES
-              if internal or type_ not in OPERATORS_ONLY}  # fmt: skip
+    events = {
+        type_: call.gettext(push_words.EVENT[type_]) for type_ in TYPES if internal or type_ not in OPERATORS_ONLY
+    }
     return {"account": own_accounts(call), "events": events}
 
 

@@ -34,11 +34,12 @@ SPANS = {"day": (timedelta(days=1), timedelta(minutes=30)), "week": (timedelta(d
 """What the charts tell of, and in what steps."""
 FILTER = Filter(
     (
-        Field("account", FieldKind.CHOICE), Field("endpoint_state", FieldKind.CHOICE, "status", choices=words.STATE),
+        Field("account", FieldKind.CHOICE),
+        Field("endpoint_state", FieldKind.CHOICE, "status", choices=words.STATE),
         Field("name", label="endpoint_name"),
     ),
     period=None,
-)  # fmt: skip
+)
 
 
 def host_of(url: str) -> str:
@@ -137,8 +138,9 @@ def _charts(call: Call, found: Sequence[Stretch], first: datetime, step: timedel
         rates=[Series(say(words.RATE), [rate(each.get(one)) for one in at])],
     )  # fmt: skip
     slow = [each[one].slowest if one in each else None for one in at]
-    return calls, Chart(say(words.CHART_SPEED), Look.LINE, labels, [Series(say(words.SLOWEST), slow)],
-                        unit=say(words.MILLISECONDS))  # fmt: skip
+    return calls, Chart(
+        say(words.CHART_SPEED), Look.LINE, labels, [Series(say(words.SLOWEST), slow)], unit=say(words.MILLISECONDS)
+    )
 
 
 async def _piece(call: Call, one: ListedEndpoint) -> dict[str, Any]:

@@ -28,8 +28,9 @@ NEW_PATH = f"{PATH}/-/new"
 _NAME, _LENGTH = re.compile(r"\w{1,32}"), re.compile(r"[0-9]{1,3}")
 _FORMS = {form.value: form for form in Takes} | {
     translations(language).gettext(label).lower(): Takes(key)
-    for key, label in words.FORM.items() for language in ("zh", "en")
-}  # fmt: skip
+    for key, label in words.FORM.items()
+    for language in ("zh", "en")
+}
 """What may be written for the form of a variable: its code, or its name in either language."""
 
 
@@ -56,11 +57,12 @@ def read_variables(text: str) -> dict[str, Variable]:
 
 
 _KNOWN = (
-    Field("name", required=True, most=64), Field("type", Kind.CHOICE, choices=TYPE, required=True),
+    Field("name", required=True, most=64),
+    Field("type", Kind.CHOICE, choices=TYPE, required=True),
     Field("sign", most=20, help=words.TEMPLATE_SIGN_HELP),
     Field("content", Kind.LINES, required=True, most=MAX_CONTENT, help=words.CONTENT_HELP),
     Field("variables", Kind.LINES, most=2000, help=words.VARIABLES_HELP),
-)  # fmt: skip
+)
 _NEW = Form((Section((Field("account", Kind.CHOICE, required=True), *_KNOWN)),))
 _EDIT = Form((Section(_KNOWN),))
 

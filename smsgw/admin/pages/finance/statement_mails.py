@@ -45,9 +45,9 @@ def months() -> dict[str, str]:
 # --- as a file -------------------------------------------------------------------------------------------------------
 
 _REASON = Input("reason", required=True, least=LEAST_REASON, most=MOST_REASON)
-_PDF_FORM = Form((Inputs((
-    Input("month", Takes.CHOICE, required=True), Input("account", Takes.CHOICE, required=True), _REASON,
-)),))  # fmt: skip
+_PDF_FORM = Form(
+    (Inputs((Input("month", Takes.CHOICE, required=True), Input("account", Takes.CHOICE, required=True), _REASON)),)
+)
 
 
 async def _pdf_choices(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:

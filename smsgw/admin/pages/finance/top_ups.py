@@ -24,19 +24,18 @@ from smsgw.platform.accounts.top_ups import WantedTopUps
 PATH = "/top-ups"
 MENU = Entry("finance.top_ups", PATH, Permission.BALANCE_VIEW)
 MOST_SUMMED = 100_000
-FILTER = Filter(
-    (Field("account", FieldKind.CHOICE), Field("note_why"), Field("handler", more=True)), Period("30d"),
-)  # fmt: skip
+FILTER = Filter((Field("account", FieldKind.CHOICE), Field("note_why"), Field("handler", more=True)), Period("30d"))
 COLUMNS = (
     Column("time", Kind.TIME, sort=True, value=lambda row: row["at"]),
-    Column("account", Kind.USER, phone=Phone.TITLE,
-           value=lambda row: (row["display_name"] or row["name"], row["name"])),
+    Column(
+        "account", Kind.USER, phone=Phone.TITLE, value=lambda row: (row["display_name"] or row["name"], row["name"])
+    ),
     Column("units_top_up", Kind.CODE, value=lambda row: f"{row['units']:+,}", phone=Phone.BESIDE),
     Column("amount_then", Kind.PRICE, value=lambda row: row["amount"], phone=Phone.SECOND),
     Column("balance_after", Kind.NUMBER, value=lambda row: row["balance"]),
     Column("handler", value=lambda row: row["who"] or "", phone=Phone.SECOND),
     Column("note_why", Kind.LONG, value=lambda row: row["note"]),
-)  # fmt: skip
+)
 
 
 def _wanted(found: Found) -> WantedTopUps:

@@ -67,13 +67,13 @@ COLUMNS = (
     Column("submitter", label="created_by", phone=Phone.AWAY),
     Column("created_at", Cell.TIME, sort=True, phone=Phone.AWAY),
     Column("ended_at", Cell.TIME, "done_at", phone=Phone.AWAY),
-)  # fmt: skip
+)
 _MORE = (
     Column("code_invalid", Cell.NUMBER, value=lambda one: one.told.get("invalid")),
     Column("code_repeated", Cell.NUMBER, value=lambda one: one.told.get("repeated")),
     Column("size", Cell.SIZE, value=lambda one: one.told.get("size")),
     Column("expires_at", Cell.TIME, value=_until),
-)  # fmt: skip
+)
 
 
 async def _choices(call: Call, _: Any = None) -> Mapping[str, Mapping[str, str]]:

@@ -62,12 +62,13 @@ def _count(key: str, label: str, to: Callable[[Line], str] | None = None) -> Col
 COLUMNS = (
     Column("day", sort=True, phone=Phone.TITLE, value=lambda line: f"{line.figures.day:%Y-%m-%d}"),
     Column("account", phone=Phone.BESIDE, value=lambda line: line.figures.account),
-    _count("made", "links_made", lambda line: line.links("made")), _count("codes", "link_codes_used"),
+    _count("made", "links_made", lambda line: line.links("made")),
+    _count("codes", "link_codes_used"),
     _count("clicked", "links_clicked", lambda line: line.links("clicked")),
     _count("ended", "links_ended", lambda line: line.links("ends")),
     _count("humans", "link_humans", lambda line: line.visits("human")),
     _count("programs", "link_programs", lambda line: line.visits("program")),
-)  # fmt: skip
+)
 
 
 def _asked(found: Found) -> tuple[datetime, datetime]:

@@ -235,9 +235,7 @@ def _version(values: Mapping[str, Any]) -> int:
 
 async def _pass_effect(call: Call, one: Line, _: Mapping[str, Any]) -> Effect:
     link, also = one.link, len(await service.waiting_with(call.db, one.link))
-    said = {
-        "name": link.name, "account": link.account, "target": link.target, "version": link.version, "also": also
-    }  # fmt: skip
+    said = {"name": link.name, "account": link.account, "target": link.target, "version": link.version, "also": also}
     return Effect(words.PASS_EFFECT_ALSO if also else words.PASS_EFFECT, said)
 
 
@@ -301,13 +299,12 @@ async def _chart(call: Call, one: Line, *, by_day: bool) -> Chart:
     humans = [at[time].humans if time in at else 0 for time in times]
     programs = [at[time].hits - at[time].humans if time in at else 0 for time in times]
     return Chart(
-        say(words.CHART_DAYS if by_day else words.CHART_HOURS), Look.STACK,
+        say(words.CHART_DAYS if by_day else words.CHART_HOURS),
+        Look.STACK,
         [f"{time:%m-%d}" if by_day else f"{time:%m-%d %H:00}" for time in times],
         [Series(say(words.HUMANS), humans, "green"), Series(say(words.PROGRAMS), programs, "secondary")],
-        summary=call.filled(
-            words.CHART_SUMMARY, {"humans": f"{sum(humans):,}", "programs": f"{sum(programs):,}"}
-        ),
-    )  # fmt: skip
+        summary=call.filled(words.CHART_SUMMARY, {"humans": f"{sum(humans):,}", "programs": f"{sum(programs):,}"}),
+    )
 
 
 def _young(at: datetime) -> bool:

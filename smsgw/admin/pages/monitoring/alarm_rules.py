@@ -157,8 +157,9 @@ def _form(_: Call, wanted: _Wanted) -> Form:
     own = kind.own if wanted.excepts else kind.values.keys()
     fields += [
         _number(name, unit_of(wanted.listed.rule.kind, name), value, setting=bool(value.setting) and not wanted.excepts)
-        for name, value in kind.values.items() if name in own
-    ]  # fmt: skip
+        for name, value in kind.values.items()
+        if name in own
+    ]
     fields.append(_number("after", "rule_after", kind.after, setting=bool(kind.after.setting) and not wanted.excepts,
                           help_=words.RULE_AFTER_HELP))  # fmt: skip
     choices = words.SEVERITY if kind.severity else words.RULE_SEVERITY
@@ -173,8 +174,7 @@ def _form(_: Call, wanted: _Wanted) -> Form:
 def _values(wanted: _Wanted) -> Mapping[str, Any]:
     rule = wanted.listed.rule
     told = [str(id_) for id_ in rule.receivers or ()]
-    return {"on": rule.on, "after": rule.after, "severity": rule.severity or AS_FOUND, "receivers": told,
-            **rule.values}  # fmt: skip
+    return {"on": rule.on, "after": rule.after, "severity": rule.severity or AS_FOUND, "receivers": told, **rule.values}
 
 
 async def _choices(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:

@@ -33,11 +33,12 @@ FILTER = Filter(
     (
         Field("state", FieldKind.CHOICE, "alarm_state", choices=words.STATE),
         Field("kind", FieldKind.CHOICE, "alarm_kind", choices=all_words.ALARM),
-        Field("severity", FieldKind.CHOICE, choices=words.SEVERITY), Field("object"),
+        Field("severity", FieldKind.CHOICE, choices=words.SEVERITY),
+        Field("object"),
         Field("since", FieldKind.DAYS, "raised_since", more=True),
     ),
     period=None,
-)  # fmt: skip
+)
 
 
 def _state(alarm: Alarm) -> str:

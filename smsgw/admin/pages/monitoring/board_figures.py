@@ -250,14 +250,16 @@ async def _flow(call: Call, now: datetime) -> Flow:
     hour = now.replace(minute=0, second=0, microsecond=0)
     settled, first = minute - UNSETTLED, minute - MINUTES * MINUTE
     over = await asked.get(
-        ("board minutes", settled), 3600.0,
+        ("board minutes", settled),
+        3600.0,
         lambda: statistics.minutes_between(db, from_time=min(first, hour), to_time=settled),
-    )  # fmt: skip
+    )
     rest = await statistics.minutes_between(db, from_time=settled, to_time=minute + MINUTE)
     hours = await asked.get(
-        ("board hours", hour), figures.SETTLED_SECONDS,
+        ("board hours", hour),
+        figures.SETTLED_SECONDS,
         lambda: statistics.per_hour(db, from_time=hour - (HOURS - 1) * HOUR, to_time=hour, accounts=None),
-    )  # fmt: skip
+    )
     by_minute, by_hour = dict[datetime, dict[str, int]](), dict[datetime, dict[str, int]]()
     for at, metric, n in (*over, *rest):
         by_minute.setdefault(at, {})[metric] = n

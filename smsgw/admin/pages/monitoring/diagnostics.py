@@ -120,7 +120,8 @@ async def take(call: Call) -> web.StreamResponse:
     if path is None:
         raise web.HTTPNotFound
     headers = {
-        "Content-Type": file.media_type, "Cache-Control": "no-store",
+        "Content-Type": file.media_type,
+        "Cache-Control": "no-store",
         "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name)}",
-    }  # fmt: skip
+    }
     return web.FileResponse(path, headers=headers)

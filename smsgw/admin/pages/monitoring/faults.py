@@ -61,10 +61,11 @@ FILTER = Filter(
         Field("state", FieldKind.CHOICE, "fault_state", choices=words.STATE),
         Field("severity", FieldKind.CHOICE, choices=alarm_words.SEVERITY),
         Field("counts", FieldKind.CHOICE, "fault_counts", choices=words.COUNTS),
-        Field("title", label="fault_title", most=MOST_TITLE), Field("began", FieldKind.DAYS, "began_at", more=True),
+        Field("title", label="fault_title", most=MOST_TITLE),
+        Field("began", FieldKind.DAYS, "began_at", more=True),
     ),
     period=None,
-)  # fmt: skip
+)
 
 
 def _kept(timer: Timer) -> str:
@@ -90,11 +91,11 @@ _FACTS = (
     *(column for column in COLUMNS if column.key not in ("fault_response", "fault_recovery", "responded_by", "title")),
     Column("opened_at", Kind.TIME, "fault_opened"),
     Column("opened_by", Kind.WORD, "fault_opened_by", words=words.WHO, value=lambda one: one.opened_name),
-)  # fmt: skip
+)
 _RECOVERED = (
     Column("recovered_at", Kind.TIME),
     Column("recovered_by", Kind.WORD, words=words.WHO, value=lambda one: one.recovered_name),
-)  # fmt: skip
+)
 _WHY = (Column("why_not", Kind.LONG, "fault_why_not"),)
 _REPORT = (Column("cause", Kind.LONG, "fault_cause"), Column("done", Kind.LONG, "fault_done"),
            Column("prevention", Kind.LONG, "fault_prevention"), Column("closed_at", Kind.TIME),
@@ -124,8 +125,9 @@ def _timers(call: Call, one: Fault) -> list[dict[str, str]]:
     """The two promises, for people: how each was kept and how long there is."""
     now, found = clock.now(), list[dict[str, str]]()
     for name, timer, who in (
-        (words.RESPONSE, one.response, one.responded_name), (words.RECOVERY, one.recovery, one.recovered_name),
-    ):  # fmt: skip
+        (words.RESPONSE, one.response, one.responded_name),
+        (words.RECOVERY, one.recovery, one.recovered_name),
+    ):
         state = timer.state(now).value
         left = timer.left(now)
         hint = {"running": words.TIME_LEFT, "over": words.TIME_OVER}.get(state, words.TIME_WAS)
@@ -283,7 +285,7 @@ async def _close_effect(call: Call, one: Fault, values: Mapping[str, Any]) -> Ef
     said = {
         name: f"{call.gettext(words.KEPT[timer.state(now).value])} {duration(timer.took(now), call.gettext)}"
         for name, timer in (("response", one.response), ("recovery", one.recovery))
-    }  # fmt: skip
+    }
     counts = "yes" if one.counts else "no"
     return Effect(words.CLOSE_EFFECT, {**said, "counts": call.gettext(words.COUNTS[counts])})
 
@@ -345,8 +347,7 @@ OF_ALARM = FormPage(
 
 # --- promises --------------------------------------------------------------------------------------------------------
 
-_LIMITS = ("fault_response_minutes", "fault_recovery_minutes", "faults_a_year", "fault_severity",
-           "fault_after_minutes")  # fmt: skip
+_LIMITS = ("fault_response_minutes", "fault_recovery_minutes", "faults_a_year", "fault_severity", "fault_after_minutes")
 
 
 async def _limits(call: Call) -> Any:

@@ -93,7 +93,7 @@ def _said(call: Call, seen: Seen, _: Any) -> str:
 _WORK = (
     Column("node_pushed", Kind.NUMBER, value=lambda one: one.pushed),
     Column("node_jobs", Kind.TAGS, words=words.NODE_JOB, value=lambda one: one.jobs),
-)  # fmt: skip
+)
 
 
 async def _rows(db: Any, actor: Actor, _: Found, __: Window) -> Slice[Listed]:

@@ -76,9 +76,10 @@ async def _found(call: Call) -> dict[str, Any]:
     tasks = None
     if call.may(Permission.TASK_VIEW):
         tasks = await asked.get(
-            ("queues tasks",), SECONDS,
+            ("queues tasks",),
+            SECONDS,
             lambda: campaigns.page(call.db, accounts=None, states=list(UNDER_WAY), limit=TASKS),
-        )  # fmt: skip
+        )
     return {
         "queued": queued, "accounts": standing.accounts, "at": standing.at, "tasks": tasks, "channels": lines,
         "lanes": board_figures.lanes(call), "lane_words": words.LANE,

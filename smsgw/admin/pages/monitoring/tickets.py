@@ -33,13 +33,14 @@ VIEW, EDIT, HANDLE = Permission.TICKET_VIEW, Permission.TICKET_EDIT, Permission.
 MENU = Entry("monitoring.tickets", PATH, VIEW, lambda call: model.not_closed(call.db, call.actor))
 FILTER = Filter(
     (
-        Field("state", FieldKind.CHOICE, "ticket_state", choices=words.STATE), Field("account", FieldKind.CHOICE),
+        Field("state", FieldKind.CHOICE, "ticket_state", choices=words.STATE),
+        Field("account", FieldKind.CHOICE),
         Field("mine", FieldKind.CHOICE, "ticket_mine", choices=words.MINE),
         Field("title", label="ticket_title", most=MOST_TITLE),
         Field("opened", FieldKind.DAYS, "ticket_opened", more=True),
     ),
     period=None,
-)  # fmt: skip
+)
 COLUMNS = (
     Column("title", Kind.LONG, "ticket_title", phone=Phone.TITLE),
     Column("state", Kind.STATE, "ticket_state", words=words.STATE, tones=words.STATE_TONE, phone=Phone.BESIDE,
@@ -54,8 +55,9 @@ COLUMNS = (
 _FACTS = (
     *(column for column in COLUMNS if column.key != "title"),
     Column("responded_by", value=lambda one: one.responded_name),
-    Column("closed_at", Kind.TIME), Column("closed_by", value=lambda one: one.closed_name),
-)  # fmt: skip
+    Column("closed_at", Kind.TIME),
+    Column("closed_by", value=lambda one: one.closed_name),
+)
 
 
 def _facts(call: Call, step: Step) -> list[tuple[str, str]]:

@@ -84,10 +84,11 @@ def _changes(call: Call, one: Contact, values: Mapping[str, Any]) -> dict[str, A
     seen = call.actor.scope.accounts
     hidden = {id_ for id_ in one.accounts if seen is not None and id_ not in seen}
     wanted = {
-        "name": values["name"], "email": values["email"],
+        "name": values["name"],
+        "email": values["email"],
         "department_id": int(values["department"]) if values["department"] else None,
         "accounts": tuple(sorted(hidden | {int(id_) for id_ in values["accounts"]})),
-    }  # fmt: skip
+    }
     found = {field: value for field, value in wanted.items() if value != getattr(one, field)}
     return found | ({"phone": values["phone"]} if values["phone"] else {})
 
@@ -148,9 +149,10 @@ RESET = FormPage(
     effect=_reset_effect, lead=_named,
 )  # fmt: skip
 LINKS = (
-    (words.EDIT, "edit", Permission.PERSON_EDIT), (words.PERSON_ROLES, "roles", Permission.PERSON_GRANT),
+    (words.EDIT, "edit", Permission.PERSON_EDIT),
+    (words.PERSON_ROLES, "roles", Permission.PERSON_GRANT),
     (words.RESET, "reset", Permission.PERSON_RESET),
-)  # fmt: skip
+)
 
 
 def links(call: Call, id_: int) -> list[tuple[str, str]]:

@@ -68,8 +68,9 @@ def _of(value: str) -> Callable[[Version], str]:
 async def _detail(_: Call, one: Version) -> Detail:
     classes = [
         Column(_label(cls), Kind.WORD, words=words.CATEGORY, value=_of(one.classes[cls]))
-        for cls in CLASSES if cls in one.classes
-    ]  # fmt: skip
+        for cls in CLASSES
+        if cls in one.classes
+    ]
     sections = [Section(COLUMNS[1:], one)]
     if classes:
         sections.append(Section(classes, one, words.BY_CLASS))

@@ -28,8 +28,7 @@ from smsgw.platform.messages import care, inbound
 from smsgw.platform.messages.inbound import InboundView
 
 PATH = "/inbound"
-MENU = Entry("records.inbound", PATH, Permission.INBOUND_VIEW,
-             lambda call: inbound.unread(call.db, call.actor))  # fmt: skip
+MENU = Entry("records.inbound", PATH, Permission.INBOUND_VIEW, lambda call: inbound.unread(call.db, call.actor))
 _choice = partial(Field, kind=FieldKind.CHOICE)
 FILTER = Filter(
     (

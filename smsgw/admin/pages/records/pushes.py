@@ -26,12 +26,13 @@ MENU = Entry("records.pushes", PATH, Permission.EVENT_VIEW)
 MOST_COUNTED = 20_000
 FILTER = Filter(
     (
-        Field("account", FieldKind.CHOICE), Field("push_state", FieldKind.CHOICE, "status", choices=words.STATE),
+        Field("account", FieldKind.CHOICE),
+        Field("push_state", FieldKind.CHOICE, "status", choices=words.STATE),
         Field("event", FieldKind.CHOICE, "event_type", choices=words.EVENT),
         Field("message", FieldKind.ID, "message_id"),
     ),
     Period("7d", 31),
-)  # fmt: skip
+)
 
 
 COLUMNS = (
@@ -64,9 +65,10 @@ async def _detail(call: Call, one: Delivery) -> Detail:
                    fields={"id": str(one.id), "to": f"{PATH}/{one.id}"})  # fmt: skip
     columns = (*COLUMNS, Column("push_target", value=lambda d: d.target))
     return Detail(
-        str(one.id), [Section(allowed(columns, call.actor.permissions), one)],
+        str(one.id),
+        [Section(allowed(columns, call.actor.permissions), one)],
         buttons=[again] if call.may(Permission.EVENT_REPEAT) else (),
-    )  # fmt: skip
+    )
 
 
 # --- again -----------------------------------------------------------------------------------------------------------

@@ -193,10 +193,11 @@ async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
     channels = call.portal.context.snapshots.current.channels
     this = clock.now().astimezone(CHINA).year
     return {
-        "account": own_accounts(call), "channel": {str(c.id): c.name for c in channels},
+        "account": own_accounts(call),
+        "channel": {str(c.id): c.name for c in channels},
         "type": names_of(call, retired=True),
         "year": {str(year): str(year) for year in range(this, this - YEARS, -1)},
-    }  # fmt: skip
+    }
 
 
 def _report(name: str, path: str, filter_: Filter, columns: Sequence[Column], lead: str, *, monthly: bool) -> ListPage:
@@ -248,12 +249,13 @@ async def chart_of(call: Call, wanted: Wanted) -> Chart:
     rates = [found[day].success_rate if day in found else None for day in days]
     at = (await queries.counted_to(call.db)).astimezone(CHINA)
     return Chart(
-        call.filled(words.CHART_TITLE, {"at": f"{at:%Y-%m-%d %H:%M}"}), Look.STACK,
+        call.filled(words.CHART_TITLE, {"at": f"{at:%Y-%m-%d %H:%M}"}),
+        Look.STACK,
         [f"{day:%Y-%m}" if wanted.monthly else f"{day:%m-%d}" for day in days],
         [Series(say(told.RESULT[key]), values, STACK[key]) for key, values in bars.items()],
         summary=call.filled(words.CHART_SUMMARY, {key: f"{sum(values):,}" for key, values in bars.items()}),
         rates=[Series(say(words.RATE), [None if rate is None else round(rate, 2) for rate in rates], "blue")],
-    )  # fmt: skip
+    )
 
 
 DAYS = _report(

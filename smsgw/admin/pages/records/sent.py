@@ -142,9 +142,10 @@ _WAITS = frozenset({"held", "scheduled", "queued"})
 async def _cancel_effect(_: Call, rows: Sequence[MessageView]) -> Effect:
     waiting = [row for row in rows if row.status in _WAITS]
     values = {
-        "n": f"{len(waiting):,}", "parts": f"{sum(row.price for row in waiting):,}",
+        "n": f"{len(waiting):,}",
+        "parts": f"{sum(row.price for row in waiting):,}",
         "gone": f"{len(rows) - len(waiting):,}",
-    }  # fmt: skip
+    }
     return Effect(words.CANCEL_MESSAGES_EFFECT, values)
 
 
@@ -228,8 +229,9 @@ async def _rest(call: Call, rows: Sequence[MessageView], *, dead: bool) -> _Rest
         if not row["clicked"] and (dead or not row["dead"]):
             meant.setdefault(row["account_id"], []).append(row["messages"])
             links.add(row["link_id"])
-    return _Rest(meant, links, sum(row["clicked"] for row in found),
-                 sum(row["dead"] and not row["clicked"] for row in found))  # fmt: skip
+    return _Rest(
+        meant, links, sum(row["clicked"] for row in found), sum(row["dead"] and not row["clicked"] for row in found)
+    )
 
 
 async def _rest_effect(call: Call, rows: Sequence[MessageView]) -> Effect:
@@ -293,8 +295,9 @@ BULK = Bulk(
 )  # fmt: skip
 TO_GROUP = Action("group", words.TO_GROUP, Permission.CONTACT_EDIT, _to_group, _group_effect, goes=True,
                   picks=_groups, pick="contact_group")  # fmt: skip
-TO_BLOCKED = Action("block", words.TO_BLOCKED, Permission.BLOCK_EDIT, _block, _block_effect, danger=True, reason=True,
-                    goes=True)  # fmt: skip
+TO_BLOCKED = Action(
+    "block", words.TO_BLOCKED, Permission.BLOCK_EDIT, _block, _block_effect, danger=True, reason=True, goes=True
+)
 UNCLICKED = Action("unclicked", words.UNCLICKED, Permission.MESSAGE_SEND, _send_to_rest, _rest_effect, goes=True)
 CANCEL = Action("cancel", words.CANCEL_MESSAGES, Permission.MESSAGE_CANCEL, _cancel, _cancel_effect, danger=True)
 RESEND = Action("resend", words.RESEND, Permission.MESSAGE_SEND, _again, _effect)

@@ -30,15 +30,16 @@ _PROOF = PROOFS[Permission.CHANNEL_EDIT]
 async def choose(call: Call) -> web.StreamResponse:
     """Which protocol is wanted."""
     return call.render(
-        "routing/channel_choice.html", steps=words.WIZARD, about=setup_words.ABOUT, protocols=all_words.PROTOCOL,
-    )  # fmt: skip
+        "routing/channel_choice.html", steps=words.WIZARD, about=setup_words.ABOUT, protocols=all_words.PROTOCOL
+    )
 
 
 def _new(protocol: str) -> FormPage:
     async def save(call: Call, _: Any, values: Mapping[str, Any]) -> web.StreamResponse:
         stopped = {"protocol": protocol, "desired": "stopped"}  # until it was tested and somebody starts it
-        id_ = await service.add(call.change(), call.portal.context.sealer, values["name"],
-                                stopped | forms.fields(protocol, values, {}))  # fmt: skip
+        id_ = await service.add(
+            call.change(), call.portal.context.sealer, values["name"], stopped | forms.fields(protocol, values, {})
+        )
         call.toast(call.gettext(words.MADE))
         return call.redirect(f"{PATH}/{id_}/test")
 

@@ -48,9 +48,10 @@ BEGIN = FormPage(
 
 async def _end_effect(call: Call, one: ChannelView, _: Mapping[str, Any]) -> Effect:
     found = await recordings.last(call.db, one.id)
-    return Effect(words.RECORD_END_EFFECT, {
-        "kept": f"{found.kept if found else 0:,}", "days": call.portal.context.retention.submits_days,
-    })  # fmt: skip
+    return Effect(
+        words.RECORD_END_EFFECT,
+        {"kept": f"{found.kept if found else 0:,}", "days": call.portal.context.retention.submits_days},
+    )
 
 
 async def _end(call: Call, one: ChannelView, _: Mapping[str, Any]) -> web.StreamResponse:

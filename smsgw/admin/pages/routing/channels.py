@@ -82,9 +82,7 @@ async def lines(call: Call, channels: list[ChannelView]) -> list[Line]:
     start = midnight(clock.now())
     days = await call.portal.remembered.get(("channels", start), DAY_SECONDS, lambda: queries.since(call.db, start))
     waits = {one.channel_id: one.number for one in await versions.waiting(call.db)}
-    return [
-        Line(one, known.get(one.id), days.get(one.id, ChannelDay()), waits.get(one.id, 0)) for one in channels
-    ]  # fmt: skip
+    return [Line(one, known.get(one.id), days.get(one.id, ChannelDay()), waits.get(one.id, 0)) for one in channels]
 
 
 @route("GET", PATH, Permission.CHANNEL_VIEW)
@@ -127,8 +125,9 @@ async def _parts(call: Call, line: Line) -> dict[str, Any]:
     asked = call.portal.remembered
     start = midnight(clock.now())
     owed = await asked.get(("channel load", line.id), LOAD_SECONDS, lambda: _load(call, line))
-    codes = await asked.get(("channel codes", line.id, start), CODES_SECONDS,
-                            lambda: queries.codes_since(call.db, line.id, start))  # fmt: skip
+    codes = await asked.get(
+        ("channel codes", line.id, start), CODES_SECONDS, lambda: queries.codes_since(call.db, line.id, start)
+    )
     settings = call.portal.context.snapshots.current.settings
     shift = await queries.shift(call.db, line.id) if settings.success_shift else None
     return {"line": line, "waits": line.waits, "owed": owed, "codes": codes, "most": MOST_OWED, "probes": words.PROBE,
@@ -226,9 +225,10 @@ async def _remove_effect(call: Call, one: ChannelView, _: Mapping[str, Any]) -> 
     named = {name for name, id_ in now.pools.items() if id_ in served}
     owed = await queries.load(call.db, one.id, list(served))
     others = [
-        status.name for status in call.portal.context.channel_status()
+        status.name
+        for status in call.portal.context.channel_status()
         if status.id != one.id and status.state in ("bound", "idle") and named & set(status.pools)
-    ]  # fmt: skip
+    ]
     said = {key: _counted(call, getattr(owed, key)) for key in ("queued", "deferred", "sending", "unreported")}
     said |= {
         "name": one.name, "pools": f"{len(served):,}", "others": ", ".join(others[:5]),

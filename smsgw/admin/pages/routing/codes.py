@@ -122,9 +122,10 @@ async def _choices(call: Call, _: Any) -> Mapping[str, Mapping[str, str]]:
 def _named(call: Call, values: Mapping[str, Any]) -> dict[str, str]:
     source = words.SOURCE[values["source"]]
     return {
-        "code": values["code"].strip().upper(), "source": call.gettext(source),
+        "code": values["code"].strip().upper(),
+        "source": call.gettext(source),
         "channel": values["channel"] or call.gettext(words.EVERY_CHANNEL),
-    }  # fmt: skip
+    }
 
 
 async def _effect(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:

@@ -79,8 +79,9 @@ async def _effect(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:
 
 async def _begin(call: Call, _: Any, values: Mapping[str, Any]) -> web.StreamResponse:
     context = call.portal.context
-    id_ = await service.begin(call.change(), _profile(values), reason=values["reason"], node=context.node,
-                              folder=context.data_dir)  # fmt: skip
+    id_ = await service.begin(
+        call.change(), _profile(values), reason=values["reason"], node=context.node, folder=context.data_dir
+    )
     context.jobs.set()
     call.toast(call.gettext(words.BEGUN))
     return call.redirect(f"{PATH}/{id_}")
@@ -154,8 +155,7 @@ def _chart(call: Call, one: LoadTest) -> Chart:
 
 def _parts(call: Call, one: LoadTest) -> dict[str, Any]:
     found = [] if one.result is None else model.findings(one.profile.pace, one.seconds, one.result)
-    return {"one": one, "chart_of": _chart(call, one), "words_of": words, "accepted": _accepted(one),
-            "findings": found}  # fmt: skip
+    return {"one": one, "chart_of": _chart(call, one), "words_of": words, "accepted": _accepted(one), "findings": found}
 
 
 async def _shown(call: Call) -> LoadTest:

@@ -45,8 +45,9 @@ def _until() -> str:
     return f"{(clock.now() + timedelta(days=MATCHED_DAYS)).astimezone(CHINA):%Y-%m-%d}"
 
 
-def _clash(call: Call, before: tuple[Sequence[Access], Sequence[Holder]],
-           after: tuple[Sequence[Access], Sequence[Holder]]) -> str:  # fmt: skip
+def _clash(
+    call: Call, before: tuple[Sequence[Access], Sequence[Holder]], after: tuple[Sequence[Access], Sequence[Holder]]
+) -> str:
     """What would not be plain after a change and is now, in words."""
     known = {one.concerns for one in code_plan.conflicts(*before) if one.bad}
     new = [one for one in code_plan.conflicts(*after) if one.bad and one.concerns not in known]

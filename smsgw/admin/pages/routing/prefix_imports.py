@@ -70,7 +70,7 @@ COLUMNS = (
     Column("prefix_same", Kind.NUMBER, value=lambda one: one.same, phone=Phone.AWAY),
     Column("prefix_undone", Kind.NUMBER, value=lambda one: one.undone if one.undone_at else None, phone=Phone.AWAY),
     Column("prefix_kept", Kind.NUMBER, value=lambda one: one.kept if one.undone_at else None, phone=Phone.AWAY),
-)  # fmt: skip
+)
 
 
 async def _detail(_: Call, one: Import) -> Detail:

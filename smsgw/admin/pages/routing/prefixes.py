@@ -51,7 +51,7 @@ COLUMNS = (
     Column("prefix_source", Kind.WORD, words=words.SOURCE, value=lambda one: one.source, phone=Phone.SECOND),
     Column("prefix_code", Kind.CODE, value=lambda one: one.learned_code, phone=Phone.AWAY),
     Column("at", Kind.TIME, "prefix_since", sort=True, phone=Phone.THIRD),
-)  # fmt: skip
+)
 
 
 async def _detail(_: Call, one: Override) -> Detail:

@@ -65,8 +65,9 @@ def said(call: Call, rule: Rule) -> str:
 
 def _span(call: Call, seconds: float) -> str:
     """In the longest unit of which it is a whole number."""
-    unit, text = next(((each, text) for each, text in words.UNITS if seconds >= each and not seconds % each),
-                      words.UNITS[-1])  # fmt: skip
+    unit, text = next(
+        ((each, text) for each, text in words.UNITS if seconds >= each and not seconds % each), words.UNITS[-1]
+    )
     return call.filled(text, {"n": f"{seconds / unit:,g}"})
 
 

@@ -38,10 +38,11 @@ COLUMNS = (
     Column("channel", phone=Phone.SECOND),
     Column("carrier_id", Kind.CODE, phone=Phone.SECOND),
     Column("code", Kind.CODE, phone=Phone.AWAY),
-    Column("unmatched_why", Kind.STATE, words=words.WHY, tones=words.TONE, value=lambda one: one.why,
-           phone=Phone.BESIDE),
+    Column(
+        "unmatched_why", Kind.STATE, words=words.WHY, tones=words.TONE, value=lambda one: one.why, phone=Phone.BESIDE
+    ),
     Column("unmatched_rule", Kind.WORD, words=words.RULE, value=lambda one: one.rule, phone=Phone.THIRD),
-)  # fmt: skip
+)
 
 
 def _wanted(found: Found) -> ReportFilter:

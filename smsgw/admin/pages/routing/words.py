@@ -44,11 +44,12 @@ COLUMNS = (
     Column("action", Cell.STATE, "word_action", words=words.ACTION, tones=words.ACTION_TONE, phone=Phone.BESIDE),
     Column("category", label="word_category", phone=Phone.SECOND),
     Column("replacement", phone=Phone.SECOND),
-    Column("account", Cell.WORD, value=lambda one: one.account or "*", words=audience.EVERY_ACCOUNT,
-           phone=Phone.SECOND),
+    Column(
+        "account", Cell.WORD, value=lambda one: one.account or "*", words=audience.EVERY_ACCOUNT, phone=Phone.SECOND
+    ),
     Column("type", Cell.WORD, value=lambda one: one.type or "*", words=audience.EVERY_TYPE, phone=Phone.SECOND),
     Column("at", Cell.TIME, "time", sort=True),
-)  # fmt: skip
+)
 
 
 def _wanted(found: Found) -> WantedWords:
@@ -238,8 +239,9 @@ class Verdict:
 def judge(text: str, hits: Sequence[Hit]) -> Verdict:
     """A text with its hits, as it is judged when it is sent: a signature is not rewritten, a word in it refuses it."""
     sign_end = text.find("】") + 1 if text.startswith("【") else 0
-    actions = {Treatment.BLOCK if h.word.action is Treatment.REPLACE and h.start < sign_end else h.word.action
-               for h in hits}  # fmt: skip
+    actions = {
+        Treatment.BLOCK if h.word.action is Treatment.REPLACE and h.start < sign_end else h.word.action for h in hits
+    }
     gravest = next((a for a in (Treatment.BLOCK, Treatment.REVIEW, Treatment.REPLACE) if a in actions), None)
     pieces, done = list[Piece](), 0
     for hit in hits:

@@ -224,8 +224,9 @@ def _signs(call: Call, state: State, account: Account | None, asked: str = "") -
     if state.sign and not typed and state.sign not in shown:
         shown = [state.sign, *shown]
     chosen = OTHER_SIGN if typed else state.sign
-    return Signs(len(approved), shown, max(0, len(found) - MOST_SIGNS), asked, free, chosen,
-                 state.sign if typed else "")  # fmt: skip
+    return Signs(
+        len(approved), shown, max(0, len(found) - MOST_SIGNS), asked, free, chosen, state.sign if typed else ""
+    )
 
 
 @route("POST", "/send/-/signs", _ONE)
@@ -381,10 +382,11 @@ async def _audience(step: Step) -> web.Response:
     guess = upload.columns[upload.phone_column] if upload and upload.phone_column is not None else ""
     offered = await filtered.offered(call, state, account)
     sources = {
-        key: word for key, word in words.SOURCE.items()
+        key: word
+        for key, word in words.SOURCE.items()
         if (key != Source.FILTER or offered.filters or state.source == Source.FILTER)
         and (key != Source.SEGMENT or call.may(Permission.MESSAGE_VIEW))
-    }  # fmt: skip
+    }
     return step.render(
         "sending/compose/audience.html", sources=sources, upload=upload, names=names, made_of=template,
         phone=filled or guess, chosen=guessed(names, columns, state.variables), most=MAX_TO, kinds=KINDS,

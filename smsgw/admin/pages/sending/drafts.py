@@ -26,8 +26,9 @@ COLUMNS = (
     Column("kind", Kind.STATE, words=words.KIND, tones=words.KIND_TONE, phone=Phone.BESIDE),
     Column("content", Kind.LONG, value=lambda d: d.state.content, phone=Phone.SECOND),
     Column("numbers", Kind.NUMBER, value=lambda d: d.found.valid if d.found else None),
-    Column("updated_at", Kind.TIME, sort=True), Column("created_at", Kind.TIME, sort=True, shown=False),
-)  # fmt: skip
+    Column("updated_at", Kind.TIME, sort=True),
+    Column("created_at", Kind.TIME, sort=True, shown=False),
+)
 
 
 async def _copy(call: Call, one: Draft) -> None:

@@ -144,8 +144,9 @@ def _wanted_rule(task: Task, values: Mapping[str, Any]) -> dict[str, Any]:
     every = values["every"]
     days = {"week": "on_week", "month": "on_month"}.get(every, "")
     given: dict[str, Any] = {
-        "every": every, "at": [at.strip() for at in values["every_at"].replace("\uff0c", ",").split(",") if at.strip()],
-    }  # fmt: skip
+        "every": every,
+        "at": [at.strip() for at in values["every_at"].replace("\uff0c", ",").split(",") if at.strip()],
+    }
     if days:
         given["on"] = sorted(int(day) for day in values[days])
     if values["comes_until"]:

@@ -21,10 +21,11 @@ FILTER = Filter(
     (Field("task", FieldKind.ID), Field("code", label="error_code"), Field("line", FieldKind.NUMBER)), period=None
 )
 COLUMNS = (
-    Column("line", Kind.NUMBER, sort=True), Column("number", Kind.PHONE, phone=Phone.TITLE),
+    Column("line", Kind.NUMBER, sort=True),
+    Column("number", Kind.PHONE, phone=Phone.TITLE),
     Column("code", Kind.CODE, "error_code", phone=Phone.BESIDE),
     Column("message", Kind.LONG, "reason", value=_why, phone=Phone.SECOND),
-)  # fmt: skip
+)
 
 
 def _wanted(found: Found) -> WantedProblems:

@@ -99,9 +99,10 @@ async def _numbers(call: Call, review: Reviewed) -> Numbers:
     router, snapshot = context.surveyor.checker.router, context.snapshots.current
     found = [(router.home(snapshot, head + "0000"), n) for head, n in heads]
     return Numbers(
-        (("valid", review.numbers), *problems.items()), _summed((home.carrier, n) for home, n in found),
+        (("valid", review.numbers), *problems.items()),
+        _summed((home.carrier, n) for home, n in found),
         _summed((home.province, n) for home, n in found),
-    )  # fmt: skip
+    )
 
 
 def _summed(found: Any) -> list[tuple[str, int]]:

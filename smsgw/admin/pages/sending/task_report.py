@@ -100,7 +100,7 @@ COLUMNS = (
 FILTER = Filter(
     (Field("task", FieldKind.ID), Field("group", FieldKind.CHOICE, choices=words.REPORT_GROUP, blank=words.BY_CARRIER)),
     period=None,
-)  # fmt: skip
+)
 
 
 async def _groups(db: Database, actor: Actor, found: Found) -> Groups | None:

@@ -43,9 +43,7 @@ from smsgw.platform.fallback import queries as chains
 from smsgw.runtime import clock
 
 PATH, SCHEDULED = "/tasks", "/scheduled"
-MENU = (
-    Entry("sending.tasks", PATH, Permission.TASK_VIEW), Entry("sending.scheduled", SCHEDULED, Permission.TASK_VIEW),
-)  # fmt: skip
+MENU = (Entry("sending.tasks", PATH, Permission.TASK_VIEW), Entry("sending.scheduled", SCHEDULED, Permission.TASK_VIEW))
 REFRESH = 3
 """Seconds between two looks at one that is under way, …"""
 SLOW = 10
@@ -86,8 +84,9 @@ _CONTENT = Column("content", Kind.LONG, permission=Permission.MESSAGE_READ, valu
 _COUNTS = (
     Column("progress", Kind.PROGRESS, value=_percent, phone=Phone.SECOND),
     Column("delivered", Kind.NUMBER, value=lambda t: t.progress.statuses.get("delivered", 0)),
-    Column("failed", Kind.NUMBER), Column("unknown", Kind.NUMBER),
-)  # fmt: skip
+    Column("failed", Kind.NUMBER),
+    Column("unknown", Kind.NUMBER),
+)
 _CANCELLED = Column("cancelled", Kind.NUMBER, value=_cancelled)
 _ID = Column("id", Kind.CODE, "task", shown=False, phone=Phone.AWAY)
 _TYPE = Column("type", Kind.WORD, "message_type", value=lambda t: t.task.type, words=told.TYPE, shown=False)
@@ -97,9 +96,7 @@ _NEXT = replace(_PLANNED, label="comes_next")
 _MADE, _MAKER = replace(_CREATED, shown=False), replace(_SUBMITTER, shown=False)
 """What comes next, and what it says, is to fit a desk."""
 WAITING_COLUMNS = (_SUBJECT, _NEXT, _ROUND, _UNTIL, _ACCOUNT, _CONTENT, _NUMBERS, _MAKER, _STATE, _MADE, _ID)
-_ABOUT = (
-    _STATE, *_COUNTS, _CANCELLED, Column("pending", Kind.NUMBER, value=_left), _NUMBERS,
-)  # fmt: skip
+_ABOUT = (_STATE, *_COUNTS, _CANCELLED, Column("pending", Kind.NUMBER, value=_left), _NUMBERS)
 _MORE = (
     _CONTENT, _ACCOUNT, _TYPE,
     Column("origin", Kind.WORD, value=lambda t: t.task.origin, words=told.ORIGIN), _SUBMITTER, _CREATED, _PLANNED,

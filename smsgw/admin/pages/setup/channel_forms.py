@@ -54,13 +54,12 @@ _MORE: dict[str, tuple[Field, ...]] = {
     ),
     "sgip12": (
         Field("node", Kind.NUMBER, "node_number", words.NODE_HELP, required=True, least=1, most=4_294_967_295),
-        Field("corp_id", most=5, pattern=r"[0-9]{0,5}", help=words.SERVICE_HELP), _SERVICE,
+        Field("corp_id", most=5, pattern=r"[0-9]{0,5}", help=words.SERVICE_HELP),
+        _SERVICE,
         Field("sgip_listen", required=True, most=255, help=words.LISTEN_HELP, check=_listens),
     ),
-    "smgp30": (
-        _SERVICE, Field("smgp_version", Kind.CHOICE, choices={"3.0": "3.0", "1.3": "1.3"}, required=True),
-    ),
-}  # fmt: skip
+    "smgp30": (_SERVICE, Field("smgp_version", Kind.CHOICE, choices={"3.0": "3.0", "1.3": "1.3"}, required=True)),
+}
 _PLAIN: Mapping[str, Any] = {
     "service_id": "", "msg_src": "", "system_type": "", "bind": "transceiver", "tls": False, "node": 0, "corp_id": "",
     "sgip_listen": "", "smgp_version": "3.0",

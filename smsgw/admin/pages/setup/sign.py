@@ -66,8 +66,9 @@ async def show(call: Call) -> web.StreamResponse:
     """The form."""
     known = await own(call)
     form, choices = await _form(call, known)
-    filled = form.blank({"name": "main", "units": FIRST_UNITS, "account": known[0].id if known else None,
-                         "login_codes": True})  # fmt: skip
+    filled = form.blank(
+        {"name": "main", "units": FIRST_UNITS, "account": known[0].id if known else None, "login_codes": True}
+    )
     filled.choices = choices
     return await _page(call, filled)
 

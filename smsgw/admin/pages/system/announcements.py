@@ -27,12 +27,13 @@ MENU = Entry("system.notices", "/announcements", P.NOTICE_EDIT)
 COLUMNS = (
     Column("title", phone=Phone.TITLE),
     Column("audience", Kind.WORD, words=words.AUDIENCE),
-    Column("told", Kind.NUMBER, phone=Phone.AWAY), Column("read", Kind.NUMBER, "read_by", phone=Phone.AWAY),
+    Column("told", Kind.NUMBER, phone=Phone.AWAY),
+    Column("read", Kind.NUMBER, "read_by", phone=Phone.AWAY),
     Column("published_at", Kind.TIME, sort=True, phone=Phone.SECOND),
     Column("until", Kind.TIME, "expires_at", phone=Phone.AWAY),
     Column("published_by", label="publisher", phone=Phone.AWAY),
     Column("state", Kind.STATE, "status", words=words.STATE, tones=words.STATE_TONE, phone=Phone.BESIDE),
-)  # fmt: skip
+)
 _CONTENT = Column("content", Kind.LONG)
 _FORM = Form((Fields((
     Field("title", required=True, most=service.MOST_TITLE),
