@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from smsgw.commands.base import Context, Failed, When, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, Failed, When, group, json_option, print_json, print_table
 from smsgw.core.accounts import FIELDS, subtree
 from smsgw.core.errors import Invalid
 from smsgw.core.ids import CHINA
@@ -20,7 +20,7 @@ from smsgw.platform.handles import Database
 from smsgw.runtime import clock
 
 
-@click.group()
+@group()
 def account() -> None:
     """Sending accounts (短信账号)."""
 
@@ -58,8 +58,6 @@ def _field_options(function: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--credit", type=click.IntRange(min=0), default=0, help="Postpaid: units the balance may go below zero.")
 @click.option("--balance", type=click.IntRange(min=0), default=0, help="Units to begin with.")
 @json_option
-@pass_context
-@run_async
 async def account_add(
     ctx: Context, name: str, no_sign: bool, units: int | None, credit: int, balance: int, as_json: bool,
     **options: str | None,
@@ -108,8 +106,6 @@ async def _lines(ctx: Context) -> list[dict[str, Any]]:
 
 @account.command("list")
 @json_option
-@pass_context
-@run_async
 async def account_list(ctx: Context, as_json: bool) -> None:
     """All accounts."""
     lines = await _lines(ctx)
@@ -131,8 +127,6 @@ def _standing(line: dict[str, Any]) -> str:
 @account.command("show")
 @click.argument("name")
 @json_option
-@pass_context
-@run_async
 async def account_show(ctx: Context, name: str, as_json: bool) -> None:
     """Everything about an account, and what it has used of its quotas."""
     line = next((line for line in await _lines(ctx) if line["name"] == name), None)
@@ -162,8 +156,6 @@ _DAY = When(["%Y-%m-%d"])
 @click.option("--to", "last", type=_DAY, help="Last day; today without one.")
 @click.option("--below", is_flag=True, help="Also the accounts below.")
 @json_option
-@pass_context
-@run_async
 async def account_usage(
     ctx: Context, name: str, group: str, first: datetime | None, last: datetime | None, below: bool, as_json: bool
 ) -> None:
@@ -188,8 +180,6 @@ async def account_usage(
 
 @account.command("tree")
 @json_option
-@pass_context
-@run_async
 async def account_tree(ctx: Context, as_json: bool) -> None:
     """The accounts as a tree."""
     lines = await _lines(ctx)
@@ -218,8 +208,6 @@ async def account_tree(ctx: Context, as_json: bool) -> None:
 @account.command("set", help=f"Change fields of an account: {', '.join(FIELDS)}. An empty value takes a limit away.")
 @click.argument("name")
 @click.argument("changes", nargs=-1, required=True, metavar="FIELD=VALUE...")
-@pass_context
-@run_async
 async def account_set(ctx: Context, name: str, changes: tuple[str, ...]) -> str:
     """Change fields of an account."""
     fields = {}
@@ -243,8 +231,6 @@ async def _set_status(ctx: Context, name: str, status: str) -> None:
 
 @account.command("stop")
 @click.argument("name")
-@pass_context
-@run_async
 async def account_stop(ctx: Context, name: str) -> None:
     """Refuse new messages of an account and all below it, and hold what they have queued."""
     await _set_status(ctx, name, "stopped")
@@ -252,8 +238,6 @@ async def account_stop(ctx: Context, name: str) -> None:
 
 @account.command("start")
 @click.argument("name")
-@pass_context
-@run_async
 async def account_start(ctx: Context, name: str) -> None:
     """Accept messages of an account again (unless one above it is stopped), and send what was held."""
     await _set_status(ctx, name, "active")
@@ -263,8 +247,6 @@ async def account_start(ctx: Context, name: str) -> None:
 @click.argument("name")
 @click.argument("units", type=int)
 @click.option("--note", default="", help="Why.")
-@pass_context
-@run_async
 async def account_topup(ctx: Context, name: str, units: int, note: str) -> None:
     """Add units to an account; a negative number takes away."""
     async with ctx.database() as database:
@@ -285,8 +267,6 @@ async def account_id(database: Database, name: str) -> int:
 @click.argument("name")
 @click.option("--on/--off", default=True, help="Begin or end it.")
 @click.option("--reason", required=True, help="Why; kept in the audit log.")
-@pass_context
-@run_async
 async def account_training(ctx: Context, name: str, on: bool, reason: str) -> str:
     """Training mode (演练): all that the account sends goes to the simulated carrier, free and counted nowhere.
 

@@ -14,17 +14,7 @@ from smsgw.admin.hashing import hash_password
 from smsgw.admin.i18n import translations
 from smsgw.admin.strength import one_time_password, password_problem
 from smsgw.commands.account import account_id
-from smsgw.commands.base import (
-    Context,
-    Failed,
-    json_option,
-    pass_context,
-    print_json,
-    print_table,
-    read_password,
-    run_async,
-    say,
-)
+from smsgw.commands.base import Context, Failed, group, json_option, print_json, print_table, read_password, say
 from smsgw.core.actor import EVERYTHING
 from smsgw.core.audit import Report
 from smsgw.core.errors import Refused
@@ -36,7 +26,7 @@ from smsgw.platform.login import service as entrance
 from smsgw.platform.org import factors, queries, service as org
 
 
-@click.group()
+@group()
 def user() -> None:
     """People who log in to the portal."""
 
@@ -55,8 +45,6 @@ def user() -> None:
 @click.option("--account", "account_names", multiple=True, help="Sending account the person may see.")
 @click.option("--password-file", help="One-time password in its first line, - for standard input; made when not given.")
 @json_option
-@pass_context
-@run_async
 async def user_add(
     ctx: Context,
     login: str,
@@ -79,8 +67,6 @@ async def user_add(
 @click.argument("login")
 @click.option("--password-file", help="One-time password in its first line, - for standard input; made when not given.")
 @json_option
-@pass_context
-@run_async
 async def user_reset(ctx: Context, login: str, password_file: str | None, as_json: bool) -> None:
     """Give a person a new one-time password, and end their sessions."""
     async with ctx.database() as database:
@@ -96,8 +82,6 @@ async def user_reset(ctx: Context, login: str, password_file: str | None, as_jso
 @user.command("stop")
 @click.argument("login")
 @click.option("--force", is_flag=True, help="Even the last administrator.")
-@pass_context
-@run_async
 async def user_stop(ctx: Context, login: str, force: bool) -> None:
     """Let a person in no more; their sessions end at once."""
     async with ctx.database() as database:
@@ -116,8 +100,6 @@ async def user_stop(ctx: Context, login: str, force: bool) -> None:
 
 @user.command("start")
 @click.argument("login")
-@pass_context
-@run_async
 async def user_start(ctx: Context, login: str) -> None:
     """Let a stopped person in again, with the password they had."""
     async with ctx.database() as database:
@@ -139,8 +121,6 @@ def _person(login: str) -> Iterator[None]:
 
 @user.command("unlock")
 @click.argument("login")
-@pass_context
-@run_async
 async def user_unlock(ctx: Context, login: str) -> None:
     """Forget what was wrong at logins of a person: they need not wait any more."""
     async with ctx.database() as database:
@@ -151,8 +131,6 @@ async def user_unlock(ctx: Context, login: str) -> None:
 
 @user.command("code")
 @click.argument("login")
-@pass_context
-@run_async
 async def user_code(ctx: Context, login: str) -> None:
     """Make one recovery code for a person who has lost phone and app: good once, beside the password."""
     async with ctx.database() as database:
@@ -163,8 +141,6 @@ async def user_code(ctx: Context, login: str) -> None:
 
 @user.command("reset-factors")
 @click.argument("login")
-@pass_context
-@run_async
 async def user_reset_factors(ctx: Context, login: str) -> None:
     """Take app, passkeys, recovery codes and the verified number from a person, and end their sessions."""
     async with ctx.database() as database:
@@ -175,8 +151,6 @@ async def user_reset_factors(ctx: Context, login: str) -> None:
 
 @user.command("list")
 @json_option
-@pass_context
-@run_async
 async def user_list(ctx: Context, as_json: bool) -> None:
     """Everybody who may log in or might once."""
     async with ctx.database() as database:
@@ -209,15 +183,13 @@ def _show_password(login: str, password: str, as_json: bool, *, made: bool) -> N
         )
 
 
-@click.group()
+@group()
 def ledger() -> None:
     """Money."""
 
 
 @ledger.command("check")
 @json_option
-@pass_context
-@run_async
 async def ledger_check(ctx: Context, as_json: bool) -> None:
     """Compare the ledger with the messages: debits, refunds and balances must agree."""
     async with ctx.database() as database:
@@ -237,7 +209,7 @@ async def ledger_check(ctx: Context, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-@click.group()
+@group()
 def audit() -> None:
     """The audit log."""
 
@@ -251,8 +223,6 @@ _anchor_option = click.option(
 @audit.command("verify")
 @_anchor_option
 @json_option
-@pass_context
-@run_async
 async def audit_verify(ctx: Context, files: tuple[Path, ...], as_json: bool) -> None:
     """Check every row, the chain over them, and the chain against its anchors; exit 1 when something does not fit."""
     async with ctx.database() as database:
@@ -290,8 +260,6 @@ def _tell(report: Report) -> None:
 @audit.command("accept")
 @click.option("--reason", required=True, help="What has happened, such as: restored from the backup of …")
 @_anchor_option
-@pass_context
-@run_async
 async def audit_accept(ctx: Context, reason: str, files: tuple[Path, ...]) -> None:
     """Write into the log that what verify finds now is known, and why; it is told apart from new things then."""
     async with ctx.database() as database:

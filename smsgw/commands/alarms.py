@@ -10,16 +10,7 @@ from typing import Any
 
 import click
 
-from smsgw.commands.base import (
-    Context,
-    Failed,
-    in_locale,
-    json_option,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-)
+from smsgw.commands.base import Context, Failed, group, in_locale, json_option, print_json, print_rows, print_table
 from smsgw.core.actor import Actor
 from smsgw.core.alarm_notes import Way
 from smsgw.core.alarm_rules import KINDS, VALUES, Rule
@@ -35,7 +26,7 @@ from smsgw.platform.paging import Window
 from smsgw.runtime import clock
 
 
-@click.group()
+@group()
 def alarm() -> None:
     """Alarms (告警)."""
 
@@ -44,8 +35,6 @@ def alarm() -> None:
 @click.option("--all", "everything", is_flag=True, help="Also those that are over.")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=200, show_default=True)
 @json_option
-@pass_context
-@run_async
 async def alarm_list(ctx: Context, everything: bool, limit: int, as_json: bool) -> None:
     """Open alarms, the gravest first."""
     async with ctx.database() as database:
@@ -61,8 +50,6 @@ async def alarm_list(ctx: Context, everything: bool, limit: int, as_json: bool) 
 
 @alarm.command("ack")
 @click.argument("ids", nargs=-1, required=True, type=int, metavar="ID...")
-@pass_context
-@run_async
 async def alarm_ack(ctx: Context, ids: tuple[int, ...]) -> None:
     """Say that you look after these alarms; they stay open until the trouble is over."""
     async with ctx.database() as database:
@@ -79,8 +66,6 @@ def receiver() -> None:
 
 @receiver.command("list")
 @json_option
-@pass_context
-@run_async
 async def receiver_list(ctx: Context, as_json: bool) -> None:
     """All of them; of their addresses what may be shown."""
     async with ctx.database() as database:
@@ -88,7 +73,7 @@ async def receiver_list(ctx: Context, as_json: bool) -> None:
         found = await ALARM_RECEIVERS.search(database, ctx.change(database).actor, None, window)
     lines = [asdict(one) for one in found.rows]
     columns = ["id", "name", "kind", "shown", "account", "critical_only", "language", "active"]
-    print_json(lines) if as_json else print_table(lines, columns, empty="nobody is told of alarms")
+    print_rows(lines, columns, as_json, empty="nobody is told of alarms")
 
 
 @receiver.command("add")
@@ -103,8 +88,6 @@ async def receiver_list(ctx: Context, as_json: bool) -> None:
     "--after-minutes", type=click.IntRange(0, MOST_AFTER), default=0, help="Told of what nobody takes on for so long."
 )
 @click.option("--language", type=click.Choice(receivers.LANGUAGES), default="zh", show_default=True)
-@pass_context
-@run_async
 async def receiver_add(
     ctx: Context, name: str, way: str, address: str | None, secret: str | None, account: str, critical_only: bool,
     on_duty: bool, after_minutes: int, language: str,
@@ -125,8 +108,6 @@ async def receiver_add(
 
 @receiver.command("test")
 @click.argument("id_", type=int, metavar="ID")
-@pass_context
-@run_async
 async def receiver_test(ctx: Context, id_: int) -> None:
     """Send a note to try it out; what becomes of it: smsgwctl alarm notes."""
     async with ctx.database() as database:
@@ -135,8 +116,6 @@ async def receiver_test(ctx: Context, id_: int) -> None:
 
 @receiver.command("stop")
 @click.argument("id_", type=int, metavar="ID")
-@pass_context
-@run_async
 async def receiver_stop(ctx: Context, id_: int) -> str:
     """Tell it nothing for now."""
     async with ctx.database() as database:
@@ -146,8 +125,6 @@ async def receiver_stop(ctx: Context, id_: int) -> str:
 
 @receiver.command("start")
 @click.argument("id_", type=int, metavar="ID")
-@pass_context
-@run_async
 async def receiver_start(ctx: Context, id_: int) -> str:
     """Tell it again."""
     async with ctx.database() as database:
@@ -157,8 +134,6 @@ async def receiver_start(ctx: Context, id_: int) -> str:
 
 @receiver.command("remove")
 @click.argument("id_", type=int, metavar="ID")
-@pass_context
-@run_async
 async def receiver_remove(ctx: Context, id_: int) -> str:
     """Forget it and its address."""
     async with ctx.database() as database:
@@ -170,8 +145,6 @@ async def receiver_remove(ctx: Context, id_: int) -> str:
 @click.option("--state", type=click.Choice(["waiting", "sending", "sent", "failed", "unsure", "dropped"]), default=None)
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
 @json_option
-@pass_context
-@run_async
 async def alarm_notes(ctx: Context, state: str | None, limit: int, as_json: bool) -> None:
     """What receivers were told, the latest first: what failed, and why."""
     async with ctx.database() as database:
@@ -179,13 +152,11 @@ async def alarm_notes(ctx: Context, state: str | None, limit: int, as_json: bool
         found = await ALARM_NOTES.search(database, ctx.change(database).actor, wanted, Window(limit=limit))
     lines = [asdict(one) | {"said": english_of(one.answer)} for one in found.rows]
     columns = ["id", "entered_at", "event", "kind", "object", "receiver", "way", "state", "tries", "said"]
-    print_json(lines) if as_json else print_table(lines, columns, empty="nobody was told of anything")
+    print_rows(lines, columns, as_json, empty="nobody was told of anything")
 
 
 @alarm.command("again")
 @click.argument("id_", type=int, metavar="ID")
-@pass_context
-@run_async
 async def alarm_again(ctx: Context, id_: int) -> str:
     """Send a note once more that has failed, or may not have arrived."""
     async with ctx.database() as database:
@@ -203,15 +174,13 @@ def silence() -> None:
 
 @silence.command("list")
 @json_option
-@pass_context
-@run_async
 async def silence_list(ctx: Context, as_json: bool) -> None:
     """Those that hold, and those that held."""
     async with ctx.database() as database:
         found = await ALARM_SILENCES.search(database, ctx.change(database).actor, None, Window(limit=100))
     lines = [asdict(one) for one in found.rows]
     columns = ["id", "kind", "object", "holds", "until", "reason", "made_by"]
-    print_json(lines) if as_json else print_table(lines, columns, empty="nothing is silenced")
+    print_rows(lines, columns, as_json, empty="nothing is silenced")
 
 
 @silence.command("add")
@@ -219,8 +188,6 @@ async def silence_list(ctx: Context, as_json: bool) -> None:
 @click.option("--kind", default="", help="Such as channel_down; empty: any.")
 @click.option("--object", "about", default="", help="Such as channel/NAME; empty: any.")
 @click.option("--minutes", type=click.IntRange(1, 10_080), default=60, show_default=True)
-@pass_context
-@run_async
 async def silence_add(ctx: Context, reason: str, kind: str, about: str, minutes: int) -> None:
     """Let nobody be told; of what still stands at its end everybody is told then."""
     async with ctx.database() as database:
@@ -230,8 +197,6 @@ async def silence_add(ctx: Context, reason: str, kind: str, about: str, minutes:
 
 @silence.command("end")
 @click.argument("id_", type=int, metavar="ID")
-@pass_context
-@run_async
 async def silence_end(ctx: Context, id_: int) -> str:
     """It is over now."""
     async with ctx.database() as database:
@@ -249,8 +214,6 @@ def rule() -> None:
 
 @rule.command("list")
 @json_option
-@pass_context
-@run_async
 async def rule_list(ctx: Context, as_json: bool) -> None:
     """All of them with what they say now; exceptions behind the rule for all."""
     async with ctx.database() as database:
@@ -319,8 +282,6 @@ async def _rule(database: Database, actor: Actor, name: str, about: str) -> rule
 @click.argument("name", metavar="KIND|ID")
 @click.argument("about", metavar="[OBJECT]", default="")
 @_options
-@pass_context
-@run_async
 async def rule_set(
     ctx: Context, name: str, about: str, receiver: tuple[int, ...], everybody: bool, **values: Any
 ) -> str:
@@ -337,8 +298,6 @@ async def rule_set(
 @click.argument("kind")
 @click.argument("about", metavar="OBJECT")
 @_options
-@pass_context
-@run_async
 async def rule_except(
     ctx: Context, kind: str, about: str, receiver: tuple[int, ...], everybody: bool, **values: Any
 ) -> None:
@@ -351,8 +310,6 @@ async def rule_except(
 @rule.command("reset")
 @click.argument("name", metavar="KIND|ID")
 @click.argument("about", metavar="[OBJECT]", default="")
-@pass_context
-@run_async
 async def rule_reset(ctx: Context, name: str, about: str) -> str:
     """As by default; an exception is removed."""
     async with ctx.database() as database:

@@ -12,17 +12,7 @@ from pathlib import Path
 
 import click
 
-from smsgw.commands.base import (
-    Context,
-    Failed,
-    a_dsn,
-    json_option,
-    known,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-)
+from smsgw.commands.base import Context, Failed, a_dsn, group, json_option, known, print_json, print_rows
 from smsgw.core.actor import Actor
 from smsgw.node import opening
 from smsgw.platform.backups import service
@@ -34,7 +24,7 @@ _ALL = Actor.system("backup")
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
-@click.group()
+@group()
 def backup() -> None:
     """Backups of the database (备份). The key file is not in them: keep a copy of it elsewhere."""
 
@@ -67,8 +57,6 @@ def _told(octets: int) -> None:
 @click.option("--dsn", "owner_dsn", default="", callback=a_dsn,
               help="Of the role that owns the tables; [database] owner_dsn or dsn without it.")  # fmt: skip
 @json_option
-@pass_context
-@run_async
 async def backup_make(ctx: Context, folder: Path, keep: int, owner_dsn: str, as_json: bool) -> None:
     """Make one in FOLDER: a dump of the database as it is at this moment, and a note beside it of how many rows each
     table has. The platform goes on meanwhile."""
@@ -86,15 +74,13 @@ async def backup_make(ctx: Context, folder: Path, keep: int, owner_dsn: str, as_
 @backup.command("list")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @json_option
-@pass_context
-@run_async
 async def backup_list(ctx: Context, limit: int, as_json: bool) -> None:
     """Those that were made, the newest first."""
     async with _opened(ctx) as database:
         found = await BACKUPS.search(database, _ALL, None, Window("begun_at", True, limit=limit))
     lines = [_line(one) for one in found.rows]
     columns = ["id", "begun_at", "state", "octets", "trial", "host", "file", "problem"]
-    print_json(lines) if as_json else print_table(lines, columns, empty="none")
+    print_rows(lines, columns, as_json, empty="none")
 
 
 def _line(one: Backup) -> dict[str, object]:
@@ -112,8 +98,6 @@ def _line(one: Backup) -> dict[str, object]:
 @click.option("--scratch", type=_FOLDER, default=Path("/var/tmp"), show_default=True,  # noqa: S108 - a new one in it
               help="A folder with room for the whole database, which its server's user can enter.")  # fmt: skip
 @json_option
-@pass_context
-@run_async
 async def backup_rehearse(ctx: Context, id_: int, scratch: Path, as_json: bool) -> None:
     """Restore one of this machine into a server of its own, compare what each table holds, and remove it again.
     Exit 1 when they differ or it cannot be restored. The platform is not touched."""

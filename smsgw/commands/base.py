@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import json
 import os
 import re
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -141,15 +142,19 @@ def actor() -> Actor:
     return operators.actor(os.getpid(), os.getuid())
 
 
-def run_async(function: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., T]:
-    """Let click call a coroutine; expected errors become one line and exit 1.
+def _runs(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What click calls for a command: a coroutine gets the ``Context`` first, and expected errors become one line and
+    exit 1.
 
     A command that changes something returns the line that says what is so now: it is printed.
     """
+    if not inspect.iscoroutinefunction(inspect.unwrap(function)):
+        return function
 
-    def wrapper(*args: Any, **kwargs: Any) -> T:
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        context = click.get_current_context().find_object(Context)
         try:
-            result = asyncio.run(function(*args, **kwargs))
+            result = asyncio.run(function(context, *args, **kwargs))
         except (SmsgwError, RuntimeError, OSError) as exc:
             raise Failed(what_failed(exc)) from exc
         if isinstance(result, str):
@@ -157,6 +162,26 @@ def run_async(function: Callable[..., Coroutine[Any, Any, T]]) -> Callable[..., 
         return result
 
     return update_wrapper(wrapper, function)
+
+
+class Group(click.Group):
+    """A group whose commands may be coroutines: these get the ``Context`` first."""
+
+    group_class = type
+    """Groups in it are of this class, too."""
+
+    def command(self, *args: Any, **kwargs: Any) -> Any:
+        """Add a command."""
+        add = super().command(*args, **kwargs)
+        return lambda function: add(_runs(function))
+
+
+group = partial(click.group, cls=Group)
+
+
+def command(name: str | None = None) -> Callable[[Callable[..., Any]], click.Command]:
+    """A command by itself, which may be a coroutine."""
+    return lambda function: click.command(name)(_runs(function))
 
 
 def what_failed(error: Exception) -> str:
@@ -264,6 +289,11 @@ def show_end(at: datetime) -> str:
     if there.time() != time():
         return show_time(at)
     return f"{there - timedelta(days=1):%Y-%m-%d}"
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], as_json: bool, *, empty: str) -> None:
+    """Rows as JSON for programs, or as a table for people."""
+    print_json(rows) if as_json else print_table(rows, columns, empty=empty)
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, empty: str) -> None:

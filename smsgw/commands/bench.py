@@ -23,7 +23,7 @@ from smsgw.bench.profiles import PRESETS
 from smsgw.bench.result import Result
 from smsgw.bench.run import MAX_ARRIVALS, Options, Told, run
 from smsgw.bench.stage import KINDS, SMPP, Setting
-from smsgw.commands.base import Failed, json_option, print_json, what_failed
+from smsgw.commands.base import Failed, command, json_option, print_json, what_failed
 from smsgw.core.errors import SmsgwError
 from smsgw.core.partners import MAX_WINDOW
 from smsgw.runtime.attached import attach
@@ -63,7 +63,7 @@ def _beside(command: click.Command) -> click.Command:
 
 
 @_beside
-@click.command()
+@command()
 @click.option("--profile", type=click.Choice([*PRESETS]), is_eager=True, expose_value=False, callback=_preset,
               help="A load by name: see below.")  # fmt: skip
 @click.option("--mode", type=click.Choice(["single", "batch", "personalised", *SPEECHES]), default="single",

@@ -23,13 +23,12 @@ from smsgw.commands.base import (
     Context,
     Failed,
     ask_password,
+    group,
     json_option,
     known,
-    pass_context,
     password_options,
     print_json,
     print_table,
-    run_async,
 )
 from smsgw.core.states import FINAL, STATUS, PartState
 from smsgw.core.words import phrase
@@ -43,7 +42,7 @@ PROTOCOLS = ("cmpp30", "cmpp20", "smpp34", "sgip12", "smgp30")
 CARRIERS = ("CMCC", "CUCC", "CTCC", "CBN", "INTL")
 
 
-@click.group()
+@group()
 def channel() -> None:
     """Carrier channels (通道)."""
 
@@ -104,8 +103,6 @@ def _fields(given: dict[str, Any]) -> dict[str, Any]:
 @_options
 @click.option("--priority-lanes", is_flag=True, hidden=True, help="Lanes are always on.")
 @json_option
-@pass_context
-@run_async
 async def channel_add(ctx: Context, name: str, priority_lanes: bool, as_json: bool, **given: Any) -> None:
     """Make a channel; it connects at once when a daemon runs."""
     fields = _fields(given)
@@ -133,8 +130,6 @@ _reason = click.option("--reason", default="", help="Why; kept with the version.
 @click.argument("name")
 @_options
 @_reason
-@pass_context
-@run_async
 async def channel_set(ctx: Context, name: str, reason: str, **given: Any) -> str:
     """Change a channel; window and rate take effect without reconnecting."""
     fields = _fields(given)
@@ -183,8 +178,6 @@ async def _check_profile(database: Database, name: str, fields: dict[str, Any]) 
 @channel.command("versions")
 @click.argument("name")
 @json_option
-@pass_context
-@run_async
 async def channel_versions(ctx: Context, name: str, as_json: bool) -> None:
     """What a channel was set to, newest first: who, when and why."""
     async with ctx.database() as database:
@@ -215,8 +208,6 @@ def _changes(found: list[versions.Version], one: versions.Version) -> str:
 @click.argument("name")
 @click.argument("number", type=click.IntRange(1))
 @_reason
-@pass_context
-@run_async
 async def channel_approve(ctx: Context, name: str, number: int, reason: str) -> str:
     """Put a version in force that waits; not one's own. Nodes follow without a restart."""
     async with ctx.database() as database:
@@ -231,8 +222,6 @@ async def channel_approve(ctx: Context, name: str, number: int, reason: str) -> 
 @click.argument("name")
 @click.argument("number", type=click.IntRange(1))
 @_reason
-@pass_context
-@run_async
 async def channel_reject(ctx: Context, name: str, number: int, reason: str) -> str:
     """Refuse a version that waits, or take one's own back."""
     async with ctx.database() as database:
@@ -247,8 +236,6 @@ async def channel_reject(ctx: Context, name: str, number: int, reason: str) -> s
 @click.argument("number", type=click.IntRange(1))
 @_reason
 @click.option("--seen", type=click.IntRange(0), help="The version in force when you looked; refused when another is.")
-@pass_context
-@run_async
 async def channel_rollback(ctx: Context, name: str, number: int, reason: str, seen: int | None) -> str:
     """Set a channel to what an earlier version says, its password included; a new version as any.
 
@@ -280,8 +267,6 @@ async def _looked_at(database: Database, name: str, channel_id: int, number: int
 
 @channel.command("start")
 @click.argument("name")
-@pass_context
-@run_async
 async def channel_start(ctx: Context, name: str) -> str:
     """Connect and send."""
     return await _change(ctx, name, {"desired": "started"}, "is started")
@@ -289,8 +274,6 @@ async def channel_start(ctx: Context, name: str) -> str:
 
 @channel.command("stop")
 @click.argument("name")
-@pass_context
-@run_async
 async def channel_stop(ctx: Context, name: str) -> str:
     """Wait for answers under way, log out; what was never written flows to other channels."""
     return await _change(ctx, name, {"desired": "stopped"}, "is stopped once what is under way is answered")
@@ -298,8 +281,6 @@ async def channel_stop(ctx: Context, name: str) -> str:
 
 @channel.command("drain")
 @click.argument("name")
-@pass_context
-@run_async
 async def channel_drain(ctx: Context, name: str) -> str:
     """Write nothing new, and stay connected for the reports of what was written (before a removal)."""
     return await _change(ctx, name, {"desired": "draining"}, "is drained: nothing new is written, reports are received")
@@ -309,8 +290,6 @@ async def channel_drain(ctx: Context, name: str) -> str:
 @click.argument("name")
 @click.argument("by")
 @click.option("--note", default="", help="What the change is for.")
-@pass_context
-@run_async
 async def channel_replace(ctx: Context, name: str, by: str, note: str) -> None:
     """Give everything that goes by a channel to another one, in one step: its place in every pool, and the accounts and
     signatures that were given to it. What waits follows; the former is drained, for reports and replies, or stays
@@ -329,8 +308,6 @@ async def channel_replace(ctx: Context, name: str, by: str, note: str) -> None:
 
 @channel.command("remove")
 @click.argument("name")
-@pass_context
-@run_async
 async def channel_remove(ctx: Context, name: str) -> str:
     """Take a channel out of use; its history stays. Reports that it still owes are not received: drain it first."""
     async with ctx.database() as database:
@@ -342,8 +319,6 @@ async def channel_remove(ctx: Context, name: str) -> str:
 
 @channel.command("list")
 @json_option
-@pass_context
-@run_async
 async def channel_list(ctx: Context, as_json: bool) -> None:
     """All channels, with their state when a daemon runs."""
     try:
@@ -375,8 +350,6 @@ async def channel_list(ctx: Context, as_json: bool) -> None:
 @click.option("--limit", type=click.IntRange(1, throttles.KEPT), default=throttles.SHOWN, show_default=True,
               help="Spells of throttling, the newest first.")  # fmt: skip
 @json_option
-@pass_context
-@run_async
 async def channel_show(ctx: Context, name: str, limit: int, as_json: bool) -> None:
     """What a channel is set to, how it is doing, and when its carrier has said that it is sent too fast."""
     async with ctx.database() as database:
@@ -411,8 +384,6 @@ async def channel_show(ctx: Context, name: str, limit: int, as_json: bool) -> No
 @click.argument("name")
 @click.option("--to", "number", help="Send a probe to this phone number, too: it costs what the carrier takes.")
 @click.option("--wait", type=click.IntRange(1, 600), default=60, show_default=True, help="Seconds for its report.")
-@pass_context
-@run_async
 async def channel_test(ctx: Context, name: str, number: str | None, wait: int) -> None:
     """Whether the channel is logged in right now, and what it last complained about; --to: whether it delivers."""
     await _logged_in(ctx, name)
@@ -424,8 +395,6 @@ async def channel_test(ctx: Context, name: str, number: str | None, wait: int) -
 @click.argument("name")
 @click.option("--login", is_flag=True, help="Log in although the login is at work: it may cut off what is sending.")
 @json_option
-@pass_context
-@run_async
 async def channel_check(ctx: Context, name: str, login: bool, as_json: bool) -> None:
     """Test what a channel is set to, step by step: name, port, TLS, login, keep-alive, connections. Sends nothing."""
     with _known(name):
@@ -510,8 +479,6 @@ def _new_file(file: Path) -> Iterator[BinaryIO]:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--seconds", type=click.FloatRange(1, MAX_SECONDS), default=60.0, show_default=True)
 @click.option("--max-mb", type=click.IntRange(1, MAX_BYTES >> 20), default=16, show_default=True)
-@pass_context
-@run_async
 async def channel_record(ctx: Context, name: str, file: Path, seconds: float, max_mb: int) -> None:
     """Record every PDU of a running channel into FILE, for `smsgwctl simulate --replay FILE`.
 
@@ -538,8 +505,6 @@ async def channel_record(ctx: Context, name: str, file: Path, seconds: float, ma
 @click.option("--reason", default="", help="Why; needed with --hours.")
 @click.option("--end", is_flag=True, help="Record no more.")
 @json_option
-@pass_context
-@run_async
 async def channel_submits(ctx: Context, name: str, hours: int | None, reason: str, end: bool, as_json: bool) -> None:
     """Record what a channel submits and is answered, for the trace of messages; without options: how it stands.
 

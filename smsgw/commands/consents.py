@@ -14,13 +14,12 @@ from smsgw.commands.base import (
     Context,
     Failed,
     actor,
+    group,
     json_option,
     known,
     limit_option,
-    pass_context,
     print_json,
     print_table,
-    run_async,
     say,
 )
 from smsgw.commands.content import account_id_of
@@ -60,7 +59,7 @@ def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime
 # --- consents --------------------------------------------------------------------------------------------------------
 
 
-@click.group()
+@group()
 def consent() -> None:
     """The ledger of consents (同意台账): with the policy consent, marketing goes to nobody else."""
 
@@ -80,8 +79,6 @@ def _line(one: Consent) -> dict[str, Any]:
 @click.option("--state", type=click.Choice(("given", "withdrawn", "replaced")))
 @limit_option
 @json_option
-@pass_context
-@run_async
 async def consent_list(ctx: Context, account: str, number: str, state: str | None, limit: int, as_json: bool) -> None:
     """Rows of the ledger, newest first."""
     async with ctx.database() as database:
@@ -103,8 +100,6 @@ async def consent_list(ctx: Context, account: str, number: str, state: str | Non
 @click.option("--proof", required=True, help="Where the proof can be looked at: archive number, address …")
 @click.option("--at", callback=_moment, required=True, help="When, such as 2026-05-01.")
 @click.option("--wording", default="", help="What they have agreed to, or its version.")
-@pass_context
-@run_async
 async def consent_add(
     ctx: Context, given: tuple[str, ...], account: str, source: str, proof: str, at: datetime, wording: str
 ) -> None:
@@ -120,8 +115,6 @@ async def consent_add(
 @consent.command("withdraw")
 @click.argument("id_", metavar="ID", type=int)
 @click.argument("reason")
-@pass_context
-@run_async
 async def consent_withdraw(ctx: Context, id_: int, reason: str) -> None:
     """Somebody agrees no more; marketing that waits is taken back."""
     async with ctx.database() as database:
@@ -141,8 +134,6 @@ async def consent_withdraw(ctx: Context, id_: int, reason: str) -> None:
 @click.option("--at", callback=_moment, help="For rows that do not say when, such as 2026-05-01.")
 @click.option("--wording", default="", help="For rows that do not say it.")
 @json_option
-@pass_context
-@run_async
 async def consent_import_(
     ctx: Context, path: Path, account: str, columns: tuple[str, ...], source: str | None, proof: str,
     at: datetime | None, wording: str, as_json: bool,
@@ -171,8 +162,6 @@ async def consent_import_(
 @consent.command("imported")
 @click.argument("id_", metavar="IMPORT", type=int)
 @json_option
-@pass_context
-@run_async
 async def consent_imported(ctx: Context, id_: int, as_json: bool) -> None:
     """How an import stands, and which rows were not entered."""
     async with ctx.database() as database:
@@ -197,8 +186,6 @@ async def consent_imported(ctx: Context, id_: int, as_json: bool) -> None:
 @consent.command("proof")
 @click.argument("id_", metavar="ID", type=int)
 @click.argument("path", metavar="FILE", type=_FILE)
-@pass_context
-@run_async
 async def consent_proof(ctx: Context, id_: int, path: Path) -> None:
     """Bring the picture or PDF that proves a row, and those entered with it, through the running daemon."""
     body = {"consent": id_, "file": str(path)}
@@ -211,7 +198,7 @@ async def consent_proof(ctx: Context, id_: int, path: Path) -> None:
 # --- number filters --------------------------------------------------------------------------------------------------
 
 
-@click.group("filter")
+@group("filter")
 def filter() -> None:
     """Lists of numbers that are looked at (空号过滤): by what is known here, then, at a price, by the provider."""
 
@@ -239,8 +226,6 @@ async def _filter(database: Database, id_: int) -> NumberFilter:
 @click.option("--account", default="")
 @limit_option
 @json_option
-@pass_context
-@run_async
 async def filter_list(ctx: Context, account: str, limit: int, as_json: bool) -> None:
     """The newest lists."""
     async with ctx.database() as database:
@@ -260,8 +245,6 @@ async def filter_list(ctx: Context, account: str, limit: int, as_json: bool) -> 
 @click.option("--account", required=True)
 @click.option("--file", "file", type=click.File(encoding="utf-8"), help="Numbers, one a line; - is standard input.")
 @json_option
-@pass_context
-@run_async
 async def filter_add(ctx: Context, name: str, given: tuple[str, ...], account: str, file: Any, as_json: bool) -> None:
     """Have up to 10,000 numbers looked at by what is known here, which costs nothing."""
     some = [*given, *(line.strip() for line in (file or ()) if line.strip())]
@@ -286,8 +269,6 @@ async def filter_add(ctx: Context, name: str, given: tuple[str, ...], account: s
 @filter.command("show")
 @click.argument("id_", metavar="ID", type=int)
 @json_option
-@pass_context
-@run_async
 async def filter_show(ctx: Context, id_: int, as_json: bool) -> None:
     """How a list stands, and what its numbers have come to."""
     async with ctx.database() as database:
@@ -305,8 +286,6 @@ async def filter_show(ctx: Context, id_: int, as_json: bool) -> None:
 @filter.command("numbers")
 @click.argument("id_", metavar="ID", type=int)
 @click.argument("state", type=click.Choice(STATES))
-@pass_context
-@run_async
 async def filter_numbers(ctx: Context, id_: int, state: str) -> None:
     """The whole numbers of a list that have come to a state, one a line."""
     async with ctx.database() as database:
@@ -318,8 +297,6 @@ async def filter_numbers(ctx: Context, id_: int, state: str) -> None:
 @filter.command("ask")
 @click.argument("id_", metavar="ID", type=int)
 @click.option("--most", type=click.IntRange(1), required=True, help="Numbers to pay for at most.")
-@pass_context
-@run_async
 async def filter_ask(ctx: Context, id_: int, most: int) -> None:
     """Ask the provider about numbers that nobody here knows, at its price."""
     async with ctx.database() as database:
@@ -331,8 +308,6 @@ async def filter_ask(ctx: Context, id_: int, most: int) -> None:
 
 @filter.command("remove")
 @click.argument("id_", metavar="ID", type=int)
-@pass_context
-@run_async
 async def filter_remove(ctx: Context, id_: int) -> None:
     """Forget a list; what was learned of its numbers stays."""
     async with ctx.database() as database:

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from smsgw.commands.account import account_id
-from smsgw.commands.base import Context, Failed, json_option, pass_context, print_json, print_table, run_async, say
+from smsgw.commands.base import Context, Failed, group, json_option, print_json, print_rows, print_table, say
 from smsgw.core import policy as core_policy
 from smsgw.core.keywords import Action, Word, replaced
 from smsgw.core.model import MessageType
@@ -45,7 +45,7 @@ def scope_options(function: Any) -> Any:
 # --- words ------------------------------------------------------------------------------------------------------
 
 
-@click.group()
+@group()
 def word() -> None:
     """Words that a text must not have (敏感词)."""
 
@@ -63,8 +63,6 @@ def _how(function: Any) -> Any:
 @word.command("add")
 @click.argument("texts", nargs=-1, required=True, metavar="WORD...")
 @_how
-@pass_context
-@run_async
 async def word_add(
     ctx: Context, texts: tuple[str, ...], category: str, action: str, replacement: str, account: str, kind: str | None
 ) -> None:
@@ -87,8 +85,6 @@ def _lines(file: Path) -> list[str]:
 @word.command("import")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @_how
-@pass_context
-@run_async
 async def word_import(
     ctx: Context, file: Path, category: str, action: str, replacement: str, account: str, kind: str | None
 ) -> None:
@@ -115,8 +111,6 @@ async def word_import(
 @click.argument("text", default="")
 @click.option("--category", default="", help="All words of a category.")
 @click.option("--account", default="", help="Only where it counts for this account.")
-@pass_context
-@run_async
 async def word_remove(ctx: Context, text: str, category: str, account: str) -> None:
     """Take a word, or a category, off the list."""
     async with ctx.database() as database:
@@ -132,8 +126,6 @@ async def word_remove(ctx: Context, text: str, category: str, account: str) -> N
 @click.argument("name")
 @click.argument("action", type=ACTIONS)
 @click.option("--replacement", default="")
-@pass_context
-@run_async
 async def word_category(ctx: Context, name: str, action: str, replacement: str) -> None:
     """What happens to texts with a word of the category: block, review or replace."""
     async with ctx.database() as database:
@@ -149,8 +141,6 @@ async def word_category(ctx: Context, name: str, action: str, replacement: str) 
 @click.option("--like", default="", help="Words that have this in them.")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=1000, show_default=True)
 @json_option
-@pass_context
-@run_async
 async def word_list(ctx: Context, category: str, like: str, limit: int, as_json: bool) -> None:
     """The list."""
     async with ctx.database() as database:
@@ -158,20 +148,15 @@ async def word_list(ctx: Context, category: str, like: str, limit: int, as_json:
             asdict(one) | {"account": one.account or "all", "type": one.type or "all"}
             for one in await word_queries.page(database, accounts=None, category=category, like=like, limit=limit)
         ]
-    if as_json:
-        print_json(lines)
-    else:
-        print_table(
-            lines, ("word", "category", "action", "replacement", "account", "type"), empty="no words are listed"
-        )
+    print_rows(
+        lines, ("word", "category", "action", "replacement", "account", "type"), as_json, empty="no words are listed"
+    )
 
 
 @word.command("test")
 @click.argument("text")
 @scope_options
 @json_option
-@pass_context
-@run_async
 async def word_test(ctx: Context, text: str, account: str, kind: str | None, as_json: bool) -> None:
     """Which words are found in a text, where, and what becomes of it."""
     async with ctx.database() as database:
@@ -199,7 +184,7 @@ async def word_test(ctx: Context, text: str, account: str, kind: str | None, as_
 KINDS = click.Choice([str(x) for x in Listed])
 
 
-@click.group()
+@group()
 def allow() -> None:
     """Allow list (白名单): exempt from limits of frequency, the only numbers of an account, or our own test phones."""
 
@@ -216,8 +201,6 @@ def _numbers(texts: tuple[str, ...]) -> list[str]:
 @click.argument("numbers", nargs=-1, required=True, metavar="NUMBER...")
 @click.option("--account", default="", help="Only for this account and those below it; `only` needs it.")
 @click.option("--note", default="")
-@pass_context
-@run_async
 async def allow_add(ctx: Context, kind: str, numbers: tuple[str, ...], account: str, note: str) -> None:
     """Put numbers on the list."""
     async with ctx.database() as database:
@@ -231,8 +214,6 @@ async def allow_add(ctx: Context, kind: str, numbers: tuple[str, ...], account: 
 @click.argument("kind", type=KINDS)
 @click.argument("numbers", nargs=-1, required=True, metavar="NUMBER...")
 @click.option("--account", default="")
-@pass_context
-@run_async
 async def allow_remove(ctx: Context, kind: str, numbers: tuple[str, ...], account: str) -> None:
     """Take numbers off the list."""
     async with ctx.database() as database:
@@ -249,8 +230,6 @@ async def allow_remove(ctx: Context, kind: str, numbers: tuple[str, ...], accoun
 @click.option("--limit", type=click.IntRange(1, 100_000), default=100, show_default=True)
 @click.option("--unmask", is_flag=True, help="Show whole numbers.")
 @json_option
-@pass_context
-@run_async
 async def allow_list(ctx: Context, kind: str | None, limit: int, unmask: bool, as_json: bool) -> None:
     """The newest entries."""
     async with ctx.database() as database:
@@ -262,16 +241,13 @@ async def allow_list(ctx: Context, kind: str | None, limit: int, unmask: bool, a
         asdict(one) | {"number": one.number if unmask else mask(one.number), "account": one.account or "all"}
         for one in found
     ]
-    if as_json:
-        print_json(lines)
-    else:
-        print_table(lines, ("number", "kind", "account", "note", "actor", "at"), empty="the list is empty")
+    print_rows(lines, ("number", "kind", "account", "note", "actor", "at"), as_json, empty="the list is empty")
 
 
 # --- policies ---------------------------------------------------------------------------------------------------
 
 
-@click.group()
+@group()
 def policy() -> None:
     """Policies: how often, when, with which signatures; for all, an account or a type."""
 
@@ -285,8 +261,6 @@ def _for(account: str, kind: str | None) -> str:
 @click.argument("name", type=click.Choice(tuple(core_policy.FORMS)))
 @click.argument("value")
 @policy_options
-@pass_context
-@run_async
 async def policy_set(ctx: Context, name: str, value: str, account: str, kind: str | None) -> str:
     """Change a policy (frequency "1/1m 5/1h 10/1d", hours "mon-fri 09:00-11:30 14:00-17:00", optout require …)."""
     async with ctx.database() as database:
@@ -299,8 +273,6 @@ async def policy_set(ctx: Context, name: str, value: str, account: str, kind: st
 @policy.command("clear")
 @click.argument("name", type=click.Choice(tuple(core_policy.FORMS)))
 @policy_options
-@pass_context
-@run_async
 async def policy_clear(ctx: Context, name: str, account: str, kind: str | None) -> str:
     """Go back to what is less particular."""
     async with ctx.database() as database:
@@ -314,8 +286,6 @@ async def policy_clear(ctx: Context, name: str, account: str, kind: str | None) 
 
 @policy.command("list")
 @json_option
-@pass_context
-@run_async
 async def policy_list(ctx: Context, as_json: bool) -> None:
     """What differs from the defaults, after the defaults by type."""
     async with ctx.database() as database:
@@ -328,7 +298,4 @@ async def policy_list(ctx: Context, as_json: bool) -> None:
     lines += [
         {"name": d.name, "account": d.account or "all", "type": d.type or "all", "value": d.value} for d in changed
     ]
-    if as_json:
-        print_json(lines)
-    else:
-        print_table(lines, ("name", "account", "type", "value"), empty="")
+    print_rows(lines, ("name", "account", "type", "value"), as_json, empty="")

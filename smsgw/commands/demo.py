@@ -20,7 +20,7 @@ import uvloop
 
 from smsgw.admin.hashing import hash_password
 from smsgw.admin.strength import one_time_password
-from smsgw.commands.base import BadConfiguration, Failed, what_failed
+from smsgw.commands.base import BadConfiguration, Failed, command, what_failed
 from smsgw.core.actor import Actor, ActorLabel
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import Account, MessageType, Origin
@@ -72,7 +72,7 @@ RULES = (
 )
 
 
-@click.command()
+@command()
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Of portal and API.")
 @click.option("--data", "data_dir", type=click.Path(path_type=Path, file_okay=False), default=Path("var"),
               show_default=True, help="Data directory; kept between runs.")  # fmt: skip

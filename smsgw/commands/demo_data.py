@@ -8,21 +8,19 @@ import click
 
 from smsgw.admin.hashing import hash_password
 from smsgw.admin.strength import one_time_password
-from smsgw.commands.base import Context, pass_context, run_async
+from smsgw.commands.base import Context, command
 from smsgw.core.ids import CHINA
 from smsgw.demo.fill import DAILY, DAYS, MAX_DAILY, MAX_DAYS, SEED, fill
 from smsgw.demo.world import LINKS_PORT, LOCAL_LINKS
 from smsgw.runtime import clock
 
 
-@click.command()
+@command()
 @click.option("--days", type=click.IntRange(2, MAX_DAYS), default=DAYS, show_default=True, help="Of the history.")
 @click.option(
     "--daily", type=click.IntRange(20, MAX_DAILY), default=DAILY, show_default=True, help="Messages of a working day."
 )
 @click.option("--seed", type=int, default=SEED, show_default=True, help="The same seed makes the same history.")
-@pass_context
-@run_async
 async def demo_data(ctx: Context, days: int, daily: int, seed: int) -> None:
     """Fill an empty database with demo data: an organisation, its people, and what they have sent for weeks.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from smsgw.commands.base import Context, Failed, pass_context, run_async, what_failed
+from smsgw.commands.base import Context, Failed, command, what_failed
 from smsgw.core.errors import SmsgwError
 from smsgw.node import control_client
 from smsgw.platform.diagnostics import service
@@ -39,11 +39,9 @@ async def _without_daemon(ctx: Context) -> bytes:
         return await Bundles(away, settings, keys).made()
 
 
-@click.command()
+@command()
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=None,
               help="The file to write; a new one in the current directory otherwise.")  # fmt: skip
-@pass_context
-@run_async
 async def diagnose(ctx: Context, out: Path | None) -> None:
     """Write a diagnostic bundle (ZIP): versions, settings, log, metrics, sizes, slow statements, alarms; no secrets,
     numbers masked. Without a running node there are neither log nor metrics in it."""

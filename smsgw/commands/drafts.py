@@ -13,13 +13,12 @@ from smsgw.commands.base import (
     Context,
     Failed,
     actor,
+    group,
     json_option,
     known,
     limit_option,
-    pass_context,
     print_json,
-    print_table,
-    run_async,
+    print_rows,
     show_line,
 )
 from smsgw.commands.content import account_id_of
@@ -40,7 +39,7 @@ PATIENCE = 120.0
 """Seconds for a draft to become a task."""
 
 
-@click.group()
+@group()
 def draft() -> None:
     """Drafts (草稿) of accounts, as the API makes them; those of people are theirs alone and are not here."""
 
@@ -136,8 +135,6 @@ def _state(account: int, given: dict[str, Any]) -> State:
 @click.option("--account", default="")
 @limit_option
 @json_option
-@pass_context
-@run_async
 async def draft_list(ctx: Context, account: str, limit: int, as_json: bool) -> None:
     """Drafts of accounts, newest first."""
     async with ctx.database() as database:
@@ -145,17 +142,14 @@ async def draft_list(ctx: Context, account: str, limit: int, as_json: bool) -> N
         window = Window("id", limit=limit)
         found = (await draft_queries.search(database, actor(), window, account_id=whose)).rows
     lines = [_draft_line(one) for one in found]
-    if as_json:
-        print_json(lines)
-    else:
-        print_table(lines, ("id", "name", "account_id", "type", "numbers", "content", "updated_at"), empty="no drafts")
+    print_rows(
+        lines, ("id", "name", "account_id", "type", "numbers", "content", "updated_at"), as_json, empty="no drafts"
+    )
 
 
 @draft.command("show")
 @click.argument("id_", metavar="ID", type=int)
 @json_option
-@pass_context
-@run_async
 async def draft_show(ctx: Context, id_: int, as_json: bool) -> None:
     """All that is in it."""
     async with ctx.database() as database:
@@ -167,8 +161,6 @@ async def draft_show(ctx: Context, id_: int, as_json: bool) -> None:
 @click.option("--account", required=True)
 @_draft_options
 @json_option
-@pass_context
-@run_async
 async def draft_add(ctx: Context, account: str, as_json: bool, **given: Any) -> None:
     """Keep a draft of an account; nothing is checked or sent yet."""
     async with ctx.database() as database:
@@ -184,8 +176,6 @@ async def draft_add(ctx: Context, account: str, as_json: bool, **given: Any) -> 
 @click.argument("id_", metavar="ID", type=int)
 @_draft_options
 @json_option
-@pass_context
-@run_async
 async def draft_set(ctx: Context, id_: int, as_json: bool, **given: Any) -> None:
     """Replace all that a draft says."""
     async with ctx.database() as database:
@@ -199,8 +189,6 @@ async def draft_set(ctx: Context, id_: int, as_json: bool, **given: Any) -> None
 @draft.command("submit")
 @click.argument("id_", metavar="ID", type=int)
 @json_option
-@pass_context
-@run_async
 async def draft_submit(ctx: Context, id_: int, as_json: bool) -> None:
     """Make it a task, through the running daemon; it is a draft no more."""
     body = {"draft": id_}
@@ -216,8 +204,6 @@ async def draft_submit(ctx: Context, id_: int, as_json: bool) -> None:
 
 @draft.command("remove")
 @click.argument("id_", metavar="ID", type=int)
-@pass_context
-@run_async
 async def draft_remove(ctx: Context, id_: int) -> None:
     """Forget a draft."""
     async with ctx.database() as database:

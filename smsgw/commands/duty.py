@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 import click
 
-from smsgw.commands.base import Context, When, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, When, group, json_option, print_rows
 from smsgw.core.ids import CHINA
 from smsgw.platform.duty import contacts, roster
 from smsgw.runtime import clock
@@ -17,28 +17,24 @@ def _monday(day: datetime | None) -> date:
     return roster.monday((day or clock.now().astimezone(CHINA)).date())
 
 
-@click.group()
+@group()
 def duty() -> None:
     """Duty roster (值班) and contacts."""
 
 
 @duty.command("now")
 @json_option
-@pass_context
-@run_async
 async def duty_now(ctx: Context, as_json: bool) -> None:
     """Who is on duty now."""
     async with ctx.database() as database:
         found = await roster.now(database, clock.now())
     lines = [] if found is None else [{"login": found.login, "name": found.name}]
-    print_json(lines) if as_json else print_table(lines, ["login", "name"], empty="nobody is on duty")
+    print_rows(lines, ["login", "name"], as_json, empty="nobody is on duty")
 
 
 @duty.command("show")
 @click.option("--week", type=When(["%Y-%m-%d"]), default=None, help="A day of it; this week otherwise.")
 @json_option
-@pass_context
-@run_async
 async def duty_show(ctx: Context, week: datetime | None, as_json: bool) -> None:
     """The roster of a week."""
     first = _monday(week)
@@ -48,15 +44,13 @@ async def duty_show(ctx: Context, week: datetime | None, as_json: bool) -> None:
         {"day": str(day), "shift": shift, "login": known[day, shift].login if (day, shift) in known else ""}
         for day, shift in roster.places(first)
     ]
-    print_json(lines) if as_json else print_table(lines, ["day", "shift", "login"], empty="")
+    print_rows(lines, ["day", "shift", "login"], as_json, empty="")
 
 
 @duty.command("set")
 @click.argument("day", type=When(["%Y-%m-%d"]))
 @click.argument("shift", type=click.Choice(roster.SHIFTS))
 @click.argument("login")
-@pass_context
-@run_async
 async def duty_set(ctx: Context, day: datetime, shift: str, login: str) -> str:
     """Say who has a shift; "-" for nobody."""
     first = _monday(day)
@@ -71,8 +65,6 @@ async def duty_set(ctx: Context, day: datetime, shift: str, login: str) -> str:
 
 @duty.command("copy")
 @click.option("--week", type=When(["%Y-%m-%d"]), default=None, help="A day of it; this week otherwise.")
-@pass_context
-@run_async
 async def duty_copy(ctx: Context, week: datetime | None) -> None:
     """Have a week as the one before it."""
     async with ctx.database() as database:
@@ -86,13 +78,11 @@ def contact() -> None:
 
 @contact.command("list")
 @json_option
-@pass_context
-@run_async
 async def contact_list(ctx: Context, as_json: bool) -> None:
     """All of them."""
     async with ctx.database() as database:
         lines = [asdict(one) for one in await contacts.listed(database)]
-    print_json(lines) if as_json else print_table(lines, ["id", "kind", "label", "value", "note"], empty="no contacts")
+    print_rows(lines, ["id", "kind", "label", "value", "note"], as_json, empty="no contacts")
 
 
 @contact.command("add")
@@ -100,8 +90,6 @@ async def contact_list(ctx: Context, as_json: bool) -> None:
 @click.argument("label")
 @click.argument("value")
 @click.option("--note", default="")
-@pass_context
-@run_async
 async def contact_add(ctx: Context, kind: str, label: str, value: str, note: str) -> None:
     """A new one; everybody who logs in sees it."""
     async with ctx.database() as database:
@@ -110,8 +98,6 @@ async def contact_add(ctx: Context, kind: str, label: str, value: str, note: str
 
 @contact.command("remove")
 @click.argument("id_", type=int, metavar="ID")
-@pass_context
-@run_async
 async def contact_remove(ctx: Context, id_: int) -> str:
     """Forget one."""
     async with ctx.database() as database:

@@ -8,14 +8,14 @@ from pathlib import Path
 import click
 
 from smsgw.channels.wire.proofs import readings
-from smsgw.commands.base import Context, When, json_option, pass_context, print_json, print_table, run_async, say
+from smsgw.commands.base import Context, When, group, json_option, print_json, print_rows, say
 from smsgw.platform.evidence import queries, verification
 from smsgw.runtime import clock
 
 DAY = When(["%Y-%m-%d"])
 
 
-@click.group()
+@group()
 def evidence() -> None:
     """Evidence of results (回执存证): carriers' PDUs and the daily roots over them."""
 
@@ -27,8 +27,6 @@ def evidence() -> None:
     help="Further anchors: the file of another node, or a system log with them.",
 )  # fmt: skip
 @json_option
-@pass_context
-@run_async
 async def evidence_verify(ctx: Context, day: datetime | None, files: tuple[Path, ...], as_json: bool) -> None:
     """Digest and decode PDUs, make roots anew and compare results with evidence; exit 1 when something does not fit."""
     async with ctx.database() as database:
@@ -59,17 +57,12 @@ async def evidence_verify(ctx: Context, day: datetime | None, files: tuple[Path,
 @click.option("--from", "first", type=DAY, required=True, help="From this day (China) on.")
 @click.option("--to", "before", type=DAY, required=True, help="Before this day.")
 @json_option
-@pass_context
-@run_async
 async def evidence_roots(ctx: Context, first: datetime, before: datetime, as_json: bool) -> None:
     """The daily roots, to be compared with statements and anchors."""
     async with ctx.database() as database:
         found = await queries.roots(database, first.date(), before.date())
     lines = [{"day": _iso(day), "leaves": leaves, "root": root} for day, root, leaves in found]
-    if as_json:
-        print_json(lines)
-    else:
-        print_table(lines, ("day", "leaves", "root"), empty="no roots in this time")
+    print_rows(lines, ("day", "leaves", "root"), as_json, empty="no roots in this time")
 
 
 def _iso(day: date) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, group, json_option, print_json, print_rows
 from smsgw.platform.channels import queries
 
 
-@click.group()
+@group()
 def fact() -> None:
     """Answers, reports and messages that the database has refused; they lie aside."""
 
@@ -16,8 +16,6 @@ def fact() -> None:
 @fact.command("list")
 @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True)
 @json_option
-@pass_context
-@run_async
 async def fact_list(ctx: Context, limit: int, as_json: bool) -> None:
     """What lies aside, oldest first, and why."""
     async with ctx.database() as database:
@@ -25,17 +23,12 @@ async def fact_list(ctx: Context, limit: int, as_json: bool) -> None:
             {"id": p.id, "kind": p.kind, "about": p.about, "error": p.error, "node": p.node, "parked_at": p.parked_at}
             for p in await queries.parked_facts(database, limit=limit)
         ]
-    if as_json:
-        print_json(lines)
-    else:
-        print_table(lines, ("id", "kind", "about", "error", "node", "parked_at"), empty="nothing lies aside")
+    print_rows(lines, ("id", "kind", "about", "error", "node", "parked_at"), as_json, empty="nothing lies aside")
 
 
 @fact.command("retry")
 @click.argument("ids", nargs=-1, type=int, metavar="[ID]...")
 @json_option
-@pass_context
-@run_async
 async def fact_retry(ctx: Context, ids: tuple[int, ...], as_json: bool) -> None:
     """Try them again: all (up to 1,000 at a time), or these. What is refused again lies aside again."""
     answer = await ctx.daemon("POST", "/facts/retry", {"ids": list(ids)})

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import click
 
-from smsgw.commands.base import Context, in_locale, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, group, in_locale, json_option, print_json, print_rows, print_table
 from smsgw.core import moments
 from smsgw.core.errors import Refused
 from smsgw.core.ids import CHINA
@@ -35,7 +35,7 @@ def _told(value: Wording | str) -> str:
     return in_locale(value) if isinstance(value, Wording) else value
 
 
-@click.group()
+@group()
 def fault() -> None:
     """Faults (故障登记): opened, responded to, recovered from, closed with a report."""
 
@@ -44,8 +44,6 @@ def fault() -> None:
 @click.option("--state", type=click.Choice(["open", "handling", "recovered", "closed"]), default=None)
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
 @json_option
-@pass_context
-@run_async
 async def fault_list(ctx: Context, state: str | None, limit: int, as_json: bool) -> None:
     """Faults, those that are not closed first."""
     async with ctx.database() as database:
@@ -58,7 +56,7 @@ async def fault_list(ctx: Context, state: str | None, limit: int, as_json: bool)
         for one in found.rows
     ]  # fmt: skip
     columns = ["id", "state", "severity", "title", "began_at", "response", "recovery", "responded_by", "counts"]
-    print_json(lines) if as_json else print_table(lines, columns, empty="no faults")
+    print_rows(lines, columns, as_json, empty="no faults")
 
 
 @fault.command("open")
@@ -66,8 +64,6 @@ async def fault_list(ctx: Context, state: str | None, limit: int, as_json: bool)
 @click.option("--alarm", "alarm_id", type=int, default=None, help="The alarm that it is known by; needs no title.")
 @click.option("--severity", type=click.Choice(["critical", "warning"]), default="critical", show_default=True)
 @click.option("--began", type=_Minute(), default=None, help="In China's time; now otherwise.")
-@pass_context
-@run_async
 async def fault_open(ctx: Context, title: str, alarm_id: int | None, severity: str, began: datetime | None) -> None:
     """Register one; prints its number."""
     async with ctx.database() as database:
@@ -84,8 +80,6 @@ async def fault_open(ctx: Context, title: str, alarm_id: int | None, severity: s
 
 @fault.command("respond")
 @click.argument("id_", type=int, metavar="ID")
-@pass_context
-@run_async
 async def fault_respond(ctx: Context, id_: int) -> str:
     """Say that you look after it; its alarms are acknowledged."""
     async with ctx.database() as database:
@@ -96,8 +90,6 @@ async def fault_respond(ctx: Context, id_: int) -> str:
 @fault.command("note")
 @click.argument("id_", type=int, metavar="ID")
 @click.argument("text")
-@pass_context
-@run_async
 async def fault_note(ctx: Context, id_: int, text: str) -> str:
     """Write down what was found or done."""
     async with ctx.database() as database:
@@ -108,8 +100,6 @@ async def fault_note(ctx: Context, id_: int, text: str) -> str:
 @fault.command("recover")
 @click.argument("id_", type=int, metavar="ID")
 @click.option("--at", type=_Minute(), default=None, help="In China's time; now otherwise.")
-@pass_context
-@run_async
 async def fault_recover(ctx: Context, id_: int, at: datetime | None) -> str:
     """The trouble is over."""
     async with ctx.database() as database:
@@ -121,8 +111,6 @@ async def fault_recover(ctx: Context, id_: int, at: datetime | None) -> str:
 @click.argument("id_", type=int, metavar="ID")
 @click.argument("reason")
 @click.option("--no", "leave_out", is_flag=True, help="It is not one of the year's.")
-@pass_context
-@run_async
 async def fault_count(ctx: Context, id_: int, reason: str, leave_out: bool) -> str:
     """Say whether it is among the year's faults, and why."""
     async with ctx.database() as database:
@@ -135,8 +123,6 @@ async def fault_count(ctx: Context, id_: int, reason: str, leave_out: bool) -> s
 @click.option("--cause", required=True)
 @click.option("--done", required=True, help="What was done.")
 @click.option("--prevention", default="", help="What keeps it from happening again.")
-@pass_context
-@run_async
 async def fault_close(ctx: Context, id_: int, cause: str, done: str, prevention: str) -> str:
     """Close it with its report."""
     async with ctx.database() as database:
@@ -147,8 +133,6 @@ async def fault_close(ctx: Context, id_: int, cause: str, done: str, prevention:
 @fault.command("year")
 @click.argument("number", type=click.IntRange(queries.FIRST_YEAR, 2100), required=False, metavar="YEAR")
 @json_option
-@pass_context
-@run_async
 async def fault_year(ctx: Context, number: int | None, as_json: bool) -> None:
     """What the faults of a year come to: how many of those that were promised, and availability."""
     async with ctx.database() as database:
@@ -168,8 +152,6 @@ async def fault_year(ctx: Context, number: int | None, as_json: bool) -> None:
 @click.option("--minutes", type=click.IntRange(1, 43_200), default=1440, show_default=True)
 @click.option("--source", "sources", type=click.Choice([one.value for one in timeline.Source]), multiple=True)
 @json_option
-@pass_context
-@run_async
 async def fault_timeline(
     ctx: Context, until: datetime | None, minutes: int, sources: tuple[str, ...], as_json: bool
 ) -> None:
@@ -186,4 +168,4 @@ async def fault_timeline(
         for one in seen.entries
     ]  # fmt: skip
     columns = ["at", "source", "what", "name", "object", "who", "detail"]
-    print_json(lines) if as_json else print_table(lines, columns, empty="nothing happened")
+    print_rows(lines, columns, as_json, empty="nothing happened")

@@ -7,7 +7,7 @@ from datetime import date, datetime, timedelta
 import click
 
 from smsgw.admin import health_mail
-from smsgw.commands.base import Context, When, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, When, group, json_option, print_json, print_rows, print_table
 from smsgw.core.actor import Actor
 from smsgw.core.ids import CHINA
 from smsgw.platform.health import queries, report, service
@@ -20,7 +20,7 @@ from smsgw.runtime import clock
 _ALL = Actor.system("health")
 
 
-@click.group()
+@group()
 def health() -> None:
     """The daily health mail (健康日报)."""
 
@@ -32,8 +32,6 @@ def _yesterday() -> date:
 @health.command("show")
 @click.option("--day", type=When(["%Y-%m-%d"]), default=None, help="Whose figures; yesterday otherwise.")
 @json_option
-@pass_context
-@run_async
 async def health_show(ctx: Context, day: datetime | None, as_json: bool) -> None:
     """What a mail would say now. Exit 0, whatever it says."""
     of = day.date() if day else _yesterday()
@@ -46,8 +44,6 @@ async def health_show(ctx: Context, day: datetime | None, as_json: bool) -> None
 
 @health.command("plan")
 @json_option
-@pass_context
-@run_async
 async def health_plan(ctx: Context, as_json: bool) -> None:
     """Who gets it, and when."""
     async with ctx.database() as database:
@@ -57,15 +53,13 @@ async def health_plan(ctx: Context, as_json: bool) -> None:
         for email in plan.emails
     ] if plan else []  # fmt: skip
     columns = ["email", "hour", "language", "changed_by"]
-    print_json(lines) if as_json else print_table(lines, columns, empty="nobody gets it")
+    print_rows(lines, columns, as_json, empty="nobody gets it")
 
 
 @health.command("set")
 @click.argument("emails", nargs=-1)
 @click.option("--hour", type=click.IntRange(0, 23), default=HOUR, show_default=True, help="Of the day, in China.")
 @click.option("--language", type=click.Choice(LANGUAGES), default="zh", show_default=True)
-@pass_context
-@run_async
 async def health_set(ctx: Context, emails: tuple[str, ...], hour: int, language: str) -> str:
     """Let these get it, and nobody else; without any it is not sent any more."""
     async with ctx.database() as database:
@@ -74,8 +68,6 @@ async def health_set(ctx: Context, emails: tuple[str, ...], hour: int, language:
 
 
 @health.command("send")
-@pass_context
-@run_async
 async def health_send(ctx: Context) -> None:
     """Send one to each receiver now, beside the daily one; a running node with a mail server does it."""
     async with ctx.database() as database:
@@ -86,8 +78,6 @@ async def health_send(ctx: Context) -> None:
 @click.option("--state", type=click.Choice(["waiting", "sending", "sent", "failed", "unsure"]), default=None)
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @json_option
-@pass_context
-@run_async
 async def health_mails(ctx: Context, state: str | None, limit: int, as_json: bool) -> None:
     """What became of them, the newest first."""
     async with ctx.database() as database:
@@ -99,13 +89,11 @@ async def health_mails(ctx: Context, state: str | None, limit: int, as_json: boo
         for one in found.rows
     ]  # fmt: skip
     columns = ["id", "day", "receiver", "state", "tries", "asked_by", "said"]
-    print_json(lines) if as_json else print_table(lines, columns, empty="none")
+    print_rows(lines, columns, as_json, empty="none")
 
 
 @health.command("again")
 @click.argument("id_", type=int, metavar="ID")
-@pass_context
-@run_async
 async def health_again(ctx: Context, id_: int) -> str:
     """Send one once more that has failed, or may not have arrived."""
     async with ctx.database() as database:

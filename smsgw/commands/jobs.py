@@ -6,17 +6,7 @@ from typing import Any
 
 import click
 
-from smsgw.commands.base import (
-    Context,
-    Failed,
-    actor,
-    json_option,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-    say,
-)
+from smsgw.commands.base import Context, Failed, actor, group, json_option, print_json, print_rows, say
 from smsgw.platform.campaigns import imports
 from smsgw.platform.jobs import queries, service
 from smsgw.platform.jobs.model import Job, JobState
@@ -25,7 +15,7 @@ from smsgw.runtime import clock
 COLUMNS = ("id", "kind", "subject", "owner", "state", "progress", "left", "created_at", "ended_at", "error")
 
 
-@click.group()
+@group()
 def job() -> None:
     """Jobs (后台作业): long work that survives a restart."""
 
@@ -50,24 +40,17 @@ def _line(found: Job) -> dict[str, Any]:
 @click.option("--state", "states", multiple=True, type=click.Choice([s.value for s in JobState]))
 @click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True)
 @json_option
-@pass_context
-@run_async
 async def job_list(ctx: Context, states: tuple[str, ...], limit: int, as_json: bool) -> None:
     """Jobs, newest first."""
     async with ctx.database() as database:
         found = await queries.page(database, actor().scope, states=states or None, limit=limit)
     lines = [_line(one) for one in found]
-    if as_json:
-        print_json(lines)
-    else:
-        print_table(lines, COLUMNS, empty="no jobs")
+    print_rows(lines, COLUMNS, as_json, empty="no jobs")
 
 
 @job.command("show")
 @click.argument("job_id", type=int)
 @json_option
-@pass_context
-@run_async
 async def job_show(ctx: Context, job_id: int, as_json: bool) -> None:
     """One job: what it is to do, how far it is, where it runs."""
     async with ctx.database() as database:
@@ -95,8 +78,6 @@ async def job_show(ctx: Context, job_id: int, as_json: bool) -> None:
 
 @job.command("cancel")
 @click.argument("job_id", type=int)
-@pass_context
-@run_async
 async def job_cancel(ctx: Context, job_id: int) -> None:
     """End a job: at once when it waits, within some seconds when it runs. What it has done stays done;
     the task of an import is cancelled with it."""

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from smsgw.commands.account import account_id
-from smsgw.commands.base import Context, When, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, When, group, json_option, print_json, print_table
 from smsgw.core.ids import CHINA
 from smsgw.core.keys import MAX_REQUESTS_PER_SECOND, REQUESTS_PER_SECOND, Network
 from smsgw.core.permissions import SCOPES
@@ -30,7 +30,7 @@ def _end_of(day: datetime | None) -> datetime | None:
     return None if day is None else day.replace(tzinfo=CHINA) + timedelta(days=1)
 
 
-@click.group()
+@group()
 def key() -> None:
     """API keys."""
 
@@ -49,8 +49,6 @@ def key() -> None:
     help="Calls of the API; twice as many may come at once.",
 )
 @json_option
-@pass_context
-@run_async
 async def key_add(
     ctx: Context,
     account_name: str,
@@ -91,8 +89,6 @@ def _show(new: NewKey, as_json: bool) -> None:
 @key.command("list")
 @click.argument("account_name", metavar="[ACCOUNT]", default="")
 @json_option
-@pass_context
-@run_async
 async def key_list(ctx: Context, account_name: str, as_json: bool) -> None:
     """Keys, of an account or all, with when and from where they were last used."""
     async with ctx.database() as database:
@@ -117,8 +113,6 @@ async def key_list(ctx: Context, account_name: str, as_json: bool) -> None:
 @click.option("--expires", type=EXPIRY, help="Day after which it is good no more (China).")
 @click.option("--no-expiry", is_flag=True, help="It does not expire.")
 @click.option("--requests-per-second", type=click.IntRange(1, MAX_REQUESTS_PER_SECOND))
-@pass_context
-@run_async
 async def key_set(
     ctx: Context, key_id: str, scopes: tuple[str, ...], networks: tuple[str, ...], any_ip: bool,
     expires: datetime | None, no_expiry: bool, requests_per_second: int | None,
@@ -147,8 +141,6 @@ async def _change(ctx: Context, key_id: str, changes: dict[str, Any]) -> None:
 
 @key.command("stop")
 @click.argument("key_id")
-@pass_context
-@run_async
 async def key_stop(ctx: Context, key_id: str) -> str:
     """Refuse a key from now on."""
     await _change(ctx, key_id, {"status": "stopped"})
@@ -157,8 +149,6 @@ async def key_stop(ctx: Context, key_id: str) -> str:
 
 @key.command("start")
 @click.argument("key_id")
-@pass_context
-@run_async
 async def key_start(ctx: Context, key_id: str) -> str:
     """Take a stopped key again."""
     await _change(ctx, key_id, {"status": "active"})
@@ -168,8 +158,6 @@ async def key_start(ctx: Context, key_id: str) -> str:
 @key.command("rotate")
 @click.argument("key_id")
 @json_option
-@pass_context
-@run_async
 async def key_rotate(ctx: Context, key_id: str, as_json: bool) -> None:
     """Give a key a new secret and bearer token, shown once. The old ones stay good until `key retire`."""
     sealer = ctx.sealer()
@@ -181,8 +169,6 @@ async def key_rotate(ctx: Context, key_id: str, as_json: bool) -> None:
 
 @key.command("retire")
 @click.argument("key_id")
-@pass_context
-@run_async
 async def key_retire(ctx: Context, key_id: str) -> None:
     """Refuse the secret and token from before the rotation."""
     async with ctx.database() as database:

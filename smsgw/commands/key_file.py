@@ -7,21 +7,19 @@ from dataclasses import asdict
 
 import click
 
-from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, group, json_option, print_json, print_table
 from smsgw.platform.change import Change
 from smsgw.platform.handles import Sealer
 from smsgw.platform.key_file import queries, service
 
 
-@click.group()
+@group()
 def key_file() -> None:
     """The key file: it seals stored secrets and signs the audit log."""
 
 
 @key_file.command("show")
 @json_option
-@pass_context
-@run_async
 async def key_file_show(ctx: Context, as_json: bool) -> None:
     """The keys by their ids, and what is under them; the first one seals."""
     sealer = ctx.sealer()
@@ -41,8 +39,6 @@ async def key_file_show(ctx: Context, as_json: bool) -> None:
 
 
 @key_file.command("add")
-@pass_context
-@run_async
 async def key_file_add(ctx: Context) -> None:
     """Add a new key that only opens for now; copy the file to the other nodes, then ``rotate`` to it on each."""
     ctx.sealer()
@@ -52,8 +48,6 @@ async def key_file_add(ctx: Context) -> None:
 
 @key_file.command("rotate")
 @click.argument("id_", metavar="[KEY]", required=False)
-@pass_context
-@run_async
 async def key_file_rotate(ctx: Context, id_: str | None) -> None:
     """Seal and sign with KEY of the file from now on (a new one without KEY), and reseal what is stored.
 
@@ -68,8 +62,6 @@ async def key_file_rotate(ctx: Context, id_: str | None) -> None:
 
 
 @key_file.command("reseal")
-@pass_context
-@run_async
 async def key_file_reseal(ctx: Context) -> None:
     """Seal everything that is stored with the first key; may be broken off and repeated."""
     async with ctx.database() as database:

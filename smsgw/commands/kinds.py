@@ -4,31 +4,26 @@ from __future__ import annotations
 
 import click
 
-from smsgw.commands.base import Context, json_option, known, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, group, json_option, known, print_rows
 from smsgw.core.kinds import CustomKind
 from smsgw.core.model import MessageType
 from smsgw.platform.kinds import queries, service
 
 
-@click.group()
+@group()
 def kind() -> None:
     """Business kinds (业务类型) beside otp, notice and marketing; their policies: smsgwctl policy set … --type NAME."""
 
 
 @kind.command("list")
 @json_option
-@pass_context
-@run_async
 async def kind_list(ctx: Context, as_json: bool) -> None:
     """All of them, the fixed ones first."""
     async with ctx.database() as database:
         found = await queries.all_kinds(database)
     lines = [{"name": str(t), "label": "", "base": str(t), "state": "fixed"} for t in MessageType]
     lines += [_line(one) for one in found.values()]
-    if as_json:
-        print_json(lines)
-    else:
-        print_table(lines, ("name", "label", "base", "state"), empty="")
+    print_rows(lines, ("name", "label", "base", "state"), as_json, empty="")
 
 
 def _line(one: CustomKind) -> dict[str, str]:
@@ -40,8 +35,6 @@ def _line(one: CustomKind) -> dict[str, str]:
 @click.argument("label")
 @click.option("--base", type=click.Choice([str(t) for t in MessageType]), required=True,
               help="Decides lane, price and what the law asks.")  # fmt: skip
-@pass_context
-@run_async
 async def kind_add(ctx: Context, name: str, label: str, base: str) -> str:
     """Make a kind: NAME for programs, for good; LABEL for people."""
     async with ctx.database() as database:
@@ -53,8 +46,6 @@ async def kind_add(ctx: Context, name: str, label: str, base: str) -> str:
 @kind.command("rename")
 @click.argument("name")
 @click.argument("label")
-@pass_context
-@run_async
 async def kind_rename(ctx: Context, name: str, label: str) -> str:
     """Have people read another LABEL."""
     async with ctx.database() as database:
@@ -66,8 +57,6 @@ async def kind_rename(ctx: Context, name: str, label: str) -> str:
 
 @kind.command("retire")
 @click.argument("name")
-@pass_context
-@run_async
 async def kind_retire(ctx: Context, name: str) -> str:
     """Send nothing new of it; what was sent is still counted by it."""
     async with ctx.database() as database:
@@ -79,8 +68,6 @@ async def kind_retire(ctx: Context, name: str) -> str:
 
 @kind.command("restore")
 @click.argument("name")
-@pass_context
-@run_async
 async def kind_restore(ctx: Context, name: str) -> str:
     """Use a retired one again."""
     async with ctx.database() as database:

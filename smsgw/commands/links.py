@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 import click
 
-from smsgw.commands.base import Context, When, json_option, pass_context, print_json, print_table, run_async, say
+from smsgw.commands.base import Context, When, group, json_option, print_json, print_rows, print_table, say
 from smsgw.commands.content import account_id_of
 from smsgw.core.clicks import Verdict
 from smsgw.core.ids import CHINA
@@ -34,7 +34,7 @@ AT_ONCE = 5000
 """Codes that are written at a time."""
 
 
-@click.group()
+@group()
 def short_link() -> None:
     """Short links (短链) and clicks on them. Filings of links with carriers are `smsgwctl link`."""
 
@@ -68,8 +68,6 @@ def _line(one: ShortLink, codes: Permutation | None) -> dict[str, Any]:
 @click.option("--visits", type=click.IntRange(0), default=0, help="So many visits of people, then no more; 0: any.")
 @click.option("--warn", is_flag=True, help="Show where it leads before leading there.")
 @json_option
-@pass_context
-@run_async
 async def short_link_add(
     ctx: Context, name: str, target: str, account: str, personal: int | None, code: str, domain: str,
     begins: datetime | None, until: datetime | None, visits: int, warn: bool, as_json: bool,
@@ -99,8 +97,6 @@ async def short_link_add(
 @click.option("--text", default="", help="Part of the name or of the target.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
 @json_option
-@pass_context
-@run_async
 async def short_link_list(ctx: Context, account: str, state: str | None, text: str, limit: int, as_json: bool) -> None:
     """The newest links, whatever has made them."""
     async with ctx.database() as database:
@@ -108,14 +104,12 @@ async def short_link_list(ctx: Context, account: str, state: str | None, text: s
         found = await queries.search(database, wanted, Window("made_at", limit=limit), accounts=None)
         codes = await queries.permutation(database, ctx.sealer())
     lines = [_line(one, codes) for one in found.rows]
-    print_json(lines) if as_json else print_table(lines, _COLUMNS, empty="no short links")
+    print_rows(lines, _COLUMNS, as_json, empty="no short links")
 
 
 @short_link.command("show")
 @click.argument("id_", metavar="ID", type=int)
 @json_option
-@pass_context
-@run_async
 async def short_link_show(ctx: Context, id_: int, as_json: bool) -> None:
     """A link, where it has led, and what has come of it."""
     async with ctx.database() as database:
@@ -141,8 +135,6 @@ def _own_file(path: Path) -> TextIO:
 @click.argument("id_", metavar="ID", type=int)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), default=None,
               help="A new file, for you alone; standard output without.")  # fmt: skip
-@pass_context
-@run_async
 async def short_link_codes(ctx: Context, id_: int, out: Path | None) -> None:
     """All codes of a link as CSV: number of the recipient (from 1) and address. No message gets one of them later."""
     async with ctx.database() as database:
@@ -168,8 +160,6 @@ async def short_link_codes(ctx: Context, id_: int, out: Path | None) -> None:
 @click.option("--verdict", type=click.Choice([str(v) for v in Verdict]), default=None, help="Only those.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
 @json_option
-@pass_context
-@run_async
 async def short_link_clicks(ctx: Context, id_: int, verdict: str | None, limit: int, as_json: bool) -> None:
     """The newest hits, and who it was: judged some 20 seconds after them."""
     async with ctx.database() as database:
@@ -178,14 +168,12 @@ async def short_link_clicks(ctx: Context, id_: int, verdict: str | None, limit: 
         found = await queries.clicks(database, one, window, verdict=verdict or "")
     lines = [asdict(one) | {"id": str(one.id), "n": one.n + 1} for one in found.rows]
     columns = ("at", "n", "verdict", "address", "method", "agent", "referer", "version")
-    print_json(lines) if as_json else print_table(lines, columns, empty="no clicks")
+    print_rows(lines, columns, as_json, empty="no clicks")
 
 
 @short_link.command("target")
 @click.argument("id_", metavar="ID", type=int)
 @click.argument("target", metavar="URL")
-@pass_context
-@run_async
 async def short_link_target(ctx: Context, id_: int, target: str) -> None:
     """Let it lead to URL from now on; clicks say which version they were shown."""
     async with ctx.database() as database:
@@ -204,8 +192,6 @@ async def _change(ctx: Context, id_: int, what: Callable[[Change], Awaitable[Sho
 @short_link.command("stop")
 @click.argument("id_", metavar="ID", type=int)
 @click.option("--reason", default="")
-@pass_context
-@run_async
 async def short_link_stop(ctx: Context, id_: int, reason: str) -> None:
     """Its codes lead nowhere any more."""
     await _change(ctx, id_, lambda change: service.stop(change, id_, reason=reason))
@@ -213,8 +199,6 @@ async def short_link_stop(ctx: Context, id_: int, reason: str) -> None:
 
 @short_link.command("start")
 @click.argument("id_", metavar="ID", type=int)
-@pass_context
-@run_async
 async def short_link_start(ctx: Context, id_: int) -> None:
     """After a stop: they lead there again, once that target is passed."""
     await _change(ctx, id_, lambda change: service.start(change, id_))
@@ -224,8 +208,6 @@ async def short_link_start(ctx: Context, id_: int) -> None:
 @click.argument("id_", metavar="ID", type=int)
 @click.argument("version", metavar="VERSION", type=int)
 @click.option("--warn/--no-warn", default=None, help="Show where it leads before leading there; as it is without.")
-@pass_context
-@run_async
 async def short_link_pass(ctx: Context, id_: int, version: int, warn: bool | None) -> None:
     """A link under review may lead to that VERSION of its target (`short-link show`)."""
     await _change(ctx, id_, lambda change: service.pass_(change, id_, version, warn=warn))
@@ -235,8 +217,6 @@ async def short_link_pass(ctx: Context, id_: int, version: int, warn: bool | Non
 @click.argument("id_", metavar="ID", type=int)
 @click.argument("version", metavar="VERSION", type=int)
 @click.argument("reason")
-@pass_context
-@run_async
 async def short_link_reject(ctx: Context, id_: int, version: int, reason: str) -> None:
     """It may not lead to that VERSION of its target, and why."""
     await _change(ctx, id_, lambda change: service.reject(change, id_, version, reason))
@@ -244,8 +224,6 @@ async def short_link_reject(ctx: Context, id_: int, version: int, reason: str) -
 
 @short_link.command("judge")
 @click.option("--days", type=click.IntRange(1, 31), default=1, show_default=True, help="Of so many days until now.")
-@pass_context
-@run_async
 async def short_link_judge(ctx: Context, days: int) -> None:
     """Have clicks judged again by the rules of this program; a node does it in the background."""
     now = clock.now()

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from smsgw.commands.account import account_id
-from smsgw.commands.base import Context, Failed, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, Failed, group, json_option, print_json, print_rows, print_table
 from smsgw.core import code_plan, settings as core_settings
 from smsgw.core.blocklist import MANUAL, SOURCES, Scope
 from smsgw.core.numbers import InvalidNumber, mask, normalize
@@ -48,7 +48,7 @@ async def _scope(database: Database, account: str, kind: str, sign: str) -> Scop
 # --- block list ------------------------------------------------------------------------------------------------------
 
 
-@click.group()
+@group()
 def block() -> None:
     """Block list (黑名单): numbers that get nothing, or nothing of an account, type or signature."""
 
@@ -83,8 +83,6 @@ def _until(days: int | None) -> datetime | None:
 @block.command("add")
 @click.argument("numbers", nargs=-1, required=True, metavar="NUMBER...")
 @_entry
-@pass_context
-@run_async
 async def block_add(
     ctx: Context, numbers: tuple[str, ...], source: str, reason: str, days: int | None, account: str,
     kind: str | None, sign: str,
@@ -101,8 +99,6 @@ async def block_add(
 @block.command("import")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @_entry
-@pass_context
-@run_async
 async def block_import(
     ctx: Context, file: Path, source: str, reason: str, days: int | None, account: str, kind: str | None, sign: str
 ) -> None:
@@ -141,8 +137,6 @@ async def block_import(
 @_scope_options
 @click.option("--all", "everything", is_flag=True, help="All entries of the number, whatever their conditions.")
 @click.option("--reason", default="", help="Why.")
-@pass_context
-@run_async
 async def block_remove(
     ctx: Context, number: str, account: str, kind: str | None, sign: str, everything: bool, reason: str
 ) -> None:
@@ -171,17 +165,12 @@ def _line(entry: BlockEntry, *, whole: bool) -> dict[str, Any]:
 @block.command("find")
 @click.argument("number")
 @json_option
-@pass_context
-@run_async
 async def block_find(ctx: Context, number: str, as_json: bool) -> None:
     """All entries of a number."""
     async with ctx.database() as database:
         found = await queries.find(database, _number(number), accounts=None)
     lines = [_line(entry, whole=True) for entry in found]
-    if as_json:
-        print_json(lines)
-    else:
-        print_table(lines, _COLUMNS, empty="not on the list")
+    print_rows(lines, _COLUMNS, as_json, empty="not on the list")
 
 
 @block.command("list")
@@ -189,8 +178,6 @@ async def block_find(ctx: Context, number: str, as_json: bool) -> None:
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
 @click.option("--unmask", is_flag=True, help="Show whole numbers.")
 @json_option
-@pass_context
-@run_async
 async def block_list(ctx: Context, source: str | None, limit: int, unmask: bool, as_json: bool) -> None:
     """The newest entries, and how many there are."""
     async with ctx.database() as database:
@@ -210,7 +197,7 @@ async def block_list(ctx: Context, source: str | None, limit: int, unmask: bool,
 _STATES = click.Choice([state.value for state in complaints.State])
 
 
-@click.group()
+@group()
 def complaint() -> None:
     """Register of complaints (投诉登记)."""
 
@@ -229,8 +216,6 @@ def complaint() -> None:
 @click.option("--message", type=click.IntRange(1), default=None, help="Id of the message; the newest when not given.")
 @click.option("--no-block", is_flag=True, help="Do not block the number for marketing.")
 @json_option
-@pass_context
-@run_async
 async def complaint_add(
     ctx: Context, number: str, sign: str, channel: str, note: str, origin: str, reference: str, days: int,
     message: int | None, no_block: bool, as_json: bool,
@@ -261,8 +246,6 @@ def _told(one: complaints.Complaint) -> dict[str, Any]:
 @click.option("--state", type=_STATES, default=None)
 @click.option("--late", is_flag=True, help="Only those that nobody has answered in time.")
 @json_option
-@pass_context
-@run_async
 async def complaint_list(ctx: Context, limit: int, state: str | None, late: bool, as_json: bool) -> None:
     """The newest complaints."""
     wanted = complaints.WantedComplaints(state=state or "", due=complaints.Due.OVER if late else "")
@@ -279,8 +262,6 @@ async def complaint_list(ctx: Context, limit: int, state: str | None, late: bool
 @complaint.command("show")
 @click.argument("id_", metavar="ID", type=click.IntRange(1))
 @json_option
-@pass_context
-@run_async
 async def complaint_show(ctx: Context, id_: int, as_json: bool) -> None:
     """A complaint and what was done about it."""
     async with ctx.database() as database:
@@ -300,8 +281,6 @@ async def complaint_show(ctx: Context, id_: int, as_json: bool) -> None:
 @click.argument("id_", metavar="ID", type=click.IntRange(1))
 @click.argument("state", type=_STATES)
 @click.argument("said")
-@pass_context
-@run_async
 async def complaint_step(ctx: Context, id_: int, state: str, said: str) -> None:
     """Write down what was done about a complaint; with ``answered`` it is what was replied."""
     async with ctx.database() as database:
@@ -311,8 +290,6 @@ async def complaint_step(ctx: Context, id_: int, state: str, said: str) -> None:
 
 @complaint.command("rates")
 @json_option
-@pass_context
-@run_async
 async def complaint_rates(ctx: Context, as_json: bool) -> None:
     """Complaints per million sent, by channel and signature, against the ceiling."""
     async with ctx.database() as database:
@@ -336,7 +313,7 @@ async def complaint_rates(ctx: Context, as_json: bool) -> None:
 # --- access codes ----------------------------------------------------------------------------------------------------
 
 
-@click.group("access-code")
+@group("access-code")
 def access_code() -> None:
     """Numbers that the phones see: access codes of channels, extensions of accounts and signatures (端口号)."""
 
@@ -346,8 +323,6 @@ def access_code() -> None:
 @click.option("--account", default="", help="Give this account another extension.")
 @click.option("--sign", default="", help="With --account: only this signature of it.")
 @click.argument("to")
-@pass_context
-@run_async
 async def access_code_move(ctx: Context, channel: str, account: str, sign: str, to: str) -> None:
     """Move to another number at once; replies to the one before are matched for 30 days."""
     if bool(channel) == bool(account) or (sign and not account):
@@ -364,16 +339,11 @@ async def access_code_move(ctx: Context, channel: str, account: str, sign: str, 
 
 @access_code.command("list")
 @json_option
-@pass_context
-@run_async
 async def access_code_list(ctx: Context, as_json: bool) -> None:
     """All codes, then the former ones that are still matched."""
     async with ctx.database() as database:
         lines = [dict(row) for row in await account_queries.codes(database)]
-    if as_json:
-        print_json(lines)
-    else:
-        print_table(lines, ("kind", "name", "sign", "code", "until"), empty="no access codes")
+    print_rows(lines, ("kind", "name", "sign", "code", "until"), as_json, empty="no access codes")
 
 
 def _tell_cut(holders: Sequence[code_plan.Holder]) -> None:
@@ -383,8 +353,6 @@ def _tell_cut(holders: Sequence[code_plan.Holder]) -> None:
 
 @access_code.command("tree")
 @json_option
-@pass_context
-@run_async
 async def access_code_tree(ctx: Context, as_json: bool) -> None:
     """Extensions of accounts, signatures, tasks and scenarios, each below what it begins with."""
     async with ctx.database() as database:
@@ -403,16 +371,11 @@ async def access_code_tree(ctx: Context, as_json: bool) -> None:
             tell(branch.below, depth + 1)
 
     tell(branches, 0)
-    if as_json:
-        print_json(lines)
-    else:
-        print_table(lines, ("digits", "kind", "account", "sign", "title", "until"), empty="no extensions")
+    print_rows(lines, ("digits", "kind", "account", "sign", "title", "until"), as_json, empty="no extensions")
 
 
 @access_code.command("conflicts")
 @json_option
-@pass_context
-@run_async
 async def access_code_conflicts(ctx: Context, as_json: bool) -> None:
     """Where a reply could belong to two, and what else is not plain; exit 1 when something is bad."""
     async with ctx.database() as database:
@@ -438,8 +401,6 @@ async def access_code_conflicts(ctx: Context, as_json: bool) -> None:
 @click.option("--length", type=click.IntRange(1, code_plan.LONGEST_EXTENSION), default=2, show_default=True)
 @click.option("--under", default="", help="Beginning with these digits.")
 @json_option
-@pass_context
-@run_async
 async def access_code_free(ctx: Context, length: int, under: str, as_json: bool) -> None:
     """Ranges of extensions that nobody has, or had within the time that replies are matched."""
     if under and not (under.isascii() and under.isdigit()):
@@ -449,24 +410,19 @@ async def access_code_free(ctx: Context, length: int, under: str, as_json: bool)
         found = code_plan.free(holders, length, under)
     _tell_cut(holders)
     lines = [{"first": one.first, "last": one.last, "n": one.n} for one in found]
-    if as_json:
-        print_json(lines)
-    else:
-        print_table(lines, ("first", "last", "n"), empty="nothing is free")
+    print_rows(lines, ("first", "last", "n"), as_json, empty="nothing is free")
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
 
 
-@click.group()
+@group()
 def setting() -> None:
     """Settings that take effect while the daemon runs."""
 
 
 @setting.command("list")
 @json_option
-@pass_context
-@run_async
 async def setting_list(ctx: Context, as_json: bool) -> None:
     """All settings."""
     async with ctx.database() as database:
@@ -482,8 +438,6 @@ async def setting_list(ctx: Context, as_json: bool) -> None:
 @setting.command("set")
 @click.argument("name")
 @click.argument("values", nargs=-1, required=True, metavar="VALUE...")
-@pass_context
-@run_async
 async def setting_set(ctx: Context, name: str, values: tuple[str, ...]) -> str:
     """Change a setting; several values make a list (optout_words R TD 退订)."""
     value: Any = list(values)

@@ -7,20 +7,18 @@ from typing import Any
 import click
 
 from smsgw.commands.account import account_id
-from smsgw.commands.base import Context, Failed, json_option, pass_context, print_json, print_table, run_async, say
+from smsgw.commands.base import Context, Failed, command, group, json_option, print_json, print_table, say
 from smsgw.platform.login import queries, service
 from smsgw.platform.login.model import Demand
 from smsgw.platform.org import service as org, setup_code as setup_codes
 
 
-@click.group()
+@group()
 def login() -> None:
     """The portal's entrance: second factors, networks, sessions, passwords."""
 
 
-@click.command("setup-code")
-@pass_context
-@run_async
+@command("setup-code")
 async def setup_code(ctx: Context) -> None:
     """The code of the portal's first run, while nobody has been entered."""
     async with ctx.database() as database:
@@ -42,8 +40,6 @@ _network = click.option(
 
 @login.command("show")
 @json_option
-@pass_context
-@run_async
 async def login_show(ctx: Context, as_json: bool) -> None:
     """What is demanded of everybody, of roles and of single people."""
     async with ctx.database() as database:
@@ -83,8 +79,6 @@ async def login_show(ctx: Context, as_json: bool) -> None:
 @click.option("--session-hours", type=int)
 @click.option("--sessions", type=int, help="Of one person at the same time.")
 @click.option("--sms-account", "accounts", multiple=True, help="Account that sends login codes; none: no account.")
-@pass_context
-@run_async
 async def login_set(
     ctx: Context, factors: tuple[str, ...], networks: tuple[str, ...], accounts: tuple[str, ...], **plain: Any
 ) -> None:
@@ -114,8 +108,6 @@ def _demand(factors: tuple[str, ...], networks: tuple[str, ...], every: bool) ->
 @_factor
 @_every
 @_network
-@pass_context
-@run_async
 async def login_role(ctx: Context, code: str, factors: tuple[str, ...], networks: tuple[str, ...], every: bool) -> None:
     """Demand exactly this of everybody with a role, beside what is demanded of all; nothing given: nothing."""
     async with ctx.database() as database:
@@ -128,8 +120,6 @@ async def login_role(ctx: Context, code: str, factors: tuple[str, ...], networks
 @_factor
 @_every
 @_network
-@pass_context
-@run_async
 async def login_person(
     ctx: Context, who: str, factors: tuple[str, ...], networks: tuple[str, ...], every: bool
 ) -> None:
@@ -144,8 +134,6 @@ async def login_person(
 @click.option("--classes", type=int, help="Kinds of characters at least, 3 or 4.")
 @click.option("--history", type=int, help="Earlier passwords that are not taken again, 0 to 24.")
 @click.option("--days", type=int, help="After which a password has to be changed; 0: never.")
-@pass_context
-@run_async
 async def login_password(ctx: Context, **given: int | None) -> None:
     """Say what is asked of passwords. What is not given stays."""
     async with ctx.database() as database:

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from smsgw.api import manual as document, words_manual
+from smsgw.commands.base import command
 
 
-@click.command()
+@command()
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path(f"{words_manual.TITLE}.html"),
               show_default=True, help="File to write.")  # fmt: skip
 def manual(out: Path) -> None:

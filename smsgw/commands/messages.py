@@ -12,11 +12,12 @@ from smsgw.commands.base import (
     Context,
     Failed,
     actor,
+    command,
+    group,
     json_option,
-    pass_context,
     print_json,
+    print_rows,
     print_table,
-    run_async,
     say,
     show_time,
     type_option,
@@ -29,7 +30,7 @@ from smsgw.platform.messages import queries, service, undecided
 from smsgw.platform.messages.model import TraceStep
 
 
-@click.command()
+@command()
 @click.option("--account", required=True)
 @click.option("--to", "to", required=True, multiple=True, help="Number; may be repeated.")
 @click.option("--text", required=True)
@@ -37,8 +38,6 @@ from smsgw.platform.messages.model import TraceStep
 @type_option
 @click.option("--emergency", is_flag=True, help=str(phrase("help.emergency")))
 @json_option
-@pass_context
-@run_async
 async def send(
     ctx: Context, account: str, to: tuple[str, ...], text: str, sign: str, kind: str, emergency: bool, as_json: bool
 ) -> None:
@@ -57,15 +56,13 @@ async def send(
         raise SystemExit(1)
 
 
-@click.command()
+@command()
 @click.option("--account", required=True)
 @click.option("--to", "to", required=True, multiple=True)
 @click.option("--text", required=True)
 @click.option("--sign", default="")
 @type_option
 @json_option
-@pass_context
-@run_async
 async def explain(
     ctx: Context, account: str, to: tuple[str, ...], text: str, sign: str, kind: str, as_json: bool
 ) -> None:
@@ -111,12 +108,10 @@ def _explained(item: dict[str, Any]) -> list[Wording]:
     return [*lines, phrase("explain.pool", pool=item["pool"], channels=shown)]
 
 
-@click.command()
+@command()
 @click.argument("message_id", type=int)
 @click.option("--unmask", is_flag=True, help="Show the whole number.")
 @json_option
-@pass_context
-@run_async
 async def trace(ctx: Context, message_id: int, unmask: bool, as_json: bool) -> None:
     """The story of one message, from acceptance to the customer's acknowledgement."""
     async with ctx.database() as database:
@@ -156,12 +151,10 @@ def _step(step: TraceStep) -> dict[str, Any]:
     return {"at": step.at, "step": step.step, "label": str(step.label), "part": step.part, "detail": detail}
 
 
-@click.command()
+@command()
 @click.argument("message_id", type=int, required=False)
 @click.option("--batch", "batch_id", type=int, default=0, help="Cancel what still waits of this call instead.")
 @json_option
-@pass_context
-@run_async
 async def cancel(ctx: Context, message_id: int | None, batch_id: int, as_json: bool) -> None:
     """Cancel a message that no carrier has been given any part of; it is refunded and reported."""
     if (message_id is None) == (not batch_id):
@@ -175,7 +168,7 @@ async def cancel(ctx: Context, message_id: int | None, batch_id: int, as_json: b
         click.echo(f"{done['cancelled']} cancelled" + (f", {late} too late" if late else ""))
 
 
-@click.group()
+@group()
 def unknown() -> None:
     """Parts whose outcome is unknown (结果未知)."""
 
@@ -183,8 +176,6 @@ def unknown() -> None:
 @unknown.command("list")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=500, show_default=True)
 @json_option
-@pass_context
-@run_async
 async def unknown_list(ctx: Context, limit: int, as_json: bool) -> None:
     """Written to a carrier, and the answer was lost; oldest first."""
     async with ctx.database() as database:
@@ -217,8 +208,6 @@ async def unknown_list(ctx: Context, limit: int, as_json: bool) -> None:
     help="unconfirmed: end it as unknown; delivered, failed: the carrier told you; resend: may arrive twice.",
 )
 @click.option("--part", type=click.IntRange(0, 255), default=0, help="0: all unknown parts.")
-@pass_context
-@run_async
 async def unknown_resolve(ctx: Context, message_id: int, decision: str, part: int) -> None:
     """Decide about the unknown parts of a message. Of what a restore has left uncertain: ``unknown restored``."""
     body = {"message_id": message_id, "part": part, "decision": decision}
@@ -236,8 +225,6 @@ async def unknown_resolve(ctx: Context, message_id: int, decision: str, part: in
               help="resend: let what is over, or ends before that, be valid for so long.")  # fmt: skip
 @click.option("--yes", is_flag=True, help="Ask nothing.")
 @json_option
-@pass_context
-@run_async
 async def unknown_restored(
     ctx: Context, decision: str | None, account: str, was: Sequence[str], lanes: Sequence[str], extend: int, yes: bool,
     as_json: bool,
@@ -249,7 +236,7 @@ async def unknown_restored(
     lines = [asdict(one) for one in found]
     if decision is None or not found:
         columns = tuple(undecided.Undecided.__slots__)
-        print_json(lines) if as_json else print_table(lines, columns, empty="nothing is undecided")
+        print_rows(lines, columns, as_json, empty="nothing is undecided")
         return
     parts, valid = sum(one.parts for one in found), sum(one.valid for one in found)
     if not as_json:

@@ -9,17 +9,7 @@ import os
 import click
 import uvloop
 
-from smsgw.commands.base import (
-    Context,
-    Failed,
-    a_dsn,
-    json_option,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-    say,
-)
+from smsgw.commands.base import Context, Failed, a_dsn, command, json_option, pass_context, print_json, print_table, say
 from smsgw.commands.partners import BIND_COLUMNS
 from smsgw.platform.database import queries
 from smsgw.runtime import log
@@ -28,7 +18,7 @@ from smsgw.runtime.config import MAX_WORKERS
 from smsgw.runtime.crew import EDGE, Place, left_over
 
 
-@click.command()
+@command()
 @click.option("--attached", is_flag=True, hidden=True, help="End with standard input: with what has begun it.")
 @click.option("--worker", type=click.IntRange(EDGE, MAX_WORKERS), hidden=True, help="Of several, by their supervisor.")
 @click.option("--of", "of", type=click.IntRange(1, MAX_WORKERS), default=1, hidden=True)
@@ -61,11 +51,9 @@ def run(ctx: Context, attached: bool, worker: int | None, of: int, edge: bool) -
         raise SystemExit(status)
 
 
-@click.command()
+@command()
 @click.option("--dsn", "owner_dsn", default="", callback=a_dsn,
               help="Of the role that owns the tables; [database] owner_dsn or dsn without it.")  # fmt: skip
-@pass_context
-@run_async
 async def migrate(ctx: Context, owner_dsn: str) -> None:
     """Bring the database to this program's schema, and give the role of [database] dsn what it needs."""
     if owner_dsn and not ctx.settings.database.dsn:
@@ -75,9 +63,7 @@ async def migrate(ctx: Context, owner_dsn: str) -> None:
     click.echo(f"schema {version} (this program knows {queries.KNOWN_SCHEMA})")
 
 
-@click.command()
-@pass_context
-@run_async
+@command()
 async def check(ctx: Context) -> None:
     """Check the configuration and whether the database can be reached; changes nothing else."""
     settings = ctx.settings
@@ -107,10 +93,8 @@ async def check(ctx: Context) -> None:
         raise Failed("accepted would not mean durable: switch fsync and synchronous_commit on")
 
 
-@click.command()
+@command()
 @json_option
-@pass_context
-@run_async
 async def status(ctx: Context, as_json: bool) -> None:
     """How the running daemon is doing."""
     answer = await ctx.daemon("GET", "/status")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from smsgw.commands.base import Context, Failed, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, Failed, group, json_option, print_json, print_rows, print_table
 from smsgw.core.number_state import SOURCE_NAMES, STATE_NAMES, NumberState, parse
 from smsgw.core.numbers import InvalidNumber, mask, normalize
 from smsgw.core.words import heard
@@ -21,7 +21,7 @@ STATES = click.Choice([str(s) for s in NumberState])
 _COLUMNS = ("number", "state", "meaning", "source", "code", "at")
 
 
-@click.group("status")
+@group("status")
 def number_status() -> None:
     """Number status (空号检测). The policy drop_empty refuses numbers that are empty (see: smsgwctl policy)."""
 
@@ -45,8 +45,6 @@ def _line(one: KnownNumber, *, whole: bool) -> dict[str, object]:
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--state", type=STATES, default="empty", show_default=True, help="Of lines that do not say it.")
 @click.option("--days-old", type=click.IntRange(0, 730), default=0, show_default=True, help="Age of the knowledge.")
-@pass_context
-@run_async
 async def status_import(ctx: Context, file: Path, state: str, days_old: int) -> None:
     """Read a CSV, UTF-8: number[, state]. States are names (empty, 空号) or providers' codes: 0 空号, 1 实号, 2 停机,
     4 沉默号, 5 风险号; 3 (库无) is passed over. All or nothing; what a report has told since stays."""
@@ -83,18 +81,13 @@ async def status_import(ctx: Context, file: Path, state: str, days_old: int) -> 
 @number_status.command("find")
 @click.argument("numbers", nargs=-1, required=True, metavar="NUMBER...")
 @json_option
-@pass_context
-@run_async
 async def status_find(ctx: Context, numbers: tuple[str, ...], as_json: bool) -> None:
     """What is known of numbers and not too old (setting number_status_days)."""
     async with ctx.database() as database:
         days = (await settings.current(database)).number_status_days
         found = await queries.known(database, [_number(n) for n in numbers], days)
     lines = [_line(one, whole=True) for one in found.values()]
-    if as_json:
-        print_json(lines)
-    else:
-        print_table(lines, _COLUMNS, empty="nothing is known")
+    print_rows(lines, _COLUMNS, as_json, empty="nothing is known")
 
 
 @number_status.command("list")
@@ -102,8 +95,6 @@ async def status_find(ctx: Context, numbers: tuple[str, ...], as_json: bool) -> 
 @click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True)
 @click.option("--unmask", is_flag=True, help="Show whole numbers.")
 @json_option
-@pass_context
-@run_async
 async def status_list(ctx: Context, state: str | None, limit: int, unmask: bool, as_json: bool) -> None:
     """What was learned or imported last, and how many numbers there are of each state."""
     async with ctx.database() as database:
@@ -123,8 +114,6 @@ async def status_list(ctx: Context, state: str | None, limit: int, unmask: bool,
 
 @number_status.command("remove")
 @click.argument("numbers", nargs=-1, required=True, metavar="NUMBER...")
-@pass_context
-@run_async
 async def status_remove(ctx: Context, numbers: tuple[str, ...]) -> None:
     """Forget what is known of numbers."""
     async with ctx.database() as database:

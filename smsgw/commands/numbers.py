@@ -7,24 +7,14 @@ from pathlib import Path
 
 import click
 
-from smsgw.commands.base import (
-    Context,
-    Failed,
-    actor,
-    json_option,
-    known,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-)
+from smsgw.commands.base import Context, Failed, actor, group, json_option, known, print_json, print_table
 from smsgw.commands.number_status import number_status
 from smsgw.core.numbers import MAX_OVERRIDES
 from smsgw.platform.paging import Window
 from smsgw.platform.routing import prefix_imports, queries, service
 
 
-@click.group()
+@group()
 def number() -> None:
     """Number overrides: ported numbers (携号转网), segments (号段); number status (空号检测)."""
 
@@ -40,8 +30,6 @@ def _read(file: Path) -> prefix_imports.Parsed:
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--dry-run", is_flag=True, help="Only say what it would change.")
 @json_option
-@pass_context
-@run_async
 async def number_import(ctx: Context, file: Path, dry_run: bool, as_json: bool) -> None:
     """Read a CSV of prefix, carrier[, province]; a prefix of 11 digits is one number. All or nothing."""
     try:
@@ -78,8 +66,6 @@ async def number_import(ctx: Context, file: Path, dry_run: bool, as_json: bool) 
 
 @number.command("imports")
 @json_option
-@pass_context
-@run_async
 async def number_imports(ctx: Context, as_json: bool) -> None:
     """Files that were brought in, the newest first."""
     async with ctx.database() as database:
@@ -94,8 +80,6 @@ async def number_imports(ctx: Context, as_json: bool) -> None:
 
 @number.command("take-back")
 @click.argument("id_", metavar="IMPORT", type=int)
-@pass_context
-@run_async
 async def number_take_back(ctx: Context, id_: int) -> None:
     """Put in place again what an import has replaced, but for what something else has changed since."""
     async with ctx.database() as database:
@@ -108,8 +92,6 @@ async def number_take_back(ctx: Context, id_: int) -> None:
 @number.command("find")
 @click.argument("prefix")
 @json_option
-@pass_context
-@run_async
 async def number_find(ctx: Context, prefix: str, as_json: bool) -> None:
     """Overrides that begin with these national digits."""
     if not (prefix.isascii() and prefix.isdigit()):
@@ -128,8 +110,6 @@ async def number_find(ctx: Context, prefix: str, as_json: bool) -> None:
 
 @number.command("remove")
 @click.argument("prefix")
-@pass_context
-@run_async
 async def number_remove(ctx: Context, prefix: str) -> str:
     """Forget one override."""
     async with ctx.database() as database:

@@ -13,13 +13,12 @@ from smsgw.commands.base import (
     Context,
     Failed,
     ask_password,
+    group,
     json_option,
     known,
-    pass_context,
     password_options,
     print_json,
     print_table,
-    run_async,
 )
 from smsgw.core.errors import Invalid
 from smsgw.core.partners import PROTOCOLS
@@ -33,7 +32,7 @@ BIND_COLUMNS = (
 """Of the table of binds in ``smsgwctl status``."""
 
 
-@click.group()
+@group()
 def partner() -> None:
     """Logins of accounts for SMPP and CMPP (下游客户接入)."""
 
@@ -95,8 +94,6 @@ def _fields(given: dict[str, Any]) -> dict[str, Any]:
 @password_options
 @_options
 @json_option
-@pass_context
-@run_async
 async def partner_add(
     ctx: Context, account: str, protocol: str, username: str, password: str | None, as_json: bool, **given: Any
 ) -> None:
@@ -124,8 +121,6 @@ async def partner_add(
 @password_options
 @_options
 @click.option("--stop/--start", "stopped", default=None, help="Refuse it, and end its binds; or let it in again.")
-@pass_context
-@run_async
 async def partner_set(
     ctx: Context, user: str, protocol: str | None, password: str | None, stopped: bool | None, **given: Any
 ) -> str:
@@ -146,8 +141,6 @@ async def partner_set(
 @partner.command("remove")
 @click.argument("user")
 @_protocol
-@pass_context
-@run_async
 async def partner_remove(ctx: Context, user: str, protocol: str | None) -> str:
     """Take a login away and end its binds. Its messages stay; their reports can be pulled."""
     async with ctx.database() as database:
@@ -161,8 +154,6 @@ async def partner_remove(ctx: Context, user: str, protocol: str | None) -> str:
 @click.argument("user")
 @_protocol
 @click.option("--reason", default="", help="Why; kept in the audit log.")
-@pass_context
-@run_async
 async def partner_kick(ctx: Context, user: str, protocol: str | None, reason: str) -> None:
     """End its binds on all nodes within seconds. It may bind again: to keep it out, use ``partner set --stop``."""
     async with ctx.database() as database:
@@ -173,8 +164,6 @@ async def partner_kick(ctx: Context, user: str, protocol: str | None, reason: st
 
 @partner.command("list")
 @json_option
-@pass_context
-@run_async
 async def partner_list(ctx: Context, as_json: bool) -> None:
     """Logins, and the binds of all nodes."""
     async with ctx.database() as database:

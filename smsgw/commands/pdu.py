@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from smsgw.commands.base import group
 from smsgw.protocols.dialects import DIALECTS, by_name
 from smsgw.protocols.errors import Malformed
 from smsgw.protocols.render import from_fields, to_fields
 from smsgw.recording.contents import content
 
 
-@click.group()
+@group()
 def pdu() -> None:
     """Decode and encode single PDUs."""
 

@@ -7,25 +7,14 @@ from typing import Any
 import click
 
 from smsgw.commands.account import account_id
-from smsgw.commands.base import (
-    Context,
-    Failed,
-    actor,
-    json_option,
-    known,
-    limit_option,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-)
+from smsgw.commands.base import Context, Failed, actor, group, json_option, known, limit_option, print_json, print_rows
 from smsgw.commands.content import account_id_of
 from smsgw.platform import phrases
 from smsgw.platform.paging import Window
 from smsgw.platform.phrases import PHRASES, Phrase, PhraseDraft, PhraseFilter, PhraseScope
 
 
-@click.group()
+@group()
 def phrase() -> None:
     """Phrases (日常用语) that are shared with accounts or departments; people put them into messages."""
 
@@ -42,18 +31,13 @@ def _phrase_line(one: Phrase) -> dict[str, Any]:
 @click.option("--title", default="", help="A piece of the title.")
 @limit_option
 @json_option
-@pass_context
-@run_async
 async def phrase_list(ctx: Context, account: str, title: str, limit: int, as_json: bool) -> None:
     """Shared phrases, newest first."""
     async with ctx.database() as database:
         wanted = PhraseFilter(title=title, account=await account_id_of(database, account) or None)
         found = (await PHRASES.search(database, actor(), wanted, Window("id", limit=limit))).rows
     lines = [_phrase_line(one) for one in found]
-    if as_json:
-        print_json(lines)
-    else:
-        print_table(lines, ("id", "title", "content", "scope", "with", "owner"), empty="no phrases")
+    print_rows(lines, ("id", "title", "content", "scope", "with", "owner"), as_json, empty="no phrases")
 
 
 @phrase.command("add")
@@ -61,8 +45,6 @@ async def phrase_list(ctx: Context, account: str, title: str, limit: int, as_jso
 @click.argument("content")
 @click.option("--account", required=True, help="Whom it is shared with.")
 @json_option
-@pass_context
-@run_async
 async def phrase_add(ctx: Context, title: str, content: str, account: str, as_json: bool) -> None:
     """Keep a phrase for an account."""
     async with ctx.database() as database:
@@ -78,8 +60,6 @@ async def phrase_add(ctx: Context, title: str, content: str, account: str, as_js
 @click.argument("id_", metavar="ID", type=int)
 @click.option("--title")
 @click.option("--content")
-@pass_context
-@run_async
 async def phrase_set(ctx: Context, id_: int, title: str | None, content: str | None) -> None:
     """Change a shared phrase; what is not given stays."""
     async with ctx.database() as database:
@@ -96,8 +76,6 @@ async def phrase_set(ctx: Context, id_: int, title: str | None, content: str | N
 
 @phrase.command("remove")
 @click.argument("id_", metavar="ID", type=int)
-@pass_context
-@run_async
 async def phrase_remove(ctx: Context, id_: int) -> None:
     """Forget a shared phrase."""
     async with ctx.database() as database:

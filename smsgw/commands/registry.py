@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from smsgw.commands.base import Context, Failed, When, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, Failed, When, group, json_option, print_json, print_rows, print_table
 from smsgw.commands.content import TYPES, account_id_of
 from smsgw.core.ids import CHINA
 from smsgw.core.templates import CARRIERS, DEFAULT_LENGTH, Form, Registration, Review, Variable
@@ -21,12 +21,12 @@ _DAY = When(["%Y-%m-%d"])
 PATIENCE = 900.0
 
 
-@click.group()
+@group()
 def sign() -> None:
     """Signatures (签名) of accounts, and where they are registered (报备)."""
 
 
-@click.group()
+@group()
 def template() -> None:
     """Templates (模板) of accounts."""
 
@@ -38,8 +38,6 @@ def template() -> None:
 @click.option("--note", default="")
 @click.option("--expires", type=_DAY, default=None, help="Last day on which it holds.")
 @json_option
-@pass_context
-@run_async
 async def sign_add(
     ctx: Context, text: str, account: str, source: str, note: str, expires: datetime | None, as_json: bool
 ) -> None:
@@ -63,8 +61,6 @@ async def sign_add(
     help=f"Form of a variable ({', '.join(Form)}) and how long it may be; repeat it. Text without.",
 )  # fmt: skip
 @json_option
-@pass_context
-@run_async
 async def template_add(
     ctx: Context, name: str, content: str, account: str, kind: str, sign_: str, variables: tuple[str, ...],
     as_json: bool,
@@ -104,24 +100,17 @@ def _commands(group: click.Group, kind: str, columns: tuple[str, ...]) -> None:
     @click.option("--state", type=click.Choice([str(x) for x in Review]), default=None)
     @click.option("--limit", type=click.IntRange(1, 100_000), default=200, show_default=True)
     @json_option
-    @pass_context
-    @run_async
     async def list_(ctx: Context, account: str, state: str | None, limit: int, as_json: bool) -> None:
         """The newest, and how they stand."""
         async with ctx.database() as database:
             seen = [await account_id_of(database, account)] if account else None
             found = await queries.page(database, kind, accounts=seen, state=state or "", limit=limit)
         lines = [_line(e) for e in found]
-        if as_json:
-            print_json(lines)
-        else:
-            print_table(lines, columns, empty=f"no {kind}s")
+        print_rows(lines, columns, as_json, empty=f"no {kind}s")
 
     @group.command("show")
     @click.argument("id_", metavar="ID", type=int)
     @json_option
-    @pass_context
-    @run_async
     async def show(ctx: Context, id_: int, as_json: bool) -> None:
         """Everything about one."""
         async with ctx.database() as database:
@@ -144,8 +133,6 @@ def _commands(group: click.Group, kind: str, columns: tuple[str, ...]) -> None:
     @group.command("approve")
     @click.argument("id_", metavar="ID", type=int)
     @as_seen
-    @pass_context
-    @run_async
     async def approve(ctx: Context, id_: int, seen: str | None) -> None:
         """It may be used."""
         await decide(ctx, id_, Review.APPROVED, "", seen)
@@ -154,8 +141,6 @@ def _commands(group: click.Group, kind: str, columns: tuple[str, ...]) -> None:
     @click.argument("id_", metavar="ID", type=int)
     @click.argument("reason")
     @as_seen
-    @pass_context
-    @run_async
     async def refuse(ctx: Context, id_: int, reason: str, seen: str | None) -> None:
         """It may not be used, and why."""
         await decide(ctx, id_, Review.REFUSED, reason, seen)
@@ -168,8 +153,6 @@ def _commands(group: click.Group, kind: str, columns: tuple[str, ...]) -> None:
     @click.option("--code", default="", help="Its number with the carrier.")
     @click.option("--on", type=_DAY, default=None, help="Day of the answer.")
     @click.option("--until", type=_DAY, default=None, help="Last day on which a signature is registered.")
-    @pass_context
-    @run_async
     async def register(
         ctx: Context, id_: int, state: str, carriers: tuple[str, ...], note: str, code: str, on: datetime | None,
         until: datetime | None,
@@ -190,8 +173,6 @@ def _commands(group: click.Group, kind: str, columns: tuple[str, ...]) -> None:
 @click.option("--within", type=click.IntRange(0, 3650), default=None, help="Registered, and over within so many days.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=200, show_default=True)
 @json_option
-@pass_context
-@run_async
 async def sign_matrix(
     ctx: Context, account: str, carrier: str | None, state: str | None, within: int | None, limit: int, as_json: bool
 ) -> None:
@@ -216,8 +197,6 @@ async def sign_matrix(
 @sign.command("proofs")
 @click.argument("id_", metavar="ID", type=int)
 @json_option
-@pass_context
-@run_async
 async def sign_proofs(ctx: Context, id_: int, as_json: bool) -> None:
     """The documents of a signature."""
     async with ctx.database() as database:
@@ -227,10 +206,7 @@ async def sign_proofs(ctx: Context, id_: int, as_json: bool) -> None:
          "added_by": one.added_by, "added_at": one.added_at}
         for one in found
     ]  # fmt: skip
-    if as_json:
-        print_json(lines)
-    else:
-        print_table(lines, ("id", "kind", "carrier", "name", "size", "added_by", "added_at"), empty="no documents")
+    print_rows(lines, ("id", "kind", "carrier", "name", "size", "added_by", "added_at"), as_json, empty="no documents")
 
 
 @sign.command("prove")
@@ -238,8 +214,6 @@ async def sign_proofs(ctx: Context, id_: int, as_json: bool) -> None:
 @click.argument("path", metavar="FILE", type=click.Path(exists=True, dir_okay=False, resolve_path=True))
 @click.option("--kind", type=click.Choice([str(x) for x in proofs.Kind]), required=True)
 @click.option("--carrier", type=click.Choice(CARRIERS), default=None, help="It is meant for this carrier alone.")
-@pass_context
-@run_async
 async def sign_prove(ctx: Context, id_: int, path: str, kind: str, carrier: str | None) -> None:
     """Bring a document (a picture or PDF) of a signature, through the running daemon."""
     body = {"sign": id_, "file": path, "kind": kind, "carrier": carrier or ""}
@@ -249,8 +223,6 @@ async def sign_prove(ctx: Context, id_: int, path: str, kind: str, carrier: str 
 
 @sign.command("unprove")
 @click.argument("id_", metavar="DOCUMENT", type=int)
-@pass_context
-@run_async
 async def sign_unprove(ctx: Context, id_: int) -> None:
     """Take a document away."""
     async with ctx.database() as database:

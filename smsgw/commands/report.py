@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import click
 
-from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, group, json_option, print_json, print_table
 from smsgw.core import numbers
 from smsgw.core.ids import first_id
 from smsgw.core.report_ids import Spelling
@@ -16,7 +16,7 @@ from smsgw.runtime import clock
 LOOK_BACK = timedelta(days=13)
 
 
-@click.group()
+@group()
 def report() -> None:
     """Delivery reports (状态报告)."""
 
@@ -25,8 +25,6 @@ def report() -> None:
 @click.option("--channel", help="Of this channel only.")
 @click.option("--limit", type=click.IntRange(1, 5000), default=100, show_default=True)
 @json_option
-@pass_context
-@run_async
 async def report_unmatched(ctx: Context, channel: str | None, limit: int, as_json: bool) -> None:
     """Reports without a message, newest first, and the spelling under which each would fit exactly one."""
     async with ctx.database() as database:
@@ -54,8 +52,6 @@ async def report_unmatched(ctx: Context, channel: str | None, limit: int, as_jso
     help="How the channel spells ids in answer and report; nothing is learned about it any more.",
 )
 @json_option
-@pass_context
-@run_async
 async def report_rematch(ctx: Context, channel: str | None, mode: str | None, as_json: bool) -> None:
     """Look again at the unmatched reports (of up to 5,000 at a time)."""
     if mode and not channel:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from smsgw.commands.base import Context, Failed, a_dsn, json_option, pass_context, print_json, run_async, say
+from smsgw.commands.base import Context, Failed, a_dsn, command, json_option, print_json, say
 from smsgw.core.states import PartState
 from smsgw.node import opening
 from smsgw.platform.backups import restore as service
@@ -23,7 +23,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 _SENT = PartState.SENT.name
 
 
-@click.command()
+@command()
 @click.argument("file", type=_FILE, required=False)
 @click.option("--in-place", is_flag=True, help="No FILE: another tool has put the database back (base backup, copy).")
 @click.option("--key-file", type=_FILE, help="A copy of the key file, put in its place where there is none yet.")
@@ -32,8 +32,6 @@ _SENT = PartState.SENT.name
 @click.option("--lost-key", is_flag=True, help="Go on though the key file does not open what is sealed.")
 @click.option("--yes", is_flag=True, help="Ask nothing.")
 @json_option
-@pass_context
-@run_async
 async def restore(
     ctx: Context, file: Path | None, in_place: bool, key_file: Path | None, owner_dsn: str, lost_key: bool, yes: bool,
     as_json: bool,

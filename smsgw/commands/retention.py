@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import click
 
-from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, group, json_option, print_json, print_table
 from smsgw.core.ids import CHINA
 from smsgw.core.retention import CLASSES, Ages, least
 from smsgw.pipeline.upkeep.forgetting import Forgetting
@@ -21,15 +21,13 @@ def _least(ctx: Context) -> Mapping[str, int]:
     return least(ctx.settings.durability.open_for, kept.events_days, kept.submits_days)
 
 
-@click.group()
+@group()
 def retention() -> None:
     """When numbers and texts go from records (数据保留与脱敏)."""
 
 
 @retention.command("show")
 @json_option
-@pass_context
-@run_async
 async def retention_show(ctx: Context, as_json: bool) -> None:
     """What holds, what each class of data holds, and what the next run would do."""
     async with ctx.database() as database:
@@ -53,8 +51,6 @@ async def retention_show(ctx: Context, as_json: bool) -> None:
 
 @retention.command("rules")
 @json_option
-@pass_context
-@run_async
 async def retention_rules(ctx: Context, as_json: bool) -> None:
     """Rules that were asked for, the newest first."""
     async with ctx.database() as database:
@@ -75,8 +71,6 @@ async def retention_rules(ctx: Context, as_json: bool) -> None:
 @click.option("--clicks", type=int, default=0, show_default=True, help="Days, of addresses; 0: never.")
 @click.option("--keep-texts", is_flag=True, help="Texts stay until the rows go.")
 @click.option("--reason", required=True)
-@pass_context
-@run_async
 async def retention_ask(
     ctx: Context, messages: int, inbound: int, pdus: int, clicks: int, keep_texts: bool, reason: str
 ) -> None:
@@ -91,8 +85,6 @@ async def retention_ask(
 @click.argument("rule", type=int)
 @click.option("--pass/--reject", "passes", required=True, default=None)
 @click.option("--answer", required=True)
-@pass_context
-@run_async
 async def retention_decide(ctx: Context, rule: int, passes: bool, answer: str) -> None:
     """Pass a rule that somebody else has asked for, or reject it. What it masks cannot be undone."""
     async with ctx.database() as database:
@@ -102,8 +94,6 @@ async def retention_decide(ctx: Context, rule: int, passes: bool, answer: str) -
 
 @retention.command("run")
 @json_option
-@pass_context
-@run_async
 async def retention_run(ctx: Context, as_json: bool) -> None:
     """Do now what is due, in small steps beside the sending; may be broken off and repeated."""
     async with ctx.database() as database:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from smsgw.commands.base import Context, Failed, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, Failed, group, json_option, print_json, print_table
 from smsgw.core import report_codes
 from smsgw.core.code_book import Source
 from smsgw.core.model import REPORT_CLASSES, MessageType
@@ -17,15 +17,13 @@ TYPES = click.Choice([str(t) for t in MessageType])
 CLASSES = click.Choice([*REPORT_CLASSES])
 
 
-@click.group()
+@group()
 def retry() -> None:
     """The retry table (重试表): fault × business type. Only definite failures are ever retried."""
 
 
 @retry.command("list")
 @json_option
-@pass_context
-@run_async
 async def retry_list(ctx: Context, as_json: bool) -> None:
     """Every cell of the table in force; times in seconds, tries 0 is without limit, deadline 0 the validity."""
     async with ctx.database() as database:
@@ -54,8 +52,6 @@ async def retry_list(ctx: Context, as_json: bool) -> None:
 @click.option("--deadline", type=click.FloatRange(0), default=0, help="Seconds from acceptance; 0: validity.")
 @click.option("--first", type=click.FloatRange(0, 86_400), default=0, help="Seconds before the first retry …")
 @click.option("--most", type=click.FloatRange(0, 86_400), help="… which doubles up to this; default: first.")
-@pass_context
-@run_async
 async def retry_set(
     ctx: Context, fault: str, kind: str, how: str, tries: int, deadline: float, first: float, most: float | None
 ) -> str:
@@ -75,8 +71,6 @@ async def retry_set(
 @retry.command("reset")
 @click.argument("fault", type=FAULTS, required=False)
 @click.argument("kind", type=TYPES, metavar="[TYPE]", required=False)
-@pass_context
-@run_async
 async def retry_reset(ctx: Context, fault: str | None, kind: str | None) -> None:
     """Back to the built-in table: one cell, one fault, or all of it."""
     async with ctx.database() as database:
@@ -87,7 +81,7 @@ async def retry_reset(ctx: Context, fault: str | None, kind: str | None) -> None
     click.echo(f"{gone} cells reset")
 
 
-@click.group()
+@group()
 def code() -> None:
     """What carriers' codes mean (状态码分类), in answers and in reports, for all channels or for one."""
 
@@ -95,8 +89,6 @@ def code() -> None:
 @code.command("list")
 @click.option("--all", "everything", is_flag=True, help="The built-in table of report codes, too.")
 @json_option
-@pass_context
-@run_async
 async def code_list(ctx: Context, everything: bool, as_json: bool) -> None:
     """The lines that an operator has added."""
     async with ctx.database() as database:
@@ -128,8 +120,6 @@ _channel = click.option("--channel", help="For this channel only.")
 @click.option("--carrier", type=click.Choice(CARRIERS), help="With ported: whose the number is now.")
 @_answer
 @_channel
-@pass_context
-@run_async
 async def code_set(
     ctx: Context, value: str, cls: str, fault: str, carrier: str | None, answer: bool, channel: str | None
 ) -> str:
@@ -146,8 +136,6 @@ async def code_set(
 @click.argument("value", metavar="CODE")
 @_answer
 @_channel
-@pass_context
-@run_async
 async def code_reset(ctx: Context, value: str, answer: bool, channel: str | None) -> str:
     """Back to the built-in meaning."""
     async with ctx.database() as database:

@@ -7,17 +7,7 @@ from typing import Any
 
 import click
 
-from smsgw.commands.base import (
-    Context,
-    Failed,
-    json_option,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-    say,
-    show_time,
-)
+from smsgw.commands.base import Context, Failed, group, json_option, print_json, print_table, say, show_time
 from smsgw.core.numbers import mask
 from smsgw.platform.review import queries, service
 from smsgw.platform.review.model import Reviewed
@@ -25,7 +15,7 @@ from smsgw.platform.review.model import Reviewed
 STATES = ("pending", "passed", "rejected", "expired", "withdrawn")
 
 
-@click.group()
+@group()
 def review() -> None:
     """Messages and tasks that a reviewer has to see first (审核)."""
 
@@ -43,8 +33,6 @@ def _line(one: Reviewed) -> dict[str, Any]:
 @click.option("--state", type=click.Choice((*STATES, "all")), default="pending", show_default=True)
 @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True)
 @json_option
-@pass_context
-@run_async
 async def review_list(ctx: Context, state: str, limit: int, as_json: bool) -> None:
     """What waits, the newest first."""
     async with ctx.database() as database:
@@ -63,8 +51,6 @@ async def review_list(ctx: Context, state: str, limit: int, as_json: bool) -> No
 @click.argument("batch_id", type=int)
 @click.option("--unmask", is_flag=True, help="Show whole numbers.")
 @json_option
-@pass_context
-@run_async
 async def review_show(ctx: Context, batch_id: int, unmask: bool, as_json: bool) -> None:
     """One of them, with its first messages."""
     async with ctx.database() as database:
@@ -90,8 +76,6 @@ async def _decide(ctx: Context, batch_id: int, passes: bool, reason: str) -> Non
 @review.command("pass")
 @click.argument("batch_id", type=int)
 @click.option("--reason", default="")
-@pass_context
-@run_async
 async def review_pass(ctx: Context, batch_id: int, reason: str) -> None:
     """It may go; not in quiet hours."""
     await _decide(ctx, batch_id, True, reason)
@@ -100,8 +84,6 @@ async def review_pass(ctx: Context, batch_id: int, reason: str) -> None:
 @review.command("reject")
 @click.argument("batch_id", type=int)
 @click.argument("reason")
-@pass_context
-@run_async
 async def review_reject(ctx: Context, batch_id: int, reason: str) -> None:
     """It never goes, and why; it is paid back and reported."""
     await _decide(ctx, batch_id, False, reason)

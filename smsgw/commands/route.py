@@ -15,17 +15,7 @@ from typing import Any
 
 import click
 
-from smsgw.commands.base import (
-    Context,
-    Failed,
-    actor,
-    json_option,
-    known,
-    pass_context,
-    print_json,
-    print_table,
-    run_async,
-)
+from smsgw.commands.base import Context, Failed, actor, group, json_option, known, print_json, print_rows, print_table
 from smsgw.core import routes as core
 from smsgw.core.ids import CHINA
 from smsgw.core.routes import InvalidRoutes
@@ -42,7 +32,7 @@ from smsgw.runtime import clock
 FILE = click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 
 
-@click.group()
+@group()
 def route() -> None:
     """Routes: rules, pools, versions (docs/routing.md)."""
 
@@ -80,8 +70,6 @@ def _value(value: Any) -> str:
 @route.command("show")
 @click.option("--version", type=int, help="An old version; the one in force without it.")
 @json_option
-@pass_context
-@run_async
 async def route_show(ctx: Context, version: int | None, as_json: bool) -> None:
     """Print the table, in the form that `publish` reads."""
     async with ctx.database() as database:
@@ -99,8 +87,6 @@ async def route_show(ctx: Context, version: int | None, as_json: bool) -> None:
 
 @route.command("check")
 @FILE
-@pass_context
-@run_async
 async def route_check(ctx: Context, file: Path) -> None:
     """Check a table against the channels that exist; publishes nothing."""
     document = _read(file)
@@ -121,8 +107,6 @@ async def route_check(ctx: Context, file: Path) -> None:
 @click.option("--hours", type=click.IntRange(1, 48), help="Instead: all of the last so many hours, by channel.")
 @click.option("--yesterday", is_flag=True, help="Instead: all of yesterday (China), by channel.")
 @json_option
-@pass_context
-@run_async
 async def route_simulate(
     ctx: Context, file: Path, sample: int, hours: int | None, yesterday: bool, as_json: bool
 ) -> None:
@@ -191,8 +175,6 @@ async def _tried(ctx: Context, document: dict[str, Any], hours: int | None, as_j
 @route.command("publish")
 @FILE
 @click.option("--note", required=True, help="What the change is for.")
-@pass_context
-@run_async
 async def route_publish(ctx: Context, file: Path, note: str) -> None:
     """Put a table in force. What is queued stays in its pool, while there is one."""
     document = _read(file)
@@ -207,8 +189,6 @@ async def route_publish(ctx: Context, file: Path, note: str) -> None:
 @click.option("--sign", default="", help="… or those with this signature.")
 @click.option("--to", "channel", required=True, help="The channel that carries them from now on.")
 @click.option("--note", default="", help="What the change is for.")
-@pass_context
-@run_async
 async def route_move(ctx: Context, account: str, sign: str, channel: str, note: str) -> None:
     """Give an account or a signature to one channel: a rule before all others, as a new version of the table.
 
@@ -231,8 +211,6 @@ async def route_move(ctx: Context, account: str, sign: str, channel: str, note: 
 @click.option("--account", default="", help="Its messages go by the rules again, …")
 @click.option("--sign", default="", help="… or those with this signature.")
 @click.option("--note", default="", help="What the change is for.")
-@pass_context
-@run_async
 async def route_restore(ctx: Context, account: str, sign: str, note: str) -> None:
     """Take a move back, as a new version of the table. What is queued follows."""
     if bool(account) == bool(sign):
@@ -263,8 +241,6 @@ async def _in_force(database: Database, made: Made) -> None:
 @route.command("rollback")
 @click.argument("version", type=click.IntRange(0))
 @click.option("--seen", type=click.IntRange(0), help="The version in force when you looked; refused when another is.")
-@pass_context
-@run_async
 async def route_rollback(ctx: Context, version: int, seen: int | None) -> None:
     """Put an old version in force again, 0 being that without rules.
 
@@ -308,8 +284,6 @@ def _difference(before: Mapping[str, Any], after: Mapping[str, Any], old: str, n
 
 @route.command("submitted")
 @json_option
-@pass_context
-@run_async
 async def route_submitted(ctx: Context, as_json: bool) -> None:
     """Tables that wait, or waited, for a second person (setting route_approval), newest first."""
     async with ctx.database() as database:
@@ -328,8 +302,6 @@ async def route_submitted(ctx: Context, as_json: bool) -> None:
 
 @route.command("submission")
 @click.argument("id_", type=click.IntRange(1), metavar="ID")
-@pass_context
-@run_async
 async def route_submission(ctx: Context, id_: int) -> None:
     """What one of them would change."""
     async with ctx.database() as database:
@@ -343,8 +315,6 @@ async def route_submission(ctx: Context, id_: int) -> None:
 @route.command("approve")
 @click.argument("id_", type=click.IntRange(1), metavar="ID")
 @click.option("--reason", default="", help="Kept with it.")
-@pass_context
-@run_async
 async def route_approve(ctx: Context, id_: int, reason: str) -> None:
     """Put a table in force that waits; not one's own (see: submission ID). What is queued follows."""
     async with ctx.database() as database:
@@ -356,8 +326,6 @@ async def route_approve(ctx: Context, id_: int, reason: str) -> None:
 @route.command("reject")
 @click.argument("id_", type=click.IntRange(1), metavar="ID")
 @click.option("--reason", default="", help="Kept with it.")
-@pass_context
-@run_async
 async def route_reject(ctx: Context, id_: int, reason: str) -> str:
     """Refuse a table that waits, or take one's own back."""
     async with ctx.database() as database:
@@ -367,8 +335,6 @@ async def route_reject(ctx: Context, id_: int, reason: str) -> str:
 
 @route.command("versions")
 @json_option
-@pass_context
-@run_async
 async def route_versions(ctx: Context, as_json: bool) -> None:
     """What was published, newest first."""
     async with ctx.database() as database:
@@ -378,17 +344,14 @@ async def route_versions(ctx: Context, as_json: bool) -> None:
          "rules": len(v.document.get("rule", [])), "pools": len(v.document.get("pool", []))}
         for v in found
     ]  # fmt: skip
-    if as_json:
-        print_json(lines)
-    else:
-        print_table(lines, ("version", "published_at", "actor", "rules", "pools", "note"), empty="nothing published")
+    print_rows(
+        lines, ("version", "published_at", "actor", "rules", "pools", "note"), as_json, empty="nothing published"
+    )
 
 
 @route.command("diff")
 @click.argument("old", type=int)
 @click.argument("new", type=int)
-@pass_context
-@run_async
 async def route_diff(ctx: Context, old: int, new: int) -> None:
     """What changed between two versions."""
     async with ctx.database() as database:

@@ -13,13 +13,12 @@ from smsgw.commands.account import account_id
 from smsgw.commands.base import (
     Context,
     Failed,
+    group,
     json_option,
     known,
     limit_option,
-    pass_context,
     print_json,
     print_table,
-    run_async,
     say,
     show_line,
 )
@@ -34,7 +33,7 @@ from smsgw.platform.scenarios import queries as scenario_queries, service as sce
 from smsgw.platform.scenarios.model import MOST_MINUTES, Scenario, Terms, Wanted
 
 
-@click.group()
+@group()
 def scenario() -> None:
     """Scenarios (业务场景): what a kind of sending always has; the API names one by scenario_id."""
 
@@ -105,8 +104,6 @@ async def _scenario(database: Database, id_: int) -> Scenario:
 @click.option("--state", type=click.Choice(("active", "stopped")))
 @limit_option
 @json_option
-@pass_context
-@run_async
 async def scenario_list(ctx: Context, account: str, state: str | None, limit: int, as_json: bool) -> None:
     """The newest, and what they fix."""
     async with ctx.database() as database:
@@ -123,8 +120,6 @@ async def scenario_list(ctx: Context, account: str, state: str | None, limit: in
 @scenario.command("show")
 @click.argument("id_", metavar="ID", type=int)
 @json_option
-@pass_context
-@run_async
 async def scenario_show(ctx: Context, id_: int, as_json: bool) -> None:
     """All that it fixes."""
     async with ctx.database() as database:
@@ -137,8 +132,6 @@ async def scenario_show(ctx: Context, id_: int, as_json: bool) -> None:
 @click.option("--account", required=True)
 @_terms_options
 @json_option
-@pass_context
-@run_async
 async def scenario_add(ctx: Context, name: str, account: str, as_json: bool, **given: Any) -> None:
     """Make a scenario of an account."""
     terms = _changed(Terms(name, MessageType.NOTICE), given)
@@ -156,8 +149,6 @@ async def scenario_add(ctx: Context, name: str, account: str, as_json: bool, **g
 @click.option("--name")
 @_terms_options
 @json_option
-@pass_context
-@run_async
 async def scenario_set(ctx: Context, id_: int, as_json: bool, **given: Any) -> None:
     """Change what it fixes, for sendings that begin from now on; what is not given stays."""
     async with ctx.database() as database:
@@ -169,8 +160,6 @@ async def scenario_set(ctx: Context, id_: int, as_json: bool, **given: Any) -> N
 
 @scenario.command("stop")
 @click.argument("id_", metavar="ID", type=int)
-@pass_context
-@run_async
 async def scenario_stop(ctx: Context, id_: int) -> None:
     """Nothing is sent with it any more; it stays in the list."""
     async with ctx.database() as database:
@@ -181,8 +170,6 @@ async def scenario_stop(ctx: Context, id_: int) -> None:
 
 @scenario.command("start")
 @click.argument("id_", metavar="ID", type=int)
-@pass_context
-@run_async
 async def scenario_start(ctx: Context, id_: int) -> None:
     """Take a stopped one into use again."""
     async with ctx.database() as database:

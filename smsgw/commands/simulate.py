@@ -16,6 +16,7 @@ from typing import Any
 import click
 import structlog
 
+from smsgw.commands.base import command
 from smsgw.recording import RecordingError, read
 from smsgw.runtime.aio import keep_memory
 from smsgw.simulator import ScenarioError, Simulator, parse_scenario
@@ -52,7 +53,7 @@ _BEHAVIOUR = (
 _OWN = ("token_pattern", "replay", "replay_speed", "access_code", "record", "record_seconds", "record_mb")
 
 
-@click.command()
+@command()
 @click.argument("scenario", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--cmpp", multiple=True, metavar="HOST:PORT", help="A CMPP 2.0/3.0 carrier; may be repeated.")
 @click.option("--smpp", multiple=True, metavar="HOST:PORT", help="An SMPP 3.4 carrier; may be repeated.")

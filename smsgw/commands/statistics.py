@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 import click
 
 from smsgw.commands.account import account_id
-from smsgw.commands.base import Context, Failed, When, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, Failed, When, group, json_option, print_json, print_table
 from smsgw.core.ids import CHINA
 from smsgw.platform.statistics import queries, recount, service
 from smsgw.platform.statistics.model import DIMENSIONS, STATUSES
@@ -16,7 +16,7 @@ from smsgw.runtime import clock
 _DAY = When(["%Y-%m-%d"])
 
 
-@click.group()
+@group()
 def stats() -> None:
     """Messages by day of acceptance (at most a minute behind)."""
 
@@ -29,8 +29,6 @@ def stats() -> None:
 @click.option("--type", "type_", metavar="TYPE", help="Without the kinds of it; or a kind (smsgwctl kind list).")
 @click.option("--sign")
 @json_option
-@pass_context
-@run_async
 async def stats_show(
     ctx: Context, group: str, first: datetime | None, last: datetime | None, account: str | None,
     type_: str | None, sign: str | None, as_json: bool,
@@ -59,8 +57,6 @@ async def stats_show(
 @stats.command("recount")
 @click.argument("day", type=_DAY)
 @click.option("--to", "last", type=_DAY, help="Last of several days; the daemon counts them, as a job.")
-@pass_context
-@run_async
 async def stats_recount(ctx: Context, day: datetime, last: datetime | None) -> None:
     """Count a day anew; its reports must not have passed their retention."""
     oldest = clock.now().astimezone(CHINA).date() - timedelta(days=ctx.settings.retention.events_days - 1)

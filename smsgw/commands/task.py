@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from smsgw.commands.base import Context, Failed, json_option, known, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, Failed, group, json_option, known, print_json, print_table
 from smsgw.commands.hops import chain, hop_options
 from smsgw.core import moments
 from smsgw.core.ids import CHINA
@@ -29,7 +29,7 @@ PATIENCE = 900.0
 """Seconds: a large file is read through before the task exists."""
 
 
-@click.group()
+@group()
 def task() -> None:
     """Tasks (发送任务): to the rows of a file, at a time, in windows, again and again."""
 
@@ -142,8 +142,6 @@ def _frequency(_: click.Context, __: click.Parameter, text: str | None) -> dict[
 @click.option("--step-complained", type=_PERCENT, default=0.1, show_default=True, help="… or be complained about.")
 @click.option("--review", is_flag=True, help="Wait for a reviewer.")
 @json_option
-@pass_context
-@run_async
 async def add(
     ctx: Context, account: str, name: str, path: Path | None, to: tuple[str, ...], audience: str | None,
     text: str | None, template: int | None, params: dict[str, str], phone_column: str | None,
@@ -186,8 +184,6 @@ async def add(
 @click.option("--state", type=click.Choice(tuple(STATES)))
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @json_option
-@pass_context
-@run_async
 async def list_tasks(ctx: Context, account: str | None, state: str | None, limit: int, as_json: bool) -> None:
     """Tasks, newest first, as they were last counted."""
     async with ctx.database() as database:
@@ -224,8 +220,6 @@ def _command(verb: str, text: str) -> None:
     @task.command(verb, help=text)
     @click.argument("task_id", type=int)
     @json_option
-    @pass_context
-    @run_async
     async def run(ctx: Context, task_id: int, as_json: bool) -> None:
         body = {"task": task_id}
         with _known(task_id):
@@ -250,8 +244,6 @@ for _verb, _text in (
 @click.argument("task_id", type=int)
 @click.option("--reason", required=True)
 @json_option
-@pass_context
-@run_async
 async def reject(ctx: Context, task_id: int, reason: str, as_json: bool) -> None:
     """End a task that waits for review."""
     body = {"task": task_id, "reason": reason}
@@ -264,8 +256,6 @@ async def reject(ctx: Context, task_id: int, reason: str, as_json: bool) -> None
 @click.argument("task_id", type=int)
 @click.option("--run", "run_number", type=click.IntRange(1), help="Of a task that comes round; else the latest.")
 @click.option("--output", "-o", type=click.File("wb"), default="-", show_default="standard output")
-@pass_context
-@run_async
 async def report(ctx: Context, task_id: int, run_number: int | None, output: Any) -> None:
     """What has become of each recipient, as CSV."""
     await _table(ctx, task_id, run_number, output, errors=False)
@@ -275,8 +265,6 @@ async def report(ctx: Context, task_id: int, run_number: int | None, output: Any
 @click.argument("task_id", type=int)
 @click.option("--run", "run_number", type=click.IntRange(1), help="Of a task that comes round; else the latest.")
 @click.option("--output", "-o", type=click.File("wb"), default="-", show_default="standard output")
-@pass_context
-@run_async
 async def errors(ctx: Context, task_id: int, run_number: int | None, output: Any) -> None:
     """The rows that got no message, with the reason, as CSV."""
     await _table(ctx, task_id, run_number, output, errors=True)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, group, json_option, print_json, print_rows, print_table
 from smsgw.core.errors import Refused
 from smsgw.platform.accounts.queries import id_of
 from smsgw.platform.paging import Window
@@ -15,7 +15,7 @@ from smsgw.platform.tickets.model import TICKETS, TicketFilter
 from smsgw.runtime import clock
 
 
-@click.group()
+@group()
 def ticket() -> None:
     """Tickets (工单): opened, answered, closed."""
 
@@ -24,8 +24,6 @@ def ticket() -> None:
 @click.option("--state", type=click.Choice(["open", "handling", "closed"]), default=None)
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
 @json_option
-@pass_context
-@run_async
 async def ticket_list(ctx: Context, state: str | None, limit: int, as_json: bool) -> None:
     """Tickets, those that are not closed first."""
     async with ctx.database() as database:
@@ -34,14 +32,12 @@ async def ticket_list(ctx: Context, state: str | None, limit: int, as_json: bool
     now = clock.now()
     lines = [asdict(one) | {"state": one.state.value, "response": one.response.state(now).value} for one in found.rows]
     columns = ["id", "state", "account", "title", "opened_at", "opened_by", "response", "assigned_to"]
-    print_json(lines) if as_json else print_table(lines, columns, empty="no tickets")
+    print_rows(lines, columns, as_json, empty="no tickets")
 
 
 @ticket.command("show")
 @click.argument("id_", type=int, metavar="ID")
 @json_option
-@pass_context
-@run_async
 async def ticket_show(ctx: Context, id_: int, as_json: bool) -> None:
     """Its thread, the newest first."""
     async with ctx.database() as database:
@@ -61,8 +57,6 @@ async def ticket_show(ctx: Context, id_: int, as_json: bool) -> None:
 @click.argument("title")
 @click.argument("text")
 @click.option("--message", "ids", type=int, multiple=True, help="What it is about; may be given again.")
-@pass_context
-@run_async
 async def ticket_open(ctx: Context, account: str, title: str, text: str, ids: tuple[int, ...]) -> None:
     """Open one; prints its number. Whole phone numbers in it are masked."""
     async with ctx.database() as database:
@@ -72,8 +66,6 @@ async def ticket_open(ctx: Context, account: str, title: str, text: str, ids: tu
 
 @ticket.command("take")
 @click.argument("id_", type=int, metavar="ID")
-@pass_context
-@run_async
 async def ticket_take(ctx: Context, id_: int) -> str:
     """Look after it."""
     async with ctx.database() as database:
@@ -84,8 +76,6 @@ async def ticket_take(ctx: Context, id_: int) -> str:
 @ticket.command("say")
 @click.argument("id_", type=int, metavar="ID")
 @click.argument("text")
-@pass_context
-@run_async
 async def ticket_say(ctx: Context, id_: int, text: str) -> None:
     """Add to its thread."""
     async with ctx.database() as database:
@@ -95,8 +85,6 @@ async def ticket_say(ctx: Context, id_: int, text: str) -> None:
 @ticket.command("assign")
 @click.argument("id_", type=int, metavar="ID")
 @click.argument("login")
-@pass_context
-@run_async
 async def ticket_assign(ctx: Context, id_: int, login: str) -> str:
     """Have somebody look after it who may."""
     async with ctx.database() as database:
@@ -107,8 +95,6 @@ async def ticket_assign(ctx: Context, id_: int, login: str) -> str:
 @ticket.command("close")
 @click.argument("id_", type=int, metavar="ID")
 @click.argument("reply")
-@pass_context
-@run_async
 async def ticket_close(ctx: Context, id_: int, reply: str) -> str:
     """Close it with the answer."""
     async with ctx.database() as database:
@@ -119,8 +105,6 @@ async def ticket_close(ctx: Context, id_: int, reply: str) -> str:
 @ticket.command("reopen")
 @click.argument("id_", type=int, metavar="ID")
 @click.argument("why")
-@pass_context
-@run_async
 async def ticket_reopen(ctx: Context, id_: int, why: str) -> str:
     """The answer was none."""
     async with ctx.database() as database:

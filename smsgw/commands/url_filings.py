@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, group, json_option, print_json, print_rows, print_table
 from smsgw.commands.content import account_id_of
 from smsgw.core.templates import CARRIERS
 from smsgw.core.url_filings import FILING_NAMES, Filing, found_in
@@ -17,7 +17,7 @@ from smsgw.platform.url_filings.model import FiledLink
 _COLUMNS = ("id", "target", "account", "icp", "CMCC", "CUCC", "CTCC", "CBN", "note")
 
 
-@click.group()
+@group()
 def link() -> None:
     """Links in marketing (链接报备): with the policy filed_links, those that a carrier has not on file are refused."""
 
@@ -41,8 +41,6 @@ def _json(one: FiledLink) -> dict[str, object]:
 @click.option("--icp", default="", help=str(phrase("help.icp")))
 @click.option("--note", default="", help="What it shows, and what proves it.")
 @json_option
-@pass_context
-@run_async
 async def link_file(ctx: Context, target: str, account: str, icp: str, note: str, as_json: bool) -> None:
     """File a domain (with all below it) or the beginning of a link (t.cn/abc); once more after a refusal."""
     async with ctx.database() as database:
@@ -60,8 +58,6 @@ async def link_file(ctx: Context, target: str, account: str, icp: str, note: str
 @click.argument("state", type=click.Choice([str(s) for s in Filing]))
 @click.option("--carrier", "carriers", type=click.Choice(CARRIERS), multiple=True, help="Repeat it; all without.")
 @click.option("--note", default="", help="What the carrier said.")
-@pass_context
-@run_async
 async def link_set(ctx: Context, id_: int, state: str, carriers: tuple[str, ...], note: str) -> None:
     """How a filing stands with carriers: pending 待报备, submitted 报备中, registered 通过, refused 驳回."""
     async with ctx.database() as database:
@@ -74,8 +70,6 @@ async def link_set(ctx: Context, id_: int, state: str, carriers: tuple[str, ...]
 @click.option("--account", default="")
 @click.option("--limit", type=click.IntRange(1, 100_000), default=200, show_default=True)
 @json_option
-@pass_context
-@run_async
 async def link_list(ctx: Context, account: str, limit: int, as_json: bool) -> None:
     """The newest filings, and how they stand."""
     async with ctx.database() as database:
@@ -89,8 +83,6 @@ async def link_list(ctx: Context, account: str, limit: int, as_json: bool) -> No
 
 @link.command("remove")
 @click.argument("id_", metavar="ID", type=int)
-@pass_context
-@run_async
 async def link_remove(ctx: Context, id_: int) -> None:
     """Take back a filing."""
     async with ctx.database() as database:
@@ -103,8 +95,6 @@ async def link_remove(ctx: Context, id_: int) -> None:
 @click.argument("text")
 @click.option("--account", default="", help="As this account sends it.")
 @json_option
-@pass_context
-@run_async
 async def link_test(ctx: Context, text: str, account: str, as_json: bool) -> None:
     """Which links are found in a text, and which carriers have them on file."""
     async with ctx.database() as database:
@@ -115,7 +105,4 @@ async def link_test(ctx: Context, text: str, account: str, as_json: bool) -> Non
          "registered": [c for c in CARRIERS if book.filed(one, (owner,), (c,))]}
         for one in found_in(text)
     ]  # fmt: skip
-    if as_json:
-        print_json(lines)
-    else:
-        print_table(lines, ("link", "host", "path", "registered"), empty="no link")
+    print_rows(lines, ("link", "host", "path", "registered"), as_json, empty="no link")

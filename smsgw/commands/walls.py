@@ -6,34 +6,30 @@ from dataclasses import asdict
 
 import click
 
-from smsgw.commands.base import Context, json_option, pass_context, print_json, print_table, run_async
+from smsgw.commands.base import Context, group, json_option, print_rows
 from smsgw.platform.paging import Window
 from smsgw.platform.walls import service
 from smsgw.platform.walls.queries import SCREENS
 
 
-@click.group()
+@group()
 def wall() -> None:
     """Screens on walls (大屏)."""
 
 
 @wall.command("list")
 @json_option
-@pass_context
-@run_async
 async def wall_list(ctx: Context, as_json: bool) -> None:
     """Screens, the newest first."""
     async with ctx.database() as database:
         found = await SCREENS.search(database, ctx.change(database).actor, None, Window(limit=200))
     lines = [asdict(one) for one in found.rows]
     columns = ["id", "name", "state", "until", "seen_at", "seen_ip", "made_by"]
-    print_json(lines) if as_json else print_table(lines, columns, empty="no screens")
+    print_rows(lines, columns, as_json, empty="no screens")
 
 
 @wall.command("end")
 @click.argument("id_", metavar="ID", type=int)
-@pass_context
-@run_async
 async def wall_end(ctx: Context, id_: int) -> None:
     """Let a screen show nothing any more."""
     async with ctx.database() as database:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from smsgw.commands.base import Context, Failed, json_option, pass_context, print_json, print_table, run_async, say
+from smsgw.commands.base import Context, Failed, group, json_option, print_json, print_table, say
 from smsgw.core.errors import Invalid
 from smsgw.core.webhooks import TYPES, Way, kind_of, type_of
 from smsgw.platform.accounts.queries import id_of
@@ -30,7 +30,7 @@ async def _account(database: Database, name: str) -> int:
         raise Failed(f"no account {name}") from exc
 
 
-@click.group()
+@group()
 def webhook() -> None:
     """Where events of accounts go: endpoints, their state, deliveries (推送)."""
 
@@ -38,8 +38,6 @@ def webhook() -> None:
 @webhook.command("list")
 @click.argument("account", required=False)
 @json_option
-@pass_context
-@run_async
 async def webhook_list(ctx: Context, account: str | None, as_json: bool) -> None:
     """Endpoints of an account, or of all."""
     async with ctx.database() as database:
@@ -65,8 +63,6 @@ async def webhook_list(ctx: Context, account: str | None, as_json: bool) -> None
 @click.argument("way", type=WAYS, required=False)
 @click.option("--balance-below", type=click.IntRange(0), help="Tell balance.low below so many parts; 0: never.")
 @json_option
-@pass_context
-@run_async
 async def webhook_way(ctx: Context, account: str, way: str | None, balance_below: int | None, as_json: bool) -> None:
     """How an account gets its events: pull, webhook or bind (the partner's connection)."""
     async with ctx.database() as database:
@@ -89,8 +85,6 @@ async def webhook_way(ctx: Context, account: str, way: str | None, balance_below
 @click.option("--host", "hosts", multiple=True, help="Of `callback`: host that callback_url may name; repeatable.")
 @click.option("--options", default="{}", help='JSON, e.g. {"format": "form", "max_items": 1}.')
 @json_option
-@pass_context
-@run_async
 async def webhook_set(
     ctx: Context, account: str, name: str, url: str, events: tuple[str, ...], hosts: tuple[str, ...], options: str,
     as_json: bool,
@@ -120,8 +114,6 @@ async def webhook_set(
 @webhook.command("delete")
 @click.argument("account")
 @click.argument("name")
-@pass_context
-@run_async
 async def webhook_delete(ctx: Context, account: str, name: str) -> str:
     """Remove an endpoint; its events go to the endpoint for the rest, or are pulled."""
     async with ctx.database() as database:
@@ -140,8 +132,6 @@ async def _switch(ctx: Context, account: str, name: str, *, active: bool) -> Non
 @webhook.command("disable")
 @click.argument("account")
 @click.argument("name")
-@pass_context
-@run_async
 async def webhook_disable(ctx: Context, account: str, name: str) -> str:
     """Stop pushing; the events wait."""
     await _switch(ctx, account, name, active=False)
@@ -151,8 +141,6 @@ async def webhook_disable(ctx: Context, account: str, name: str) -> str:
 @webhook.command("enable")
 @click.argument("account")
 @click.argument("name")
-@pass_context
-@run_async
 async def webhook_enable(ctx: Context, account: str, name: str) -> str:
     """Push again."""
     await _switch(ctx, account, name, active=True)
@@ -165,8 +153,6 @@ async def webhook_enable(ctx: Context, account: str, name: str) -> str:
 @click.option("--keep-old", type=click.IntRange(0, 168), default=24, show_default=True, help="Hours.")
 @click.option("--force", is_flag=True, help="Though the former one still signs: it ends at once.")
 @json_option
-@pass_context
-@run_async
 async def webhook_rotate(ctx: Context, account: str, name: str, keep_old: int, force: bool, as_json: bool) -> None:
     """A new secret; the present one signs beside it for a while."""
     async with ctx.database() as database:
@@ -189,8 +175,6 @@ async def webhook_rotate(ctx: Context, account: str, name: str, keep_old: int, f
 @click.argument("account")
 @click.argument("name")
 @json_option
-@pass_context
-@run_async
 async def webhook_test(ctx: Context, account: str, name: str, as_json: bool) -> None:
     """Send a sample at once, from the running daemon; exit 1 when the receiver does not take it."""
     answer = await ctx.daemon("POST", "/webhooks/test", {"account": account, "name": name})
@@ -210,8 +194,6 @@ async def webhook_test(ctx: Context, account: str, name: str, as_json: bool) -> 
 @click.option("--message", type=int, help="Events about this message.")
 @click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
 @json_option
-@pass_context
-@run_async
 async def webhook_deliveries(
     ctx: Context, account: str | None, state: str | None, type_: str | None, message: int | None, limit: int,
     as_json: bool,
@@ -242,8 +224,6 @@ async def webhook_deliveries(
 @click.option("--event", "events", type=int, multiple=True, help="This event; repeatable.")
 @click.option("--way", type=WAYS, help="Offer them by this way once, instead of the account's.")
 @json_option
-@pass_context
-@run_async
 async def webhook_redeliver(
     ctx: Context, account: str, state: str, type_: str | None, hours: int, messages: tuple[int, ...],
     events: tuple[int, ...], way: str | None, as_json: bool,

@@ -105,7 +105,9 @@ def function_says(module: str, name: str, seen: frozenset[str] = frozenset()) ->
         return other.startswith("smsgw.commands") and other != module and function_says(other, name, seen)
     if name in seen:
         return False
-    command = any("run_async" in ast.unparse(one) for one in found.decorator_list)
+    command = isinstance(found, ast.AsyncFunctionDef) and any(
+        ".command(" in ast.unparse(one) for one in found.decorator_list
+    )
     returns = found.returns is not None and ast.unparse(found.returns) == "str"
     return (command and returns) or body_says(module, found.body, seen | {name})
 
