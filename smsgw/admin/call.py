@@ -18,7 +18,7 @@ from smsgw.admin.kit.brand import Shown, shown
 from smsgw.admin.kit.compression import compress
 from smsgw.admin.kit.menu import Entry, Menu, menu_for
 from smsgw.admin.kit.remembered import Remembered
-from smsgw.admin.kit.toasts import Kind, Toast
+from smsgw.admin.kit.toasts import Toast, ToastKind
 from smsgw.admin.security import masked
 from smsgw.admin.words.brand import PRODUCT
 from smsgw.core.actor import Actor
@@ -352,7 +352,7 @@ class Call:
         """A text with place holders in the language of the request."""
         return agreeing(self.gettext(text), values) % values
 
-    def toast(self, text: str, kind: Kind = Kind.GOOD) -> None:
+    def toast(self, text: str, kind: ToastKind = ToastKind.GOOD) -> None:
         """Say something short about what was done; ``text`` is in the reader's language already."""
         self.toasts.append(Toast(text, kind))
 

@@ -12,9 +12,9 @@ from datetime import date
 from typing import Any, Protocol
 
 from smsgw.admin.kit import cells
-from smsgw.admin.kit.cells import Cell, Say
+from smsgw.admin.kit.cells import CellValue, Say
 from smsgw.admin.kit.filters import Found
-from smsgw.admin.kit.tables import Column, Kind
+from smsgw.admin.kit.tables import Cell, Column
 from smsgw.core import numbers
 from smsgw.core.actor import Actor
 from smsgw.core.cells import harmless
@@ -50,7 +50,7 @@ class Bulk:
 class _Known(dict[str, str]):
     """Cells by what was copied: of columns with few values, or what has come of late."""
 
-    def __init__(self, make: Callable[[str], Cell]) -> None:
+    def __init__(self, make: Callable[[str], CellValue]) -> None:
         super().__init__()
         self._make = make
 
@@ -61,8 +61,8 @@ class _Known(dict[str, str]):
         return made
 
 
-_FEW = frozenset({Kind.WORD, Kind.STATE, Kind.TAGS, Kind.BOOL})
-_SAFE = frozenset({Kind.NUMBER, Kind.TIME, Kind.MONEY, Kind.PRICE, Kind.PERCENT})
+_FEW = frozenset({Cell.WORD, Cell.STATE, Cell.TAGS, Cell.BOOL})
+_SAFE = frozenset({Cell.NUMBER, Cell.TIME, Cell.MONEY, Cell.PRICE, Cell.PERCENT})
 """What the server has written of these is no formula."""
 _UNESCAPED = {"\\\\": "\\", "\\t": "\t", "\\n": "\n", "\\r": "\r", "\\b": "\b", "\\f": "\f", "\\v": "\v"}
 
@@ -85,7 +85,7 @@ class Reader:
         for at, column in enumerate(columns):
             if column.kind in _FEW:
                 self._ways.append((at, _Known(_shown(column, bulk, say)).__getitem__))
-            elif column.kind is Kind.PHONE:
+            elif column.kind is Cell.PHONE:
                 self._ways.append((at, _masked))
             elif column.kind not in _SAFE:
                 self._ways.append((at, _harmless))
@@ -106,10 +106,10 @@ class Reader:
         return made
 
 
-def _shown(column: Column, bulk: Bulk, say: Say) -> Callable[[str], Cell]:
+def _shown(column: Column, bulk: Bulk, say: Say) -> Callable[[str], CellValue]:
     value = bulk.made.get(column.key)
 
-    def shown(text: str) -> Cell:
+    def shown(text: str) -> CellValue:
         got = text if value is None else value(text)
         return cells.of(got, column, say)
 

@@ -17,7 +17,7 @@ MOST_POINTS = 2000
 TONES = ("blue", "green", "red", "orange", "purple", "azure", "yellow", "secondary")
 
 
-class Kind(StrEnum):
+class ChartKind(StrEnum):
     """What it looks like."""
 
     LINE = "line"
@@ -42,7 +42,7 @@ class Chart:
     """A chart. Labels are in the reader's language already; ``summary`` says in a sentence what is to be seen."""
 
     title: str
-    kind: Kind
+    kind: ChartKind
     labels: Sequence[str]
     """Along the axis, or of the pieces of a pie."""
     series: Sequence[Series]
@@ -73,7 +73,7 @@ class Chart:
     @property
     def options(self) -> dict[str, Any]:
         """For echarts; ``tone`` stands for colours, which ``js/chart.js`` takes from the theme."""
-        options = {Kind.PIE: _pie, Kind.HEAT: _heat}.get(self.kind, _lines)(self)
+        options = {ChartKind.PIE: _pie, ChartKind.HEAT: _heat}.get(self.kind, _lines)(self)
         return {"aria": {"enabled": True, "label": {"description": self.summary or self.title}}} | options
 
 
@@ -91,8 +91,8 @@ def _tone(chart: Chart, at: int) -> str:
 
 
 def _lines(chart: Chart) -> dict[str, Any]:
-    kind = "line" if chart.kind is Kind.LINE else "bar"
-    stack = {"stack": "all"} if chart.kind is Kind.STACK else {}
+    kind = "line" if chart.kind is ChartKind.LINE else "bar"
+    stack = {"stack": "all"} if chart.kind is ChartKind.STACK else {}
     look = {"showSymbol": False, "smooth": False} if kind == "line" else {"barMaxWidth": 28}
     series: list[dict[str, Any]] = [
         {"name": one.label, "type": kind, "data": list(one.values), "tone": _tone(chart, at)} | look | stack

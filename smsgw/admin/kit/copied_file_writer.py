@@ -15,7 +15,7 @@ from smsgw.admin.kit import exports
 from smsgw.admin.kit.bulk import Reader
 from smsgw.admin.kit.copied_file import FRAME, FULL_SAID, WHOLE_SAID, CopiedFile, Frame
 from smsgw.admin.kit.lists import ListPage
-from smsgw.admin.kit.tables import Kind
+from smsgw.admin.kit.tables import Cell
 from smsgw.core.errors import Refused
 
 MEMORY = 1536 * 1024**2
@@ -40,7 +40,7 @@ def _write(job: CopiedFile, source: BinaryIO, answers: BinaryIO) -> None:
     there = {column.key: column for column in page.columns}
     columns = [there[key] for key in job.columns]
     reader = Reader(columns, page.bulk, teller(job.language))
-    figures = [column.kind is Kind.NUMBER for column in columns]
+    figures = [column.kind is Cell.NUMBER for column in columns]
     writer = exports.opened(job.format, Path(job.path), job.head, job.mark, job.title, figures)
     while True:
         frame, octets = _read(source)

@@ -19,7 +19,7 @@ from xlsxwriter.utility import xl_col_to_name
 from smsgw.admin.i18n import teller
 from smsgw.admin.kit import cells, discovery, tables
 from smsgw.admin.kit.bulk import Bulk, Sink
-from smsgw.admin.kit.cells import Cell
+from smsgw.admin.kit.cells import CellValue
 from smsgw.admin.kit.copied_file import CopiedFile, copied_file, no_room
 from smsgw.admin.kit.lists import ListPage
 from smsgw.admin.kit.table_exports import TableExport
@@ -69,7 +69,7 @@ EXACT = 10**15
 class Writer(Protocol):
     """Writes rows into a file."""
 
-    def rows(self, rows: Sequence[Sequence[Cell]]) -> None:
+    def rows(self, rows: Sequence[Sequence[CellValue]]) -> None:
         """Some rows more."""
 
     def raw(self, rows: Sequence[Sequence[str]]) -> None:
@@ -87,7 +87,7 @@ class _Csv:
         self._csv.writerow(harmless(cell) for cell in head)
         self._given = _Given(self._file.fileno())
 
-    def rows(self, rows: Sequence[Sequence[Cell]]) -> None:
+    def rows(self, rows: Sequence[Sequence[CellValue]]) -> None:
         self._csv.writerows([harmless(cell) for cell in row] for row in rows)
         self._given.so_far()
 
@@ -135,7 +135,7 @@ class _Xlsx:
         self._row = _row_of(figures or [False] * len(head))
         self._given = _Given(self._file.fileno())
 
-    def rows(self, rows: Sequence[Sequence[Cell]]) -> None:
+    def rows(self, rows: Sequence[Sequence[CellValue]]) -> None:
         self._write([_typed_row(n, row) for n, row in enumerate(rows, self._at + 1)])
 
     def raw(self, rows: Sequence[Sequence[str]]) -> None:
@@ -194,7 +194,7 @@ def _written(text: str) -> str:
     return _UNWRITTEN.sub("", text)
 
 
-def _typed_row(n: int, row: Sequence[Cell]) -> str:
+def _typed_row(n: int, row: Sequence[CellValue]) -> str:
     """The XML of a row of texts and numbers."""
     made = [f'<row r="{n}">']
     for at, cell in enumerate(row):
@@ -334,7 +334,7 @@ class _Making:
         if incoming.path.exists():  # a spreadsheet is put together at its end
             await self._store.reserve(incoming, incoming.path.stat().st_size)
 
-    async def _pages(self) -> AsyncIterator[tuple[Sequence[Sequence[Cell]], bool]]:
+    async def _pages(self) -> AsyncIterator[tuple[Sequence[Sequence[CellValue]], bool]]:
         window = Window(self._sort.key, self._sort.descending, limit=AT_ONCE)
         while True:
             got = await self._page.rows(self._database, self._actor, self._found, window)
@@ -345,7 +345,7 @@ class _Making:
                 return
             window = Window(self._sort.key, self._sort.descending, got.keys[-1], limit=AT_ONCE)
 
-    async def _totals(self) -> list[list[Cell]]:
+    async def _totals(self) -> list[list[CellValue]]:
         """The last row of a report: numbers under their columns. None where they have no sum."""
         if self._page.report is None:
             return []

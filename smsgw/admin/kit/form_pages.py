@@ -14,7 +14,7 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Problem
-from smsgw.admin.kit.forms import Filled, Form, Kind
+from smsgw.admin.kit.forms import Filled, Form, InputKind
 from smsgw.admin.kit.lists import Effect, refusal
 from smsgw.admin.kit.pieces import field_alone
 from smsgw.admin.rights import PROOFS, Proof, Route
@@ -96,7 +96,7 @@ class FormPage:
         form = self._form(call, subject)
         filled = form.blank(self.values(subject))
         filled.choices = dict(await self.choices(call, subject))
-        asks = any(one.kind is not Kind.HIDDEN for one in form.fields)
+        asks = any(one.kind is not InputKind.HIDDEN for one in form.fields)
         effect = await self.effect(call, subject, {}) if self.effect and not asks else None
         return self._page(call, subject, filled, effect)
 

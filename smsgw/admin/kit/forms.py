@@ -29,7 +29,7 @@ MOST_SPANS = 1000
 """Characters of all spans of a day."""
 
 
-class Kind(StrEnum):
+class InputKind(StrEnum):
     """What a field takes."""
 
     TEXT = "text"
@@ -56,11 +56,11 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Field:
+class Input:
     """One field. ``label``: a term; empty: the one of the key. ``help``: a sentence of ``words``."""
 
     key: str
-    kind: Kind = Kind.TEXT
+    kind: InputKind = InputKind.TEXT
     label: str = ""
     help: str = ""
     required: bool = False
@@ -85,10 +85,10 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class Inputs:
     """Fields that belong together, under a heading (a sentence of ``words``)."""
 
-    fields: Sequence[Field]
+    fields: Sequence[Input]
     heading: str = ""
     help: str = ""
 
@@ -97,11 +97,11 @@ class Section:
 class Form:
     """A form of a page. ``check``: what has to be true of several fields together, by key."""
 
-    sections: Sequence[Section]
+    sections: Sequence[Inputs]
     check: Callable[[Mapping[str, Any]], Mapping[str, Problem]] | None = None
 
     @property
-    def fields(self) -> tuple[Field, ...]:
+    def fields(self) -> tuple[Input, ...]:
         """All of them, in their order."""
         return tuple(one for section in self.sections for one in section.fields)
 
@@ -141,7 +141,7 @@ class Filled:
         """What stands in a field of one text."""
         return next(iter(self.texts.get(key, [])), "")
 
-    def of(self, one: Field) -> Mapping[str, str]:
+    def of(self, one: Input) -> Mapping[str, str]:
         """The choices of a field: its own are words to be translated, those of ``choices`` stand as they are."""
         return self.choices.get(one.key, one.choices)
 
@@ -158,7 +158,7 @@ class Filled:
     def hide(self, values: Mapping[str, Any]) -> None:
         """Put these into hidden fields; what was typed stays."""
         for one in self.form.fields:
-            if one.kind is Kind.HIDDEN and one.key in values:
+            if one.kind is InputKind.HIDDEN and one.key in values:
                 self.texts[one.key] = _typed(one, values[one.key])
 
     def refuse(self, error: SmsgwError, message: str) -> None:
@@ -170,28 +170,28 @@ class Filled:
             self.refused = message
 
 
-def _typed(one: Field, value: Any) -> list[str]:
+def _typed(one: Input, value: Any) -> list[str]:
     """A value as it stands in a field."""
-    if value is None or one.kind is Kind.SECRET:
+    if value is None or one.kind is InputKind.SECRET:
         return []
     if isinstance(value, list | tuple | set | frozenset):
         texts = [str(item) for item in value]
-        return ["\n".join(texts)] if one.kind is Kind.NETWORKS else texts
+        return ["\n".join(texts)] if one.kind is InputKind.NETWORKS else texts
     if isinstance(value, bool):
         return ["1"] if value else []
     return [str(value)]
 
 
-def _texts(one: Field, data: Mapping[str, Any]) -> list[str]:
-    if one.kind is Kind.SPANS:
+def _texts(one: Input, data: Mapping[str, Any]) -> list[str]:
+    if one.kind is InputKind.SPANS:
         whole = data.get(one.key)  # as a form has it, hidden, whose effect has been shown
         return [whole.strip()[:MOST_SPANS] if isinstance(whole, str) else spans.typed(data, one.key)]
     several = getattr(data, "getall", None)
     given = several(one.key, []) if several is not None else [data[one.key]] if one.key in data else []
     texts = [text.replace("\r\n", "\n") for text in given if isinstance(text, str)]
-    if one.kind in (Kind.CHOICES, Kind.RIGHTS):
+    if one.kind in (InputKind.CHOICES, InputKind.RIGHTS):
         return [text for text in texts if text]
-    if one.kind is Kind.SECRET:
+    if one.kind is InputKind.SECRET:
         return texts[:1]
     return [text.strip() for text in texts[:1]]
 
@@ -199,11 +199,17 @@ def _texts(one: Field, data: Mapping[str, Any]) -> list[str]:
 Read = tuple[Problem | None, Any]
 
 
-def _value(one: Field, texts: Sequence[str], choices: Mapping[str, str]) -> Read:
-    if one.kind is Kind.SWITCH:
+def _value(one: Input, texts: Sequence[str], choices: Mapping[str, str]) -> Read:
+    if one.kind is InputKind.SWITCH:
         return None, bool(texts and texts[0])
     if not any(texts):
-        empty: Any = () if one.kind in (Kind.CHOICES, Kind.RIGHTS, Kind.NETWORKS) else None if one.kind in _NONE else ""
+        empty: Any = (
+            ()
+            if one.kind in (InputKind.CHOICES, InputKind.RIGHTS, InputKind.NETWORKS)
+            else None
+            if one.kind in _NONE
+            else ""
+        )
         return (Problem(words.REQUIRED), None) if one.required else (None, empty)
     problem, value = _READERS[one.kind](one, texts, choices)
     if problem is None and one.check is not None:
@@ -211,14 +217,14 @@ def _value(one: Field, texts: Sequence[str], choices: Mapping[str, str]) -> Read
     return problem, value
 
 
-def _text(one: Field, texts: Sequence[str], _: Mapping[str, str]) -> Read:
+def _text(one: Input, texts: Sequence[str], _: Mapping[str, str]) -> Read:
     text = texts[0]
     if one.least is not None and len(text) < one.least:
         return Problem(words.TOO_SHORT, {"n": one.least}), None
-    most = one.most if one.most is not None else MOST_LINES if one.kind is Kind.LINES else 255
+    most = one.most if one.most is not None else MOST_LINES if one.kind is InputKind.LINES else 255
     if len(text) > most:
         return Problem(words.TOO_LONG, {"n": most}), None
-    seen = lines_printable(text) if one.kind is Kind.LINES else text.isprintable()
+    seen = lines_printable(text) if one.kind is InputKind.LINES else text.isprintable()
     if "\0" in text if one.any_text else not seen:
         return Problem(words.UNPRINTABLE), None
     if one.pattern and not re.fullmatch(one.pattern, text):
@@ -226,7 +232,7 @@ def _text(one: Field, texts: Sequence[str], _: Mapping[str, str]) -> Read:
     return None, text
 
 
-def _number(one: Field, texts: Sequence[str], _: Mapping[str, str]) -> Read:
+def _number(one: Input, texts: Sequence[str], _: Mapping[str, str]) -> Read:
     text = texts[0].replace(",", "")
     if not re.fullmatch(r"-?[0-9]{1,18}", text, re.ASCII):
         return Problem(words.BAD_NUMBER), None
@@ -238,30 +244,30 @@ def _number(one: Field, texts: Sequence[str], _: Mapping[str, str]) -> Read:
     return None, number
 
 
-def _choice(_: Field, texts: Sequence[str], choices: Mapping[str, str]) -> Read:
+def _choice(_: Input, texts: Sequence[str], choices: Mapping[str, str]) -> Read:
     return (None, texts[0]) if texts[0] in choices else (Problem(words.NO_SUCH_CHOICE), None)
 
 
-def _choices(_: Field, texts: Sequence[str], choices: Mapping[str, str]) -> Read:
+def _choices(_: Input, texts: Sequence[str], choices: Mapping[str, str]) -> Read:
     if all(text in choices for text in texts):
         return None, tuple(dict.fromkeys(texts))
     return Problem(words.NO_SUCH_CHOICE), None
 
 
-def _phone(_: Field, texts: Sequence[str], __: Mapping[str, str]) -> Read:
+def _phone(_: Input, texts: Sequence[str], __: Mapping[str, str]) -> Read:
     try:
         return None, numbers.normalize(texts[0])
     except numbers.InvalidNumber:
         return Problem(words.BAD_PHONE), None
 
 
-def _email(_: Field, texts: Sequence[str], __: Mapping[str, str]) -> Read:
+def _email(_: Input, texts: Sequence[str], __: Mapping[str, str]) -> Read:
     if re.fullmatch(r"[^\s@]{1,64}@[^\s@]{1,190}", texts[0]):
         return None, texts[0]
     return Problem(words.BAD_EMAIL), None
 
 
-def _networks(one: Field, texts: Sequence[str], __: Mapping[str, str]) -> Read:
+def _networks(one: Input, texts: Sequence[str], __: Mapping[str, str]) -> Read:
     lines = [line for text in texts for line in re.split(r"[\s,;]+", text) if line]
     if len(lines) > (most := one.most or MAX_NETWORKS):
         return Problem(words.TOO_MANY, {"n": most}), None
@@ -271,14 +277,14 @@ def _networks(one: Field, texts: Sequence[str], __: Mapping[str, str]) -> Read:
         return Problem(words.BAD_ADDRESS), None
 
 
-def _spans(_: Field, texts: Sequence[str], __: Mapping[str, str]) -> Read:
+def _spans(_: Input, texts: Sequence[str], __: Mapping[str, str]) -> Read:
     try:
         return None, str(written(texts[0]))
     except ValueError:
         return Problem(times.SPANS_WRONG), None
 
 
-def _id(_: Field, texts: Sequence[str], choices: Mapping[str, str]) -> Read:
+def _id(_: Input, texts: Sequence[str], choices: Mapping[str, str]) -> Read:
     value = read_id(texts[0])
     if choices and texts[0] not in choices:
         return Problem(words.NO_SUCH_CHOICE), None
@@ -287,20 +293,20 @@ def _id(_: Field, texts: Sequence[str], choices: Mapping[str, str]) -> Read:
     return None, value
 
 
-_NONE = frozenset({Kind.NUMBER, Kind.ID})
+_NONE = frozenset({InputKind.NUMBER, InputKind.ID})
 """Kinds whose empty value is None."""
-_READERS: dict[Kind, Callable[[Field, Sequence[str], Mapping[str, str]], Read]] = {
-    Kind.TEXT: _text,
-    Kind.LINES: _text,
-    Kind.SECRET: _text,
-    Kind.NUMBER: _number,
-    Kind.CHOICE: _choice,
-    Kind.CHOICES: _choices,
-    Kind.RIGHTS: _choices,
-    Kind.PHONE: _phone,
-    Kind.EMAIL: _email,
-    Kind.NETWORKS: _networks,
-    Kind.ID: _id,
-    Kind.SPANS: _spans,
-    Kind.HIDDEN: _text,
+_READERS: dict[InputKind, Callable[[Input, Sequence[str], Mapping[str, str]], Read]] = {
+    InputKind.TEXT: _text,
+    InputKind.LINES: _text,
+    InputKind.SECRET: _text,
+    InputKind.NUMBER: _number,
+    InputKind.CHOICE: _choice,
+    InputKind.CHOICES: _choices,
+    InputKind.RIGHTS: _choices,
+    InputKind.PHONE: _phone,
+    InputKind.EMAIL: _email,
+    InputKind.NETWORKS: _networks,
+    InputKind.ID: _id,
+    InputKind.SPANS: _spans,
+    InputKind.HIDDEN: _text,
 }

@@ -9,7 +9,7 @@ from typing import Any
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.details import Button, Detail, Section
-from smsgw.admin.kit.tables import Column, Kind
+from smsgw.admin.kit.tables import Cell, Column
 from smsgw.admin.words import (
     account_route,
     audience,
@@ -59,26 +59,26 @@ def _until(job: Job) -> datetime | None:
 
 
 _ABOUT = (
-    Column("kind", Kind.WORD, "job_kind", words=words.JOB_KIND),
-    Column("state", Kind.STATE, "status", words=words.JOB_STATE, tones=words.JOB_TONE),
-    Column("progress", Kind.PROGRESS, value=percent),
-    Column("done", Kind.NUMBER, "handled", value=handled),
-    Column("speed", Kind.NUMBER, value=lambda job: round(job.speed(clock.now()), 1)),
-    Column("remaining", Kind.SPAN, value=lambda job: job.remaining(clock.now())),
+    Column("kind", Cell.WORD, "job_kind", words=words.JOB_KIND),
+    Column("state", Cell.STATE, "status", words=words.JOB_STATE, tones=words.JOB_TONE),
+    Column("progress", Cell.PROGRESS, value=percent),
+    Column("done", Cell.NUMBER, "handled", value=handled),
+    Column("speed", Cell.NUMBER, value=lambda job: round(job.speed(clock.now()), 1)),
+    Column("remaining", Cell.SPAN, value=lambda job: job.remaining(clock.now())),
     Column("submitter"),
-    Column("created_at", Kind.TIME),
-    Column("started_at", Kind.TIME),
-    Column("ended_at", Kind.TIME, "done_at"),
+    Column("created_at", Cell.TIME),
+    Column("started_at", Cell.TIME),
+    Column("ended_at", Cell.TIME, "done_at"),
 )
 _EXPORT = (
     Column("fetcher", value=lambda job: job.submitter),
     Column("reason", value=lambda job: job.params["reason"]),
     Column("format", value=lambda job: str(job.params["format"]).upper()),
-    Column("size", Kind.SIZE, value=lambda job: job.checkpoint.get("size")),
-    Column("fetched", Kind.NUMBER, value=lambda job: job.checkpoint.get("fetched", 0)),
-    Column("expires_at", Kind.TIME, value=_until),
+    Column("size", Cell.SIZE, value=lambda job: job.checkpoint.get("size")),
+    Column("fetched", Cell.NUMBER, value=lambda job: job.checkpoint.get("fetched", 0)),
+    Column("expires_at", Cell.TIME, value=_until),
 )
-_IMPORT = (Column("file_name"), *(Column(one.value, Kind.NUMBER) for one in Outcome))
+_IMPORT = (Column("file_name"), *(Column(one.value, Cell.NUMBER) for one in Outcome))
 
 
 async def detail(call: Call, job: Job) -> Detail:

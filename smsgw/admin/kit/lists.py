@@ -31,7 +31,7 @@ from smsgw.admin.kit.details import Detail
 from smsgw.admin.kit.filters import Filter, Found, Problem
 from smsgw.admin.kit.pieces import go, in_dialog
 from smsgw.admin.kit.tables import Column, Layout, Sort
-from smsgw.admin.kit.toasts import Kind
+from smsgw.admin.kit.toasts import ToastKind
 from smsgw.admin.kit.unmasking import Unmasking
 from smsgw.admin.rights import Handler, Proof, Route
 from smsgw.admin.words import kit as words
@@ -475,7 +475,7 @@ class ListPage:
     ) -> web.Response:
         """To the list as the person had it, with a word about what was done."""
         if said:
-            call.toast(call.filled(said, values), Kind.GOOD if good else Kind.BAD)
+            call.toast(call.filled(said, values), ToastKind.GOOD if good else ToastKind.BAD)
         if to := self._within(form):
             return go(call, to)
         return go(call, self.path, **self._state(str(form.get("q", ""))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from smsgw.admin.kit.filters import Problem
-from smsgw.admin.kit.forms import Field, Kind
+from smsgw.admin.kit.forms import Input, InputKind
 from smsgw.admin.words import audience as words
 from smsgw.core import numbers
 from smsgw.core.pasted import pieces
@@ -77,4 +77,6 @@ def _first(found: Recipients) -> str:
     return ", ".join(piece[:20] for piece, _ in found.invalid[:5]) + (" …" if len(found.invalid) > 5 else "")
 
 
-FIELD = Field("numbers", Kind.LINES, "number", words.NUMBERS_HELP, required=True, most=MOST_CHARACTERS, check=problem)
+FIELD = Input(
+    "numbers", InputKind.LINES, "number", words.NUMBERS_HELP, required=True, most=MOST_CHARACTERS, check=problem
+)

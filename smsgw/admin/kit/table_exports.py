@@ -10,9 +10,9 @@ from typing import Any
 from aiohttp import web
 
 from smsgw.admin.call import Call
-from smsgw.admin.kit.cells import Cell
+from smsgw.admin.kit.cells import CellValue
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.rights import Proof, Route
 from smsgw.admin.words import kit as words
 from smsgw.core.actor import Actor
@@ -22,12 +22,12 @@ from smsgw.platform.exports.model import LEAST_REASON, MOST_REASON, Export, Form
 from smsgw.platform.handles import Database
 
 Say = Callable[[str], str]
-Table = tuple[Sequence[str], Sequence[Sequence[Cell]]]
+Table = tuple[Sequence[str], Sequence[Sequence[CellValue]]]
 """Names of the columns, and the rows."""
 _FORM = Form((
-    Section((
-        Field("reason", label="export_reason", required=True, least=LEAST_REASON, most=MOST_REASON),
-        Field("format", Kind.CHOICE, required=True, choices=words.FORMAT),
+    Inputs((
+        Input("reason", label="export_reason", required=True, least=LEAST_REASON, most=MOST_REASON),
+        Input("format", InputKind.CHOICE, required=True, choices=words.FORMAT),
     )),
 ))  # fmt: skip
 

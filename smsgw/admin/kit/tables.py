@@ -18,7 +18,7 @@ DENSITIES = ("normal", "compact")
 MOST_COLUMNS = 60
 
 
-class Kind(StrEnum):
+class Cell(StrEnum):
     """How a cell looks, and how it is written into a file."""
 
     TEXT = "text"
@@ -66,7 +66,7 @@ class Kind(StrEnum):
     """A long digest as code: all of it, in as many lines as the table has room for."""
 
 
-NUMBERS = frozenset({Kind.NUMBER, Kind.PERCENT, Kind.MONEY, Kind.PRICE, Kind.SIZE})
+NUMBERS = frozenset({Cell.NUMBER, Cell.PERCENT, Cell.MONEY, Cell.PRICE, Cell.SIZE})
 """They stand at the right."""
 
 
@@ -86,7 +86,7 @@ class Column:
     """One column. ``label``: a term; empty: the one of the key."""
 
     key: str
-    kind: Kind = Kind.TEXT
+    kind: Cell = Cell.TEXT
     label: str = ""
     sort: bool = False
     """The list's statement has an order of this key."""

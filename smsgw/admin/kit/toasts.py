@@ -24,7 +24,7 @@ MAX_COOKIE = 3500
 _CONTEXT = "toasts"
 
 
-class Kind(StrEnum):
+class ToastKind(StrEnum):
     """How it looks, and how urgently it is read out."""
 
     GOOD = "good"
@@ -38,7 +38,7 @@ class Toast:
     """One message, in the reader's language."""
 
     text: str
-    kind: Kind = Kind.GOOD
+    kind: ToastKind = ToastKind.GOOD
 
 
 def to_cookie(toasts: Sequence[Toast], sealer: Sealer) -> str:
@@ -57,7 +57,7 @@ def from_cookie(cookie: str, sealer: Sealer) -> tuple[Toast, ...]:
         told = json.loads(sealer.open(octets, _CONTEXT))
     except (KeyFileError, binascii.Error, ValueError):
         return ()
-    return tuple(Toast(text, Kind(kind)) for kind, text in told)
+    return tuple(Toast(text, ToastKind(kind)) for kind, text in told)
 
 
 def to_header(toasts: Iterable[Toast]) -> str:

@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.shard("attacks"), pytest.mark.asyncio(loop_scope="modu
               pytest.mark.usefixtures("hurried"), pytest.mark.slow, pytest.mark.timeout(1500)]  # fmt: skip
 __all__ = ["listening", "world"]
 
-FREE = (forms.Kind.TEXT, forms.Kind.LINES, forms.Kind.SECRET, forms.Kind.HIDDEN)
+FREE = (forms.InputKind.TEXT, forms.InputKind.LINES, forms.InputKind.SECRET, forms.InputKind.HIDDEN)
 MARKUP = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
 NOTED = {"/phrases": "content", "/words": "words", "/contacts": "name", "/templates": "content"}
 RAW = ("<img src=x", "<script>alert(2)")
@@ -50,9 +50,9 @@ PARTS = 10
 """So many tests share the addresses."""
 
 
-def taken(field: forms.Field) -> Iterator[str]:
+def taken(field: forms.Input) -> Iterator[str]:
     """The texts that a field takes, as far as its declaration says, those at its own bounds among them."""
-    bounds = (one for one in (field.least, field.most) if one is not None and field.kind is forms.Kind.NUMBER)
+    bounds = (one for one in (field.least, field.most) if one is not None and field.kind is forms.InputKind.NUMBER)
     others = (*WRITTEN, *map(str, (*WHOLE, *bounds)), *list(field.choices)[-1:])
     some = (*TYPED, MARKUP) if field.kind in FREE else others
     for text in dict.fromkeys(some):

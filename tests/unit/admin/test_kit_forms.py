@@ -10,8 +10,8 @@ import pytest
 from aiohttp.typedefs import MultiDict
 from hypothesis import given, strategies as st
 
-from smsgw.admin.kit.filters import Field as FilterField, FieldKind, Filter, Found, Period, Problem, read_id
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period, Problem, read_id
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.numbers import recipients
 from smsgw.admin.pages.sending.form import SendForm
 from smsgw.admin.words import kit as words
@@ -22,10 +22,10 @@ NOW = datetime(2026, 3, 1, 17, 0, tzinfo=UTC)
 """The second of March in China."""
 FILTER = Filter(
     (
-        FilterField("text"), FilterField("state", FieldKind.CHOICE, choices={"on": "on", "off": "off"}),
-        FilterField("phone", FieldKind.PHONE), FilterField("id", FieldKind.ID, more=True),
-        FilterField("n", FieldKind.NUMBER), FilterField("ip", FieldKind.ADDRESS),
-        FilterField("seen", FieldKind.DAYS, more=True),
+        Field("text"), Field("state", FieldKind.CHOICE, choices={"on": "on", "off": "off"}),
+        Field("phone", FieldKind.PHONE), Field("id", FieldKind.ID, more=True),
+        Field("n", FieldKind.NUMBER), Field("ip", FieldKind.ADDRESS),
+        Field("seen", FieldKind.DAYS, more=True),
     )
 )  # fmt: skip
 
@@ -67,7 +67,7 @@ def test_values_of_a_filter_have_their_types_and_give_the_same_filter_again() ->
     assert "evil" not in query
     again = FILTER.read(query, NOW)
     assert (again.state, again.values, again.times) == (found.state, found.values, found.times)
-    filter_ = Filter((FilterField("account", FieldKind.CHOICE),), None)  # choices of the person are the only ones
+    filter_ = Filter((Field("account", FieldKind.CHOICE),), None)  # choices of the person are the only ones
     assert filter_.read({"account": "3"}, NOW, {"account": {"3": "mine"}}).values == {"account": "3"}
     assert filter_.read({"account": "4"}, NOW, {"account": {"3": "mine"}}).errors
     assert filter_.read({"time": "7d"}, NOW).state == {}
@@ -111,18 +111,23 @@ def turned(values: Any) -> dict[str, Problem]:
 
 FORM = Form(
     (
-        Section((Field("name", required=True, least=2, most=8), Field("size", Kind.NUMBER, least=1, most=99))),
-        Section(
+        Inputs((Input("name", required=True, least=2, most=8), Input("size", InputKind.NUMBER, least=1, most=99))),
+        Inputs(
             (
-                Field("kind", Kind.CHOICE, choices=CHOICES), Field("role", Kind.CHOICES, choices=CHOICES),
-                Field("enabled", Kind.SWITCH), Field("number", Kind.PHONE), Field("email", Kind.EMAIL),
-                Field("ip", Kind.NETWORKS, most=3), Field("content", Kind.LINES), Field("code", Kind.SECRET),
-                Field("id", Kind.ID),
+                Input("kind", InputKind.CHOICE, choices=CHOICES),
+                Input("role", InputKind.CHOICES, choices=CHOICES),
+                Input("enabled", InputKind.SWITCH),
+                Input("number", InputKind.PHONE),
+                Input("email", InputKind.EMAIL),
+                Input("ip", InputKind.NETWORKS, most=3),
+                Input("content", InputKind.LINES),
+                Input("code", InputKind.SECRET),
+                Input("id", InputKind.ID),
             )
         ),
     ),
     turned,
-)  # fmt: skip
+)
 
 
 def data(*pairs: tuple[str, str]) -> MultiDict[str]:

@@ -29,7 +29,7 @@ from smsgw.admin.kit.details import differences
 from smsgw.admin.kit.exports import writing
 from smsgw.admin.kit.filters import Problem
 from smsgw.admin.kit.selection import Selection
-from smsgw.admin.kit.tables import Column, Kind, Sort
+from smsgw.admin.kit.tables import Cell, Column, Sort
 from smsgw.admin.pages.records.sent import PAGE
 from smsgw.admin.words import kit as words
 from smsgw.core.errors import Refused
@@ -43,8 +43,8 @@ SEALER = Sealer(b"k" * 32)
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 COLUMNS = (
     Column("name", sort=True),
-    Column("number", Kind.PHONE, permission=Permission.MESSAGE_UNMASK),
-    Column("time", Kind.TIME, shown=False),
+    Column("number", Cell.PHONE, permission=Permission.MESSAGE_UNMASK),
+    Column("time", Cell.TIME, shown=False),
 )
 LEAF = st.none() | st.booleans() | st.integers() | st.sampled_from(["name", "time", "evil", ""])
 JSON = LEAF | st.lists(LEAF) | st.dictionaries(st.sampled_from(["name", "x"]), LEAF)
@@ -138,10 +138,10 @@ def test_cells_in_a_file_and_differences_are_as_on_the_page() -> None:
         d=timedelta(seconds=2), c=Decimal("0.0385"),
     )  # fmt: skip
     kinds = {
-        "p": (Kind.PHONE, "138****8000"), "t": (Kind.TIME, "2026-03-01 08:00:00"), "s": (Kind.STATE, "AN"),
-        "b": (Kind.BOOL, words.NO.upper()), "u": (Kind.USER, "李 (li)"), "l": (Kind.LINK, "label"),
-        "g": (Kind.TAGS, "a, b"), "n": (Kind.NUMBER, 3), "z": (Kind.TEXT, ""), "d": (Kind.SPAN, 2.0),
-        "c": (Kind.PRICE, "0.0385"),
+        "p": (Cell.PHONE, "138****8000"), "t": (Cell.TIME, "2026-03-01 08:00:00"), "s": (Cell.STATE, "AN"),
+        "b": (Cell.BOOL, words.NO.upper()), "u": (Cell.USER, "李 (li)"), "l": (Cell.LINK, "label"),
+        "g": (Cell.TAGS, "a, b"), "n": (Cell.NUMBER, 3), "z": (Cell.TEXT, ""), "d": (Cell.SPAN, 2.0),
+        "c": (Cell.PRICE, "0.0385"),
     }  # fmt: skip
     for key, (kind, wanted) in kinds.items():
         assert cells.plain(Column(key, kind, words={"on": "an"}), row, str.upper) == wanted, key
@@ -153,7 +153,7 @@ def test_cells_in_a_file_and_differences_are_as_on_the_page() -> None:
 
 
 def test_a_chart_is_options_without_a_colour_and_special_ones_say_more() -> None:
-    for kind in list(charts.Kind):
+    for kind in list(charts.ChartKind):
         chart = Chart("t", kind, ["a", "b"], [Series("x", [1, None]), Series("y", [0, 2], "red")], "条", "s")
         options = chart.options
         assert not chart.empty
@@ -164,13 +164,13 @@ def test_a_chart_is_options_without_a_colour_and_special_ones_say_more() -> None
             Chart("t", kind, ["a"], [Series("x", [1, 2])])
         with pytest.raises(ValueError, match="points"):
             Chart("t", kind, ["a"] * 2001, [])
-    options = Chart("t", charts.Kind.HEAT, ["a"], [Series("x", [1200])]).options  # what special charts say
+    options = Chart("t", charts.ChartKind.HEAT, ["a"], [Series("x", [1200])]).options  # what special charts say
     assert options["series"][0]["label"] == {"show": True}
     assert options["visualMap"]["text"] == ["1,200", "0"]
 
     def rate(*, dots: bool) -> dict[str, Any]:
         bars, rates = [Series("n", [3, 4])], [Series("r", [50.0, None])]
-        made = Chart("t", charts.Kind.STACK, ["a", "b"], bars, rates=rates, dots=dots).options["series"][-1]
+        made = Chart("t", charts.ChartKind.STACK, ["a", "b"], bars, rates=rates, dots=dots).options["series"][-1]
         return {"symbols": made["showSymbol"], "line": made.get("lineStyle", {}).get("width")}
 
     assert rate(dots=True) == {"symbols": True, "line": 0}

@@ -12,11 +12,11 @@ from smsgw.admin.kit import numbers
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Problem
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import audience as words
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
@@ -80,8 +80,8 @@ PAGE = ListPage(
 # --- changes ---------------------------------------------------------------------------------------------------------
 
 _ADD = Form((Inputs((
-    numbers.FIELD, Input("kind", Kind.CHOICE, choices=words.LISTED, required=True),
-    Input("account", Kind.CHOICE, help=words.ACCOUNT_HELP), Input("note", most=200),
+    numbers.FIELD, Input("kind", InputKind.CHOICE, choices=words.LISTED, required=True),
+    Input("account", InputKind.CHOICE, help=words.ACCOUNT_HELP), Input("note", most=200),
 )),))  # fmt: skip
 
 

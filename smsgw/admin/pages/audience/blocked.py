@@ -14,11 +14,11 @@ from smsgw.admin.kit import numbers
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import audience as words, undo, why
 from smsgw.admin.words.messages import TYPE
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
@@ -112,10 +112,10 @@ OPTED_OUT = _list(
 
 _REASON = Input("reason", required=True, least=2, most=200, help=words.REASON_HELP)
 _ADD = Form((Inputs((
-    numbers.FIELD, _REASON, Input("account", Kind.CHOICE, help=words.ACCOUNT_HELP),
-    Input("type", Kind.CHOICE, help=words.TYPE_HELP, choices=TYPE),
+    numbers.FIELD, _REASON, Input("account", InputKind.CHOICE, help=words.ACCOUNT_HELP),
+    Input("type", InputKind.CHOICE, help=words.TYPE_HELP, choices=TYPE),
     Input("sign", most=20, help=words.SIGN_HELP),
-    Input("days", Kind.NUMBER, least=1, most=36_500, help=words.DAYS_HELP),
+    Input("days", InputKind.NUMBER, least=1, most=36_500, help=words.DAYS_HELP),
 )),))  # fmt: skip
 
 

@@ -13,11 +13,11 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Past, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.rights import Proof, route
 from smsgw.admin.views import china_time
 from smsgw.admin.words import STATUS, STATUS_COLOUR, TYPE, audience, complaints as words
@@ -158,13 +158,13 @@ PAGE = ListPage(
 # --- entering --------------------------------------------------------------------------------------------------------
 
 _FIELDS = (
-    Input("origin", Kind.CHOICE, "complaint_origin", required=True, choices=words.ORIGIN),
+    Input("origin", InputKind.CHOICE, "complaint_origin", required=True, choices=words.ORIGIN),
     Input("reference", label="complaint_reference", help=words.REFERENCE_HELP, most=service.MOST_REFERENCE),
-    Input("note", Kind.LINES, "complaint_note", help=words.NOTE_HELP, required=True, least=2,
+    Input("note", InputKind.LINES, "complaint_note", help=words.NOTE_HELP, required=True, least=2,
           most=service.MOST_TEXT),
-    Input("due_days", Kind.NUMBER, "complaint_due_days", help=words.DUE_HELP, required=True, least=1,
+    Input("due_days", InputKind.NUMBER, "complaint_due_days", help=words.DUE_HELP, required=True, least=1,
           most=service.MOST_DUE_DAYS),
-    Input("block", Kind.SWITCH, "complaint_block", help=words.BLOCK_HELP),
+    Input("block", InputKind.SWITCH, "complaint_block", help=words.BLOCK_HELP),
 )  # fmt: skip
 _BLANK = {"origin": Origin.USER.value, "due_days": service.DUE_DAYS}
 
@@ -187,7 +187,7 @@ async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
 
 ADD = FormPage(
     f"{PATH}/-/new", Permission.COMPLAINT_EDIT, words.ADD_TITLE, words.SAVE,
-    Form((Inputs((Input("number", Kind.PHONE, required=True),
+    Form((Inputs((Input("number", InputKind.PHONE, required=True),
                   Input("sign", help=words.SIGN_HELP, most=20), *_FIELDS)),)),
     _add, lambda _: PATH, values=lambda _: _BLANK, about=words.ABOUT_NUMBER,
 )  # fmt: skip
@@ -233,8 +233,8 @@ async def _step(call: Call, one: Complaint, values: Mapping[str, Any]) -> web.Re
 STEP = FormPage(
     f"{PATH}/{{id:[0-9]{{1,19}}}}/step", Permission.COMPLAINT_EDIT, words.HANDLE_TITLE, words.HANDLE_SAVE,
     Form((Inputs((
-        Input("state", Kind.CHOICE, "complaint_state", required=True),
-        Input("said", Kind.LINES, "complaint_said", help=words.STEP_HELP, required=True, least=2,
+        Input("state", InputKind.CHOICE, "complaint_state", required=True),
+        Input("said", InputKind.LINES, "complaint_said", help=words.STEP_HELP, required=True, least=2,
               most=service.MOST_TEXT),
     )),)),
     _step, lambda one: f"{PATH}/{one.id}", subject=_one, choices=_next, lead=lambda one: mask(one.number),

@@ -12,11 +12,11 @@ from smsgw.admin.kit import numbers
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Problem
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, reason_of
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import audience as words, kit
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
@@ -99,8 +99,8 @@ def day_problem(text: str) -> Problem | None:
 
 
 _ADD = Form((Inputs((
-    Input("account", Kind.CHOICE, required=True), numbers.FIELD,
-    Input("source", Kind.CHOICE, "consent_source", required=True, choices=words.CONSENT_SOURCE),
+    Input("account", InputKind.CHOICE, required=True), numbers.FIELD,
+    Input("source", InputKind.CHOICE, "consent_source", required=True, choices=words.CONSENT_SOURCE),
     Input("given_at", label="consent_given_at", help=words.CONSENT_DAY_HELP, required=True, most=16,
           check=day_problem),
     Input("wording", label="consent_wording", help=words.CONSENT_WORDING_HELP, most=service.MOST_TEXT),

@@ -13,7 +13,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit import proof_files
 from smsgw.admin.kit.filters import read_id
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.imports import ImportPage, Target
 from smsgw.admin.kit.lists import refusal
 from smsgw.admin.kit.people import own_accounts
@@ -39,12 +39,12 @@ _ONE = "{id:[0-9]{1,19}}"
 _LABELS = {"source": "consent_source", "given_at": "consent_given_at", "wording": "consent_wording",
            "proof": "consent_proof"}  # fmt: skip
 TARGETS = tuple(Target(key, names.CONSENTS[key], _LABELS.get(key, ""), key == "number") for key in importing.COLUMNS)
-_FORM = Form((Section((
-    Field("account", Kind.CHOICE, required=True),
-    Field("source", Kind.CHOICE, "consent_source", words.CONSENT_SOURCE_HELP, choices=words.CONSENT_SOURCE),
-    Field("given_at", label="consent_given_at", help=words.CONSENT_ALL_HELP, most=16, check=day_problem),
-    Field("wording", label="consent_wording", help=words.CONSENT_ALL_HELP, most=MOST_TEXT),
-    Field("proof", label="consent_proof", help=words.CONSENT_ALL_HELP, most=MOST_TEXT),
+_FORM = Form((Inputs((
+    Input("account", InputKind.CHOICE, required=True),
+    Input("source", InputKind.CHOICE, "consent_source", words.CONSENT_SOURCE_HELP, choices=words.CONSENT_SOURCE),
+    Input("given_at", label="consent_given_at", help=words.CONSENT_ALL_HELP, most=16, check=day_problem),
+    Input("wording", label="consent_wording", help=words.CONSENT_ALL_HELP, most=MOST_TEXT),
+    Input("proof", label="consent_proof", help=words.CONSENT_ALL_HELP, most=MOST_TEXT),
 )),))  # fmt: skip
 
 

@@ -12,11 +12,11 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry as MenuEntry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import audience as words
 from smsgw.core.errors import Refused
 from smsgw.core.numbers import mask
@@ -191,18 +191,18 @@ def _pairs_problem(text: str) -> Problem | None:
 
 
 SHARING = (
-    Input("scope", Kind.CHOICE, "used_by", words.SHARED_HELP, required=True, choices=words.SHARED),
-    Input("department", Kind.CHOICE, "shared_with", words.DEPARTMENT_SHARED_HELP),
+    Input("scope", InputKind.CHOICE, "used_by", words.SHARED_HELP, required=True, choices=words.SHARED),
+    Input("department", InputKind.CHOICE, "shared_with", words.DEPARTMENT_SHARED_HELP),
 )
-_NUMBER = Input("number", Kind.PHONE, required=True)
+_NUMBER = Input("number", InputKind.PHONE, required=True)
 _BODY = (
     Input("name", label="contact_name", most=book.MAX_NAME),
-    Input("groups", Kind.CHOICES, "contact_groups", words.GROUPS_HELP),
+    Input("groups", InputKind.CHOICES, "contact_groups", words.GROUPS_HELP),
     Input("tags", help=words.TAGS_HELP, most=700),
-    Input("fields", Kind.LINES, help=words.FIELDS_HELP, most=8000, check=_pairs_problem),
+    Input("fields", InputKind.LINES, help=words.FIELDS_HELP, most=8000, check=_pairs_problem),
 )
-_NEW = Form((Inputs((Input("account", Kind.CHOICE, required=True), _NUMBER, *_BODY)), Inputs(SHARING)))
-_EDIT = Form((Inputs((Input("number", Kind.PHONE, help=words.KEEP_NUMBER_HELP), *_BODY)), Inputs(SHARING)))
+_NEW = Form((Inputs((Input("account", InputKind.CHOICE, required=True), _NUMBER, *_BODY)), Inputs(SHARING)))
+_EDIT = Form((Inputs((Input("number", InputKind.PHONE, help=words.KEEP_NUMBER_HELP), *_BODY)), Inputs(SHARING)))
 
 
 def sharing(values: Mapping[str, Any]) -> Sharing:
@@ -284,6 +284,6 @@ EDIT = FormPage(
 )  # fmt: skip
 MERGE = FormPage(
     f"{_ONE}/merge", Permission.CONTACT_EDIT, words.CONTACT_MERGE_TITLE, words.CONTACT_MERGE,
-    Form((Inputs((Input("number", Kind.PHONE, "merge_number", words.CONTACT_MERGE_HELP, required=True),)),)),
+    Form((Inputs((Input("number", InputKind.PHONE, "merge_number", words.CONTACT_MERGE_HELP, required=True),)),)),
     _merge, lambda one: f"{PATH}/{one.id}", _own, effect=_merge_effect, lead=_told, danger=True,
 )  # fmt: skip

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from smsgw.admin.call import Call
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.import_results import ImportResults
 from smsgw.admin.kit.imports import ImportPage, Target
 from smsgw.admin.pages.audience.contacts import PATH, SHARING, form_choices, sharing
@@ -20,14 +20,14 @@ from smsgw.platform.sheets.model import MOST_LARGE, Sheet
 _LABELS = {"name": "contact_name", "groups": "contact_groups"}
 TARGETS = tuple(Target(key, names.CONTACTS[key], _LABELS.get(key, ""), key == "number") for key in importing.COLUMNS)
 _FORM = Form((
-    Section((
-        Field("account", Kind.CHOICE, required=True),
-        Field("duplicates", Kind.CHOICE, help=words.DUPLICATES_HELP, required=True, choices=words.DUPLICATE),
-        Field("group", Kind.CHOICE, "contact_group", words.IMPORT_GROUP_HELP),
-        Field("make_groups", Kind.SWITCH, help=words.MAKE_GROUPS_HELP),
-        Field("keep_others", Kind.SWITCH, help=words.KEEP_OTHERS_HELP),
+    Inputs((
+        Input("account", InputKind.CHOICE, required=True),
+        Input("duplicates", InputKind.CHOICE, help=words.DUPLICATES_HELP, required=True, choices=words.DUPLICATE),
+        Input("group", InputKind.CHOICE, "contact_group", words.IMPORT_GROUP_HELP),
+        Input("make_groups", InputKind.SWITCH, help=words.MAKE_GROUPS_HELP),
+        Input("keep_others", InputKind.SWITCH, help=words.KEEP_OTHERS_HELP),
     )),
-    Section(SHARING),
+    Inputs(SHARING),
 ))  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.pages.audience.filters import PATH
 from smsgw.admin.pages.sending.filtered import DROPPED, table
 from smsgw.admin.words import audience as words
@@ -58,7 +58,7 @@ async def _save(call: Call, sorted_: Sorted, values: Mapping[str, Any]) -> web.R
 
 PAGE = FormPage(
     f"{PATH}/{{id:[0-9]{{1,19}}}}/send", Permission.MESSAGE_SEND, words.FILTER_SEND, words.FILTER_SEND_NEXT,
-    Form((Section((Field("filter_keep", Kind.CHOICES, required=True, help=words.FILTER_KEEP_HELP),)),)),
+    Form((Inputs((Input("filter_keep", InputKind.CHOICES, required=True, help=words.FILTER_KEEP_HELP),)),)),
     _save, lambda sorted_: f"{PATH}/{sorted_.one.id}", _subject,
     lambda sorted_: {"filter_keep": [state for state in sorted_.counts if state not in DROPPED]}, _choices,
     lead=lambda sorted_: sorted_.one.name,

@@ -14,12 +14,12 @@ from smsgw.admin.kit import numbers
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.imports import ImportPage, Target
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.rights import Proof, route
 from smsgw.admin.words import audience as words
 from smsgw.admin.words.lists import JOB_STATE, JOB_TONE
@@ -121,7 +121,7 @@ PAGE = ListPage(
 # --- changes ---------------------------------------------------------------------------------------------------------
 
 _NAME = Input("name", label="filter_name", required=True, most=64)
-_ACCOUNT = Input("account", Kind.CHOICE, required=True)
+_ACCOUNT = Input("account", InputKind.CHOICE, required=True)
 _NEW = Form((Inputs((_NAME, _ACCOUNT, numbers.FIELD)),))
 
 
@@ -213,9 +213,9 @@ async def download(call: Call) -> web.StreamResponse:
 _VENDOR = Form((Inputs((
     Input("url", label="vendor_url", help=words.VENDOR_URL_HELP, required=True, most=500),
     Input("app_id", label="vendor_app", required=True, most=64),
-    Input("secret", Kind.SECRET, help=words.VENDOR_SECRET_HELP, most=200),
-    Input("md5", Kind.SWITCH, "vendor_md5", words.VENDOR_MD5_HELP),
-    Input("price", Kind.NUMBER, "vendor_price", words.VENDOR_PRICE_HELP, required=True, least=0, most=1_000_000),
+    Input("secret", InputKind.SECRET, help=words.VENDOR_SECRET_HELP, most=200),
+    Input("md5", InputKind.SWITCH, "vendor_md5", words.VENDOR_MD5_HELP),
+    Input("price", InputKind.NUMBER, "vendor_price", words.VENDOR_PRICE_HELP, required=True, least=0, most=1_000_000),
 )),))  # fmt: skip
 
 

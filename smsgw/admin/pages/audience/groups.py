@@ -11,10 +11,10 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.audience.contacts import (
     GROUPS,
     PATH,
@@ -88,9 +88,9 @@ PAGE = ListPage(
 # --- changes ---------------------------------------------------------------------------------------------------------
 
 _NAME = Input("name", label="contact_group", required=True, most=64)
-_PARENT = Input("parent", Kind.CHOICE, "group_parent", words.GROUP_PARENT_HELP)
-_NEW = Form((Inputs((Input("account", Kind.CHOICE, required=True), _NAME, _PARENT, *SHARING)),))
-_EDIT = Form((Inputs((_NAME, *SHARING, Input("with_members", Kind.SWITCH, help=words.WITH_MEMBERS_HELP))),))
+_PARENT = Input("parent", InputKind.CHOICE, "group_parent", words.GROUP_PARENT_HELP)
+_NEW = Form((Inputs((Input("account", InputKind.CHOICE, required=True), _NAME, _PARENT, *SHARING)),))
+_EDIT = Form((Inputs((_NAME, *SHARING, Input("with_members", InputKind.SWITCH, help=words.WITH_MEMBERS_HELP))),))
 
 
 async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:

@@ -11,7 +11,7 @@ from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, read_id
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, reason_of
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.audience.blocked import TABS, WHY
 from smsgw.admin.rights import Proof, route
 from smsgw.admin.words import audience, messages, why

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from smsgw.admin.call import Call
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.import_results import ImportResults
 from smsgw.admin.kit.imports import ImportPage, Target
 from smsgw.admin.kit.people import own_accounts
@@ -26,16 +26,16 @@ from smsgw.platform.lists import number_import as importing
 from smsgw.platform.sheets.model import MOST_LARGE, Sheet
 from smsgw.runtime import clock
 
-_BLOCK_FORM = Form((Section((
-    Field("reason", required=True, least=2, most=importing.MOST_REASON, help=words.IMPORT_REASON_HELP),
-    Field("account", Kind.CHOICE, help=words.ACCOUNT_HELP), Field("type", Kind.CHOICE, choices=TYPE),
-    Field("sign", most=20, help=words.SIGN_HELP),
-    Field("days", Kind.NUMBER, least=1, most=36_500, help=words.DAYS_HELP),
+_BLOCK_FORM = Form((Inputs((
+    Input("reason", required=True, least=2, most=importing.MOST_REASON, help=words.IMPORT_REASON_HELP),
+    Input("account", InputKind.CHOICE, help=words.ACCOUNT_HELP), Input("type", InputKind.CHOICE, choices=TYPE),
+    Input("sign", most=20, help=words.SIGN_HELP),
+    Input("days", InputKind.NUMBER, least=1, most=36_500, help=words.DAYS_HELP),
 )),))  # fmt: skip
-_ALLOW_FORM = Form((Section((
-    Field("kind", Kind.CHOICE, choices=words.LISTED, required=True),
-    Field("account", Kind.CHOICE, help=words.ACCOUNT_HELP),
-    Field("note", most=importing.MOST_REASON, help=words.IMPORT_REASON_HELP),
+_ALLOW_FORM = Form((Inputs((
+    Input("kind", InputKind.CHOICE, choices=words.LISTED, required=True),
+    Input("account", InputKind.CHOICE, help=words.ACCOUNT_HELP),
+    Input("note", most=importing.MOST_REASON, help=words.IMPORT_REASON_HELP),
 )),))  # fmt: skip
 
 

@@ -12,10 +12,10 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.audience.contacts import SEGMENTS, SHARING, TABS, department_choices, sharing
 from smsgw.admin.views import china_time
 from smsgw.admin.words import audience as words
@@ -159,12 +159,12 @@ PAGE = ListPage(
 
 _ASKED = (
     Input("name", label="segment_name", required=True, most=64),
-    Input("kind", Kind.CHOICE, "segment_kind", words.SEGMENT_KIND_HELP, required=True, choices=SEGMENT),
-    Input("days", Kind.NUMBER, "segment_days", words.SEGMENT_DAYS_HELP, required=True, least=1, most=MOST_DAYS),
-    Input("task", Kind.ID, "segment_task", words.SEGMENT_TASK_HELP),
-    Input("link", Kind.ID, "segment_link", words.SEGMENT_LINK_HELP),
+    Input("kind", InputKind.CHOICE, "segment_kind", words.SEGMENT_KIND_HELP, required=True, choices=SEGMENT),
+    Input("days", InputKind.NUMBER, "segment_days", words.SEGMENT_DAYS_HELP, required=True, least=1, most=MOST_DAYS),
+    Input("task", InputKind.ID, "segment_task", words.SEGMENT_TASK_HELP),
+    Input("link", InputKind.ID, "segment_link", words.SEGMENT_LINK_HELP),
 )
-_NEW = Form((Inputs((Input("account", Kind.CHOICE, required=True), *_ASKED)), Inputs(SHARING)))
+_NEW = Form((Inputs((Input("account", InputKind.CHOICE, required=True), *_ASKED)), Inputs(SHARING)))
 _EDIT = Form((Inputs(_ASKED), Inputs(SHARING)))
 
 

@@ -15,7 +15,7 @@ from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.lists import refusal
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.toasts import Kind
+from smsgw.admin.kit.toasts import ToastKind
 from smsgw.admin.pages.audience.blocked import OPT_OUTS, PATH as BLOCKED, UNDOS, WHY as PATH
 from smsgw.admin.pages.audience.consents import PATH as CONSENTS
 from smsgw.admin.rights import route
@@ -220,4 +220,4 @@ async def lift(call: Call) -> web.StreamResponse:
 def _tell(call: Call, error: SmsgwError) -> None:
     if error.code == "PERMISSION_DENIED":
         raise error
-    call.toast(refusal(call, error), Kind.BAD)
+    call.toast(refusal(call, error), ToastKind.BAD)

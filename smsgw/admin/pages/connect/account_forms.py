@@ -12,7 +12,7 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.pages.connect.accounts import PATH, told
 from smsgw.admin.words import accounts as words
@@ -37,41 +37,41 @@ def _day(text: str) -> Problem | None:
 
 
 _FIELDS = (
-    Field("display_name", required=True, most=64),
-    Field("parent", Kind.CHOICE, "parent_account", words.PARENT_HELP),
-    Field("department", Kind.CHOICE, help=words.DEPARTMENT_HELP),
+    Input("display_name", required=True, most=64),
+    Input("parent", InputKind.CHOICE, "parent_account", words.PARENT_HELP),
+    Input("department", InputKind.CHOICE, help=words.DEPARTMENT_HELP),
 )
 _SETTINGS = (
-    Section(
+    Inputs(
         (
-            Field("protocols", Kind.CHOICES, choices=words.PROTOCOL, help=words.PROTOCOLS_HELP),
-            Field("ip_allow", Kind.NETWORKS, "networks", words.NETWORKS_HELP),
-            Field("default_sign", least=2, most=20, help=words.SIGN_HELP),
-            Field("extend_code", most=12, pattern="[0-9]{1,12}", help=words.EXTEND_HELP),
+            Input("protocols", InputKind.CHOICES, choices=words.PROTOCOL, help=words.PROTOCOLS_HELP),
+            Input("ip_allow", InputKind.NETWORKS, "networks", words.NETWORKS_HELP),
+            Input("default_sign", least=2, most=20, help=words.SIGN_HELP),
+            Input("extend_code", most=12, pattern="[0-9]{1,12}", help=words.EXTEND_HELP),
         ),
         words.ACCESS,
     ),
-    Section(
+    Inputs(
         (
-            Field("rate", Kind.NUMBER, "account_rate", words.RATE_HELP, required=True, least=1, most=1_000_000),
-            Field("quota_day", Kind.NUMBER, help=words.QUOTA_HELP, least=1, most=MOST),
-            Field("quota_month", Kind.NUMBER, "month_quota", words.MONTH_HELP, least=1, most=MOST),
+            Input("rate", InputKind.NUMBER, "account_rate", words.RATE_HELP, required=True, least=1, most=1_000_000),
+            Input("quota_day", InputKind.NUMBER, help=words.QUOTA_HELP, least=1, most=MOST),
+            Input("quota_month", InputKind.NUMBER, "month_quota", words.MONTH_HELP, least=1, most=MOST),
         ),
         words.LIMITS,
     ),
-    Section(
+    Inputs(
         (
-            Field("starts_on", label="contract_from", help=words.DAY_HELP, check=_day),
-            Field("ends_on", label="contract_until", help=words.DAY_HELP, check=_day),
-            Field("stops_at_end", Kind.SWITCH, help=words.STOPS_HELP),
+            Input("starts_on", label="contract_from", help=words.DAY_HELP, check=_day),
+            Input("ends_on", label="contract_until", help=words.DAY_HELP, check=_day),
+            Input("stops_at_end", InputKind.SWITCH, help=words.STOPS_HELP),
         ),
         words.CONTRACT,
     ),
 )
-_CODE = Field("name", label="account_name", required=True, most=64, pattern=r"[A-Za-z0-9_.-]{1,64}",
+_CODE = Input("name", label="account_name", required=True, most=64, pattern=r"[A-Za-z0-9_.-]{1,64}",
               help=words.NAME_HELP, problem=words.NAME_PROBLEM)  # fmt: skip
-_NEW = Form((Section((_FIELDS[0], _CODE, *_FIELDS[1:]), words.IDENTITY), *_SETTINGS))
-_CHANGE = Form((Section(_FIELDS, words.IDENTITY), *_SETTINGS))
+_NEW = Form((Inputs((_FIELDS[0], _CODE, *_FIELDS[1:]), words.IDENTITY), *_SETTINGS))
+_CHANGE = Form((Inputs(_FIELDS, words.IDENTITY), *_SETTINGS))
 _KEYS = ("display_name", "parent", "protocols", "ip_allow", "default_sign", "extend_code", "rate", "quota_day",
          "quota_month", "starts_on", "ends_on", "stops_at_end")  # fmt: skip
 
@@ -202,14 +202,14 @@ EDIT = FormPage(
 # --- money -----------------------------------------------------------------------------------------------------------
 
 _PER_PART = tuple(
-    Field(f"units_{kind}", Kind.NUMBER, f"part_{kind}", words.PER_PART_HELP, required=True, least=0, most=1000)
+    Input(f"units_{kind}", InputKind.NUMBER, f"part_{kind}", words.PER_PART_HELP, required=True, least=0, most=1000)
     for kind in ("otp", "notice", "marketing")
 )
-_PRICE = Form((Section((
-    Field("unit_price", required=True, pattern=r"[0-9]{1,3}(\.[0-9]{1,4})?", problem=words.PRICE_PROBLEM, most=8),
+_PRICE = Form((Inputs((
+    Input("unit_price", required=True, pattern=r"[0-9]{1,3}(\.[0-9]{1,4})?", problem=words.PRICE_PROBLEM, most=8),
     *_PER_PART,
-    Field("credit_floor", Kind.NUMBER, "credit", words.CREDIT_HELP, required=True, least=0, most=MOST),
-    Field("refund_failed", Kind.SWITCH, help=words.REFUND_HELP),
+    Input("credit_floor", InputKind.NUMBER, "credit", words.CREDIT_HELP, required=True, least=0, most=MOST),
+    Input("refund_failed", InputKind.SWITCH, help=words.REFUND_HELP),
 )),))  # fmt: skip
 
 
@@ -235,9 +235,9 @@ PRICE = FormPage(
     | {"unit_price": f"{row['unit_price']:.4f}", "credit_floor": -row["credit_floor"]},
     effect=_price_effect, lead=_named,
 )  # fmt: skip
-_UNITS = Form((Section((
-    Field("units_change", Kind.NUMBER, help=words.UNITS_HELP, required=True, least=-MOST, most=MOST),
-    Field("note_why", help=words.NOTE_HELP, required=True, least=2, most=200),
+_UNITS = Form((Inputs((
+    Input("units_change", InputKind.NUMBER, help=words.UNITS_HELP, required=True, least=-MOST, most=MOST),
+    Input("note_why", help=words.NOTE_HELP, required=True, least=2, most=200),
 )),))  # fmt: skip
 
 

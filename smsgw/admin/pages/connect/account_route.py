@@ -10,7 +10,7 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.pages.connect.accounts import PATH, given_to
 from smsgw.admin.pages.routing.route_table import going
@@ -23,8 +23,8 @@ from smsgw.platform.routing import following
 from smsgw.platform.routing.queries import MOST_WAITING, Waiting, waiting
 
 _AT = f"{PATH}/{{id:[0-9]{{1,19}}}}/route"
-_NOTE = Field("reason", required=True, least=2, most=200, help=words.NOTE_HELP)
-_FORM = Form((Section((Field("channel", Kind.CHOICE, required=True, help=words.CHANNEL_HELP), _NOTE)),))
+_NOTE = Input("reason", required=True, least=2, most=200, help=words.NOTE_HELP)
+_FORM = Form((Inputs((Input("channel", InputKind.CHOICE, required=True, help=words.CHANNEL_HELP), _NOTE)),))
 _UP = ("bound", "idle")
 
 
@@ -103,6 +103,6 @@ MOVE = FormPage(
     choices=_choices, effect=_effect, lead=_named,
 )  # fmt: skip
 RESTORE = FormPage(
-    _AT + "/restore", Permission.ROUTE_EDIT, words.RESTORE_TITLE, words.RESTORE, Form((Section((_NOTE,)),)), _restore,
+    _AT + "/restore", Permission.ROUTE_EDIT, words.RESTORE_TITLE, words.RESTORE, Form((Inputs((_NOTE,)),)), _restore,
     lambda row: f"{PATH}/{row['id']}", _account, effect=_restore_effect, lead=_named,
 )  # fmt: skip

@@ -10,7 +10,7 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field, Form, Section
+from smsgw.admin.kit.forms import Form, Input, Inputs
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.pages.connect.accounts import PATH
 from smsgw.admin.rights import Proof
@@ -19,8 +19,8 @@ from smsgw.core.permissions import Permission
 from smsgw.platform.accounts import listing, training
 
 _AT = f"{PATH}/{{id:[0-9]{{1,19}}}}/training"
-_FORM = Form((Section((
-    Field("reason", label="why_so", required=True, least=training.LEAST_REASON, most=training.MOST_REASON),
+_FORM = Form((Inputs((
+    Input("reason", label="why_so", required=True, least=training.LEAST_REASON, most=training.MOST_REASON),
 )),))  # fmt: skip
 
 

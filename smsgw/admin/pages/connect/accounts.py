@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from smsgw.admin.call import Call
-from smsgw.admin.kit.details import Button, Detail, Section as Facts
+from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import account_route, accounts as words, webhooks
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
@@ -42,43 +42,43 @@ def _today(row: Any) -> str | None:
 
 
 COLUMNS = (
-    Column("path", Kind.USER, "account", sort=True, phone=Phone.TITLE,
+    Column("path", Cell.USER, "account", sort=True, phone=Phone.TITLE,
            value=lambda row: (row["display_name"] or row["name"], row["path"])),
     Column("department", value=lambda row: row["department_name"] or None, phone=Phone.SECOND),
-    Column("unit_price", Kind.PRICE, permission=Permission.BALANCE_VIEW, phone=Phone.AWAY),
-    Column("protocols", Kind.TAGS, words=words.PROTOCOL, phone=Phone.AWAY),
-    Column("rate", Kind.NUMBER, "account_rate", phone=Phone.AWAY),
+    Column("unit_price", Cell.PRICE, permission=Permission.BALANCE_VIEW, phone=Phone.AWAY),
+    Column("protocols", Cell.TAGS, words=words.PROTOCOL, phone=Phone.AWAY),
+    Column("rate", Cell.NUMBER, "account_rate", phone=Phone.AWAY),
     Column("quota_today", value=_today, phone=Phone.AWAY),
-    Column("balance", Kind.NUMBER, permission=Permission.BALANCE_VIEW, sort=True),
-    Column("status", Kind.STATE, words=words.STANDING, tones=words.STANDING_TONE, phone=Phone.BESIDE,
+    Column("balance", Cell.NUMBER, permission=Permission.BALANCE_VIEW, sort=True),
+    Column("status", Cell.STATE, words=words.STANDING, tones=words.STANDING_TONE, phone=Phone.BESIDE,
            value=lambda row: row["standing"]),
     Column("parent", label="parent_account", shown=False, phone=Phone.AWAY),
-    Column("created_at", Kind.TIME, shown=False, sort=True, phone=Phone.AWAY),
+    Column("created_at", Cell.TIME, shown=False, sort=True, phone=Phone.AWAY),
 )  # fmt: skip
 _IDENTITY = (
-    Column("name", Kind.CODE, "account_name"), Column("display_name"), Column("parent", label="parent_account"),
+    Column("name", Cell.CODE, "account_name"), Column("display_name"), Column("parent", label="parent_account"),
     Column("department", value=lambda row: row["department_name"] or None),
-    Column("status", Kind.STATE, words=words.STANDING, tones=words.STANDING_TONE, value=lambda row: row["standing"]),
-    Column("created_at", Kind.TIME),
+    Column("status", Cell.STATE, words=words.STANDING, tones=words.STANDING_TONE, value=lambda row: row["standing"]),
+    Column("created_at", Cell.TIME),
 )  # fmt: skip
 _ACCESS = (
-    Column("protocols", Kind.TAGS, words=words.PROTOCOL),
-    Column("networks", Kind.TAGS, value=lambda row: [str(one) for one in row["ip_allow"]]),
-    Column("default_sign"), Column("sign_required", Kind.BOOL), Column("extend_code", Kind.CODE),
+    Column("protocols", Cell.TAGS, words=words.PROTOCOL),
+    Column("networks", Cell.TAGS, value=lambda row: [str(one) for one in row["ip_allow"]]),
+    Column("default_sign"), Column("sign_required", Cell.BOOL), Column("extend_code", Cell.CODE),
 )  # fmt: skip
 _LIMITS = (
-    Column("rate", Kind.NUMBER, "account_rate"), Column("quota_today", value=_today),
-    Column("month_quota", Kind.NUMBER, value=lambda row: row["quota_month"]),
+    Column("rate", Cell.NUMBER, "account_rate"), Column("quota_today", value=_today),
+    Column("month_quota", Cell.NUMBER, value=lambda row: row["quota_month"]),
     Column("contract_from", value=lambda row: _day(row["starts_on"])),
-    Column("contract_until", value=lambda row: _day(row["ends_on"])), Column("stops_at_end", Kind.BOOL),
+    Column("contract_until", value=lambda row: _day(row["ends_on"])), Column("stops_at_end", Cell.BOOL),
 )  # fmt: skip
 _MONEY = (
-    Column("unit_price", Kind.PRICE), Column("price_history", Kind.TAGS), Column("balance", Kind.NUMBER),
-    Column("credit", Kind.NUMBER, value=lambda row: -row["credit_floor"]),
-    Column("part_otp", Kind.NUMBER, value=lambda row: row["units_otp"]),
-    Column("part_notice", Kind.NUMBER, value=lambda row: row["units_notice"]),
-    Column("part_marketing", Kind.NUMBER, value=lambda row: row["units_marketing"]),
-    Column("refund_failed", Kind.BOOL),
+    Column("unit_price", Cell.PRICE), Column("price_history", Cell.TAGS), Column("balance", Cell.NUMBER),
+    Column("credit", Cell.NUMBER, value=lambda row: -row["credit_floor"]),
+    Column("part_otp", Cell.NUMBER, value=lambda row: row["units_otp"]),
+    Column("part_notice", Cell.NUMBER, value=lambda row: row["units_notice"]),
+    Column("part_marketing", Cell.NUMBER, value=lambda row: row["units_marketing"]),
+    Column("refund_failed", Cell.BOOL),
 )  # fmt: skip
 
 
@@ -98,7 +98,7 @@ async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
     return {"department": {str(one.id): one.name for one in departments}, "parent": own_accounts(call)}
 
 
-def _belongings(call: Call, row: Any, has: Belongings) -> Facts:
+def _belongings(call: Call, row: Any, has: Belongings) -> Section:
     """What has pages of its own, as links to what is the account's there, for who may open them."""
 
     def count(n: int) -> str:
@@ -107,21 +107,21 @@ def _belongings(call: Call, row: Any, has: Belongings) -> Facts:
     id_ = row["id"]
     columns, values = [], dict[str, Any]()
 
-    def add(key: str, kind: Kind, value: Any, *, permission: Permission) -> None:
+    def add(key: str, kind: Cell, value: Any, *, permission: Permission) -> None:
         if call.may(permission):
             columns.append(Column(key, kind))
             values[key] = value
 
     below = (count(has.below), f"{PATH}?parent={id_}") if has.below else None
-    add("below_accounts", Kind.LINK, below, permission=Permission.ACCOUNT_VIEW)
-    add("key_count", Kind.LINK, (count(has.keys), f"/keys?account={id_}"), permission=Permission.KEY_VIEW)
-    add("signs_usable", Kind.TAGS, list(has.signs), permission=Permission.SIGN_VIEW)
+    add("below_accounts", Cell.LINK, below, permission=Permission.ACCOUNT_VIEW)
+    add("key_count", Cell.LINK, (count(has.keys), f"/keys?account={id_}"), permission=Permission.KEY_VIEW)
+    add("signs_usable", Cell.TAGS, list(has.signs), permission=Permission.SIGN_VIEW)
     endpoints = (", ".join(has.endpoints), f"/webhooks?account={id_}") if has.endpoints else None
-    add("endpoint_names", Kind.LINK, endpoints, permission=Permission.WEBHOOK_VIEW)
-    add("codes_had", Kind.TAGS, list(has.codes), permission=Permission.CODE_VIEW)
-    add("channels_used", Kind.TAGS, [one["name"] for one in has.channels], permission=Permission.CHANNEL_VIEW)
-    add("channel_given", Kind.TEXT, given_to(call, row), permission=Permission.CHANNEL_VIEW)
-    return Facts(columns, values, words.BELONGS)
+    add("endpoint_names", Cell.LINK, endpoints, permission=Permission.WEBHOOK_VIEW)
+    add("codes_had", Cell.TAGS, list(has.codes), permission=Permission.CODE_VIEW)
+    add("channels_used", Cell.TAGS, [one["name"] for one in has.channels], permission=Permission.CHANNEL_VIEW)
+    add("channel_given", Cell.TEXT, given_to(call, row), permission=Permission.CHANNEL_VIEW)
+    return Section(columns, values, words.BELONGS)
 
 
 def _since(call: Call, one: Price) -> str:
@@ -138,11 +138,11 @@ def given_to(call: Call, row: Any) -> str | None:
 
 async def _detail(call: Call, row: Any) -> Detail:
     id_, has = row["id"], await listing.belongings(call.db, row["id"])
-    sections = [Facts(_IDENTITY, row, words.IDENTITY), Facts(_ACCESS, row, words.ACCESS),
-                Facts(_LIMITS, row, words.LIMITS)]  # fmt: skip
+    sections = [Section(_IDENTITY, row, words.IDENTITY), Section(_ACCESS, row, words.ACCESS),
+                Section(_LIMITS, row, words.LIMITS)]  # fmt: skip
     if call.may(Permission.BALANCE_VIEW):
         told_ = [_since(call, one) for one in await prices.history(call.db, id_)]
-        sections.append(Facts(_MONEY, dict(row) | {"price_history": told_}, words.MONEY))
+        sections.append(Section(_MONEY, dict(row) | {"price_history": told_}, words.MONEY))
     sections.append(_belongings(call, row, has))
     links = [
         (label, f"{PATH}/{id_}/{what}")

@@ -10,13 +10,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from smsgw.admin.call import Call
-from smsgw.admin.kit.charts import Chart, Kind as Look, Series
+from smsgw.admin.kit.charts import Chart, ChartKind, Series
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.lists import Empty, ListPage, Report
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import account_choices, not_by_person
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import calls as words
 from smsgw.admin.words.trying import REPLAY
 from smsgw.core.actor import Actor
@@ -85,44 +85,44 @@ async def _chart(call: Call, found: Found) -> Chart:
     refused = sum(n for code, n in all_.items() if code != OK)
     tones = {OK: "green"} | dict(zip((code for code in codes if code != OK), _REFUSED, strict=False))
     return Chart(
-        say(words.CHART), Look.STACK, [f"{at.astimezone(CHINA):%m-%d %H:%M}" for at in times],
+        say(words.CHART), ChartKind.STACK, [f"{at.astimezone(CHINA):%m-%d %H:%M}" for at in times],
         [Series(code, [counts.get((at, code), 0) for at in times], tones[code]) for code in codes],
         summary=call.filled(words.SUMMARY, {"n": f"{all_.total():,}", "refused": f"{refused:,}"}),
     )  # fmt: skip
 
 
-_code = Column("answer_code", Kind.CODE, value=lambda row: row["code"], phone=Phone.BESIDE)
-_call = Column("api_call", Kind.CODE, value=lambda row: row["call"])
+_code = Column("answer_code", Cell.CODE, value=lambda row: row["code"], phone=Phone.BESIDE)
+_call = Column("api_call", Cell.CODE, value=lambda row: row["call"])
 PAGE = ListPage(
     "calls", CALLS, "connect.calls", Permission.KEY_VIEW, Filter(FIELDS, Period("today", 4)),
     (
-        Column("key_id", Kind.CODE, phone=Phone.TITLE), Column("account", phone=Phone.SECOND), _call, _code,
-        Column("calls", Kind.NUMBER, value=lambda row: row["n"], sort=True, to=lambda row: row["address"],
+        Column("key_id", Cell.CODE, phone=Phone.TITLE), Column("account", phone=Phone.SECOND), _call, _code,
+        Column("calls", Cell.NUMBER, value=lambda row: row["n"], sort=True, to=lambda row: row["address"],
                phone=Phone.SECOND),
-        Column("call_ms", Kind.SPAN, phone=Phone.AWAY,
+        Column("call_ms", Cell.SPAN, phone=Phone.AWAY,
                value=lambda row: None if row["ms"] is None else timedelta(milliseconds=row["ms"])),
-        Column("call_ms_most", Kind.SPAN, phone=Phone.AWAY,
+        Column("call_ms_most", Cell.SPAN, phone=Phone.AWAY,
                value=lambda row: None if row["ms_most"] is None else timedelta(milliseconds=row["ms_most"])),
-        Column("last_call_at", Kind.TIME, value=lambda row: row["last_at"], phone=Phone.AWAY),
-        Column("last_request", Kind.CODE, phone=Phone.AWAY),
+        Column("last_call_at", Cell.TIME, value=lambda row: row["last_at"], phone=Phone.AWAY),
+        Column("last_request", Cell.CODE, phone=Phone.AWAY),
     ),
     rows=_groups, count=_count, choices=account_choices, sort=Sort("calls"), lead=words.LEAD, tabs=TABS,
     notice=not_by_person, wide=True, report=Report(_sums, _chart), empty=Empty(words.EMPTY, words.TEACHES),
 )  # fmt: skip
 
 _COLUMNS = (
-    Column("time", Kind.TIME, value=lambda row: row.at, sort=True, phone=Phone.SECOND),
-    Column("key_id", Kind.CODE, phone=Phone.TITLE), Column("account", phone=Phone.AWAY),
+    Column("time", Cell.TIME, value=lambda row: row.at, sort=True, phone=Phone.SECOND),
+    Column("key_id", Cell.CODE, phone=Phone.TITLE), Column("account", phone=Phone.AWAY),
     replace(_call, value=lambda row: row.call), replace(_code, value=lambda row: row.code),
-    Column("answer_detail", Kind.LONG, value=lambda row: Recorded(row.code, row.detail, row.detail_en)),
-    Column("request_id", Kind.CODE, phone=Phone.AWAY),
-    Column("http_status", Kind.NUMBER, value=lambda r: r.status, phone=Phone.AWAY, shown=False),
+    Column("answer_detail", Cell.LONG, value=lambda row: Recorded(row.code, row.detail, row.detail_en)),
+    Column("request_id", Cell.CODE, phone=Phone.AWAY),
+    Column("http_status", Cell.NUMBER, value=lambda r: r.status, phone=Phone.AWAY, shown=False),
     Column("address", phone=Phone.AWAY),
 )  # fmt: skip
 _MORE = (
-    Column("call_ms", Kind.SPAN, value=lambda row: timedelta(milliseconds=row.ms)),
-    Column("proven", Kind.BOOL),
-    Column("sent_body", Kind.CODE, value=lambda row: row.body),
+    Column("call_ms", Cell.SPAN, value=lambda row: timedelta(milliseconds=row.ms)),
+    Column("proven", Cell.BOOL),
+    Column("sent_body", Cell.CODE, value=lambda row: row.body),
 )
 
 

@@ -13,11 +13,11 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import account_choices
-from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import connect as words
 from smsgw.core.keys import MAX_REQUESTS_PER_SECOND, REQUESTS_PER_SECOND
 from smsgw.core.permissions import Permission
@@ -88,16 +88,21 @@ PAGE = ListPage(
 # --- changes ---------------------------------------------------------------------------------------------------------
 
 _LIMITS = (
-    Input("scopes", Kind.CHOICES, choices=words.SCOPE, help=words.SCOPES_HELP, required=True),
-    Input("networks", Kind.NETWORKS, help=words.NETWORKS_HELP),
+    Input("scopes", InputKind.CHOICES, choices=words.SCOPE, help=words.SCOPES_HELP, required=True),
+    Input("networks", InputKind.NETWORKS, help=words.NETWORKS_HELP),
     Input(
-        "requests_per_second", Kind.NUMBER, least=1, most=MAX_REQUESTS_PER_SECOND, help=words.RATE_HELP, required=True
+        "requests_per_second",
+        InputKind.NUMBER,
+        least=1,
+        most=MAX_REQUESTS_PER_SECOND,
+        help=words.RATE_HELP,
+        required=True,
     ),
 )
 _ADD = Form((Inputs((
-    Input("account", Kind.CHOICE, required=True),
-    Input("mode", Kind.CHOICE, "key_mode", words.TEST_HELP, required=True, choices=words.MODE), *_LIMITS,
-    Input("days", Kind.NUMBER, least=1, most=3650, help=words.DAYS_HELP),
+    Input("account", InputKind.CHOICE, required=True),
+    Input("mode", InputKind.CHOICE, "key_mode", words.TEST_HELP, required=True, choices=words.MODE), *_LIMITS,
+    Input("days", InputKind.NUMBER, least=1, most=3650, help=words.DAYS_HELP),
 )),))  # fmt: skip
 
 

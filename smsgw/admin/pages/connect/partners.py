@@ -17,11 +17,11 @@ from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, reason_of
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import account_choices
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import partners as words
 from smsgw.core.errors import CODES, message_of
 from smsgw.core.partners import MAX_WINDOW, admits
@@ -37,7 +37,7 @@ REFRESH = 5
 MADE = 8
 """Characters of a password that we make: as many as SMPP clients take."""
 NAMES = 5
-SEEN = Input("seen", Takes.HIDDEN)
+SEEN = Input("seen", InputKind.HIDDEN)
 """The mark of what a form was made of: sent again, or by a second person, it finds another one."""
 FILTER = Filter(
     (
@@ -57,36 +57,36 @@ def _pace(one: PartnerView) -> str:
 
 
 def _count(key: str, name: str, **more: Any) -> Column:
-    return Column(key, Kind.NUMBER, value=lambda one: one.total(name), **more)
+    return Column(key, Cell.NUMBER, value=lambda one: one.total(name), **more)
 
 
 COLUMNS = (
-    Column("partner_user", Kind.CODE, value=lambda one: one.username, phone=Phone.TITLE),
-    Column("protocol", Kind.WORD, words=words.PROTOCOL, phone=Phone.SECOND),
+    Column("partner_user", Cell.CODE, value=lambda one: one.username, phone=Phone.TITLE),
+    Column("protocol", Cell.WORD, words=words.PROTOCOL, phone=Phone.SECOND),
     Column("account", sort=True, phone=Phone.SECOND),
-    Column("partner_state", Kind.STATE, "status", words=words.STATE, tones=words.TONE, value=lambda one: one.state,
+    Column("partner_state", Cell.STATE, "status", words=words.STATE, tones=words.TONE, value=lambda one: one.state,
            phone=Phone.BESIDE),
     Column("partner_binds", value=_bound, phone=Phone.THIRD),
     Column("partner_pace", value=_pace, phone=Phone.THIRD),
     _count("partner_unanswered", "unanswered", phone=Phone.AWAY),
     _count("partner_submits", "submits", phone=Phone.AWAY), _count("partner_refused", "refused", phone=Phone.AWAY),
     _count("partner_slowed", "slowed", phone=Phone.AWAY),
-    Column("partner_last_at", Kind.TIME, value=lambda one: one.last_at, phone=Phone.AWAY),
-    Column("networks", Kind.TAGS, value=lambda one: one.ip_allow, shown=False, phone=Phone.AWAY),
-    Column("created_at", Kind.TIME, sort=True, shown=False, phone=Phone.AWAY),
+    Column("partner_last_at", Cell.TIME, value=lambda one: one.last_at, phone=Phone.AWAY),
+    Column("networks", Cell.TAGS, value=lambda one: one.ip_allow, shown=False, phone=Phone.AWAY),
+    Column("created_at", Cell.TIME, sort=True, shown=False, phone=Phone.AWAY),
 )  # fmt: skip
 _LIMITS = (
-    Column("partner_most", Kind.NUMBER, value=lambda one: one.max_binds),
-    Column("partner_window", Kind.NUMBER, value=lambda one: one.window),
-    Column("partner_rate", Kind.NUMBER, value=lambda one: one.rate or None),
-    Column("networks", Kind.TAGS, value=lambda one: one.ip_allow),
+    Column("partner_most", Cell.NUMBER, value=lambda one: one.max_binds),
+    Column("partner_window", Cell.NUMBER, value=lambda one: one.window),
+    Column("partner_rate", Cell.NUMBER, value=lambda one: one.rate or None),
+    Column("networks", Cell.TAGS, value=lambda one: one.ip_allow),
 )
 _HABITS = (
-    Column("type", Kind.WORD, "message_type", words=all_words.TYPE), Column("partner_code", Kind.CODE,
+    Column("type", Cell.WORD, "message_type", words=all_words.TYPE), Column("partner_code", Cell.CODE,
            value=lambda one: one.code or None),
-    Column("any_source", Kind.BOOL), Column("any_clock", Kind.BOOL),
-    Column("alphabet", Kind.WORD, words=words.ALPHABET), Column("message_ids", Kind.WORD, words=words.IDS),
-    Column("long_mo", Kind.WORD, words=words.LONG_MO),
+    Column("any_source", Cell.BOOL), Column("any_clock", Cell.BOOL),
+    Column("alphabet", Cell.WORD, words=words.ALPHABET), Column("message_ids", Cell.WORD, words=words.IDS),
+    Column("long_mo", Cell.WORD, words=words.LONG_MO),
 )  # fmt: skip
 _NOTHING = re.compile(r" ?\(\)|（）")
 """Where a message says which: of many refusals there is no one."""
@@ -182,21 +182,25 @@ PAGE = ListPage(
 
 # --- forms -----------------------------------------------------------------------------------------------------------
 
-_PASSWORD = Input("password", Takes.SECRET, help=words.PASSWORD_HELP, most=service.MAX_PASSWORD)
+_PASSWORD = Input("password", InputKind.SECRET, help=words.PASSWORD_HELP, most=service.MAX_PASSWORD)
 _LIMITED = Inputs((
-    Input("max_binds", Takes.NUMBER, "partner_most", words.BINDS_HELP, required=True, least=1, most=1000),
-    Input("window", Takes.NUMBER, "partner_window", words.WINDOW_HELP, required=True, least=1, most=MAX_WINDOW),
-    Input("rate", Takes.NUMBER, "partner_rate", words.RATE_HELP, required=True, least=0, most=1_000_000),
-    Input("ip_allow", Takes.NETWORKS, "networks", words.NETWORKS_HELP),
+    Input("max_binds", InputKind.NUMBER, "partner_most", words.BINDS_HELP, required=True, least=1, most=1000),
+    Input("window", InputKind.NUMBER, "partner_window", words.WINDOW_HELP, required=True, least=1, most=MAX_WINDOW),
+    Input("rate", InputKind.NUMBER, "partner_rate", words.RATE_HELP, required=True, least=0, most=1_000_000),
+    Input("ip_allow", InputKind.NETWORKS, "networks", words.NETWORKS_HELP),
 ), words.SECTION_LIMITS)  # fmt: skip
-_HABITUAL = Inputs((
-    Input("type", Takes.CHOICE, "message_type", required=True, choices=all_words.TYPE),
-    Input("code", label="partner_code", help=words.CODE_HELP, pattern="[0-9]{1,20}", most=20),
-    Input("any_source", Takes.SWITCH, help=words.SOURCE_HELP), Input("any_clock", Takes.SWITCH, help=words.CLOCK_HELP),
-    Input("alphabet", Takes.CHOICE, help=words.ALPHABET_HELP, required=True, choices=words.ALPHABET),
-    Input("message_ids", Takes.CHOICE, help=words.IDS_HELP, required=True, choices=words.IDS),
-    Input("long_mo", Takes.CHOICE, help=words.LONG_HELP, required=True, choices=words.LONG_MO),
-), words.SECTION_HABITS)  # fmt: skip
+_HABITUAL = Inputs(
+    (
+        Input("type", InputKind.CHOICE, "message_type", required=True, choices=all_words.TYPE),
+        Input("code", label="partner_code", help=words.CODE_HELP, pattern="[0-9]{1,20}", most=20),
+        Input("any_source", InputKind.SWITCH, help=words.SOURCE_HELP),
+        Input("any_clock", InputKind.SWITCH, help=words.CLOCK_HELP),
+        Input("alphabet", InputKind.CHOICE, help=words.ALPHABET_HELP, required=True, choices=words.ALPHABET),
+        Input("message_ids", InputKind.CHOICE, help=words.IDS_HELP, required=True, choices=words.IDS),
+        Input("long_mo", InputKind.CHOICE, help=words.LONG_HELP, required=True, choices=words.LONG_MO),
+    ),
+    words.SECTION_HABITS,
+)
 _NAMES = (
     "max_binds", "window", "rate", "type", "code", "any_source", "any_clock", "alphabet", "message_ids", "long_mo",
 )  # fmt: skip
@@ -230,8 +234,8 @@ async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
 ADD = FormPage(
     f"{PATH}/-/new", Permission.PARTNER_EDIT, words.ADD_TITLE, words.ADD,
     Form((Inputs((
-        Input("account", Takes.CHOICE, required=True),
-        Input("protocol", Takes.CHOICE, required=True, choices=words.PROTOCOL),
+        Input("account", InputKind.CHOICE, required=True),
+        Input("protocol", InputKind.CHOICE, required=True, choices=words.PROTOCOL),
         Input("user", label="partner_user", help=words.USER_HELP, required=True, most=15), _PASSWORD,
     ), words.SECTION_LOGIN), _LIMITED, _HABITUAL)),
     _add, lambda _: PATH, values=lambda _: _DEFAULTS, choices=account_choices,

@@ -11,7 +11,7 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.pages.connect.webhooks import ONE, PATH, host_of, told
@@ -38,30 +38,30 @@ DEFAULTS = Options()
 _KEEP = 24
 """Hours for which the former secret signs, unless said otherwise."""
 _CALLS = (
-    Field("max_items", Kind.NUMBER, help=words.ITEMS_HELP, required=True, least=1, most=MAX_ITEMS),
-    Field("linger_ms", Kind.NUMBER, help=words.LINGER_HELP, required=True, least=0, most=60_000),
-    Field("concurrency", Kind.NUMBER, help=words.CONCURRENCY_HELP, required=True, least=1, most=16),
-    Field("expect", help=words.EXPECT_HELP, most=200),
-    Field("times", help=words.TIMES_HELP, most=40),
-    Field("fields", Kind.LINES, "field_names", words.FIELDS_HELP, most=6000),
-    Field("items_field", help=words.ITEMS_FIELD_HELP, most=64),
+    Input("max_items", InputKind.NUMBER, help=words.ITEMS_HELP, required=True, least=1, most=MAX_ITEMS),
+    Input("linger_ms", InputKind.NUMBER, help=words.LINGER_HELP, required=True, least=0, most=60_000),
+    Input("concurrency", InputKind.NUMBER, help=words.CONCURRENCY_HELP, required=True, least=1, most=16),
+    Input("expect", help=words.EXPECT_HELP, most=200),
+    Input("times", help=words.TIMES_HELP, most=40),
+    Input("fields", InputKind.LINES, "field_names", words.FIELDS_HELP, most=6000),
+    Input("items_field", help=words.ITEMS_FIELD_HELP, most=64),
 )
-_SEEN = Field("seen", Kind.HIDDEN)
+_SEEN = Input("seen", InputKind.HIDDEN)
 """The mark of what a form was made of: sent again, or by a second person, it finds another one."""
-_NAMED = Field("name", label="endpoint_name", help=words.NAME_HELP, required=True, most=64)
-_ACCOUNT = Field("account", Kind.CHOICE, required=True)
-_URL = Field("url", label="endpoint_url", help=words.URL_HELP, required=True, most=2000)
-_EVENTS = Field("events", Kind.CHOICES, "endpoint_events", words.EVENTS_HELP)
-_HOSTS = Field("hosts", Kind.LINES, help=words.HOSTS_HELP, required=True, most=6000)
-_FORMAT = Field("format", Kind.CHOICE, "endpoint_format", words.FORMAT_HELP, required=True, choices=words.FORMAT)
-_REPORTS = Field(
-    "format", Kind.CHOICE, "endpoint_format", required=True,
+_NAMED = Input("name", label="endpoint_name", help=words.NAME_HELP, required=True, most=64)
+_ACCOUNT = Input("account", InputKind.CHOICE, required=True)
+_URL = Input("url", label="endpoint_url", help=words.URL_HELP, required=True, most=2000)
+_EVENTS = Input("events", InputKind.CHOICES, "endpoint_events", words.EVENTS_HELP)
+_HOSTS = Input("hosts", InputKind.LINES, help=words.HOSTS_HELP, required=True, most=6000)
+_FORMAT = Input("format", InputKind.CHOICE, "endpoint_format", words.FORMAT_HELP, required=True, choices=words.FORMAT)
+_REPORTS = Input(
+    "format", InputKind.CHOICE, "endpoint_format", required=True,
     choices={name: label for name, label in words.FORMAT.items() if name != Format.GET},
 )  # fmt: skip
 
 
-def _form(address: tuple[Field, ...], format_: Field = _FORMAT) -> Form:
-    return Form((Section(address, words.SECTION_ADDRESS), Section((format_, *_CALLS), words.SECTION_FORMAT)))
+def _form(address: tuple[Input, ...], format_: Input = _FORMAT) -> Form:
+    return Form((Inputs(address, words.SECTION_ADDRESS), Inputs((format_, *_CALLS), words.SECTION_FORMAT)))
 
 
 ADDED, ADDED_CALLBACK = _form((_ACCOUNT, _NAMED, _URL, _EVENTS)), _form((_ACCOUNT, _HOSTS), _REPORTS)
@@ -236,14 +236,35 @@ async def _rotate(call: Call, one: EndpointView, values: Mapping[str, Any]) -> w
 
 
 ROTATE = FormPage(
-    f"{ONE}/rotate", Permission.WEBHOOK_EDIT, words.ROTATE_TITLE, words.ROTATE,
-    Form((Section((
-        Field("keep_old_hours", Kind.NUMBER, help=words.KEEP_HELP, required=True, least=0, most=service.MAX_OLD_HOURS),
-        Field("force", Kind.SWITCH, "rotate_again", words.FORCE_HELP), _SEEN,
-    )),)),
-    _rotate, _at, _endpoint, values=lambda one: {"keep_old_hours": _KEEP, "seen": one.mark},
-    effect=_rotate_effect, lead=_label,
-)  # fmt: skip
+    f"{ONE}/rotate",
+    Permission.WEBHOOK_EDIT,
+    words.ROTATE_TITLE,
+    words.ROTATE,
+    Form(
+        (
+            Inputs(
+                (
+                    Input(
+                        "keep_old_hours",
+                        InputKind.NUMBER,
+                        help=words.KEEP_HELP,
+                        required=True,
+                        least=0,
+                        most=service.MAX_OLD_HOURS,
+                    ),
+                    Input("force", InputKind.SWITCH, "rotate_again", words.FORCE_HELP),
+                    _SEEN,
+                )
+            ),
+        )
+    ),
+    _rotate,
+    _at,
+    _endpoint,
+    values=lambda one: {"keep_old_hours": _KEEP, "seen": one.mark},
+    effect=_rotate_effect,
+    lead=_label,
+)
 
 
 async def _test_effect(_: Call, one: EndpointView, __: Mapping[str, Any]) -> Effect:
@@ -300,9 +321,9 @@ async def _way(call: Call, one: _OfAccount, values: Mapping[str, Any]) -> web.Re
 
 WAY = FormPage(
     f"{PATH}/-/way/{{id:[0-9]{{1,19}}}}", Permission.WEBHOOK_EDIT, words.WAY_TITLE, words.SAVE,
-    Form((Section((
-        Field("way", Kind.CHOICE, "event_way", words.WAY_HELP, required=True, choices=words.WAY),
-        Field("balance_below", Kind.NUMBER, help=words.BELOW_HELP, least=0, most=MOST_BELOW),
+    Form((Inputs((
+        Input("way", InputKind.CHOICE, "event_way", words.WAY_HELP, required=True, choices=words.WAY),
+        Input("balance_below", InputKind.NUMBER, help=words.BELOW_HELP, least=0, most=MOST_BELOW),
     )),)),
     _way, lambda one: f"{PATH}?account={one.id}", _account, effect=_way_effect, lead=lambda one: one.name,
     values=lambda one: {"way": one.setting.way, "balance_below": one.setting.balance_below or 0},

@@ -8,13 +8,13 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from smsgw.admin.call import Call
-from smsgw.admin.kit.charts import Chart, Kind as Look, Series
+from smsgw.admin.kit.charts import Chart, ChartKind, Series
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import account_choices
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import pushes as push_words, webhooks as words
 from smsgw.core.carried import Heard
 from smsgw.core.ids import CHINA
@@ -63,19 +63,19 @@ def _events(one: ListedEndpoint) -> Sequence[str]:
 _EVENTS = {**push_words.EVENT, "": words.REST, CALLBACK: words.CALLBACK}
 COLUMNS = (
     Column("account", sort=True, value=lambda one: one.view.account, phone=Phone.TITLE),
-    Column("endpoint_name", Kind.CODE, value=lambda one: one.view.name, phone=Phone.SECOND),
+    Column("endpoint_name", Cell.CODE, value=lambda one: one.view.name, phone=Phone.SECOND),
     Column("endpoint_url", value=_address, phone=Phone.SECOND),
-    Column("endpoint_events", Kind.TAGS, words=_EVENTS, value=_events, phone=Phone.AWAY),
-    Column("endpoint_state", Kind.STATE, "status", words=words.STATE, tones=words.TONE,
+    Column("endpoint_events", Cell.TAGS, words=_EVENTS, value=_events, phone=Phone.AWAY),
+    Column("endpoint_state", Cell.STATE, "status", words=words.STATE, tones=words.TONE,
            value=lambda one: one.view.state, phone=Phone.BESIDE),
     Column("endpoint_waiting", value=lambda one: _short(one.standing.waiting), phone=Phone.THIRD,
            figure=lambda one: ("pending_push", f"endpoint/{one.id}")),
-    Column("endpoint_oldest", Kind.TIME, value=lambda one: one.standing.oldest_at, phone=Phone.AWAY),
+    Column("endpoint_oldest", Cell.TIME, value=lambda one: one.standing.oldest_at, phone=Phone.AWAY),
     Column("endpoint_dead", value=lambda one: _short(one.standing.dead), phone=Phone.THIRD),
-    Column("last_result", Kind.WORD, phone=Phone.AWAY,
+    Column("last_result", Cell.WORD, phone=Phone.AWAY,
            value=lambda one: Heard(one.view.last_error) if one.view.failing_since and one.view.last_error else None),
-    Column("endpoint_ok_at", Kind.TIME, value=lambda one: one.view.last_ok_at, phone=Phone.AWAY),
-    Column("created_at", Kind.TIME, value=lambda one: one.view.created_at, sort=True, shown=False, phone=Phone.AWAY),
+    Column("endpoint_ok_at", Cell.TIME, value=lambda one: one.view.last_ok_at, phone=Phone.AWAY),
+    Column("created_at", Cell.TIME, value=lambda one: one.view.created_at, sort=True, shown=False, phone=Phone.AWAY),
 )  # fmt: skip
 
 
@@ -92,23 +92,23 @@ def _sections(call: Call, one: ListedEndpoint) -> list[Section]:
     whole = Column("endpoint_url", value=lambda one: one.view.url or ", ".join(one.view.hosts))
     address = [
         COLUMNS[0], COLUMNS[1], whole if call.may(Permission.WEBHOOK_EDIT) else COLUMNS[2], COLUMNS[3], COLUMNS[4],
-        Column("failing_since", Kind.TIME, value=lambda one: one.view.failing_since), COLUMNS[8], COLUMNS[9],
+        Column("failing_since", Cell.TIME, value=lambda one: one.view.failing_since), COLUMNS[8], COLUMNS[9],
     ]  # fmt: skip
     if view.reason:
-        address.append(Column("reason", Kind.WORD, value=lambda one: Heard(one.view.reason)))
+        address.append(Column("reason", Cell.WORD, value=lambda one: Heard(one.view.reason)))
     if view.old_secret_until and view.old_secret_until > clock.now():
-        address.append(Column("old_secret_until", Kind.TIME, value=lambda one: one.view.old_secret_until))
+        address.append(Column("old_secret_until", Cell.TIME, value=lambda one: one.view.old_secret_until))
     shape = [
-        Column("endpoint_format", Kind.WORD, words=words.FORMAT), Column("max_items", Kind.NUMBER),
-        Column("linger_ms", Kind.NUMBER), Column("concurrency", Kind.NUMBER), Column("expect", Kind.CODE),
-        Column("times", Kind.CODE), Column("field_names", Kind.TAGS),
+        Column("endpoint_format", Cell.WORD, words=words.FORMAT), Column("max_items", Cell.NUMBER),
+        Column("linger_ms", Cell.NUMBER), Column("concurrency", Cell.NUMBER), Column("expect", Cell.CODE),
+        Column("times", Cell.CODE), Column("field_names", Cell.TAGS),
     ]  # fmt: skip
     values = {
         "endpoint_format": str(options.format), "max_items": options.max_items, "linger_ms": options.linger_ms,
         "concurrency": options.concurrency, "expect": options.expect or None, "times": options.times,
         "field_names": [f"{name}={path}" for name, path in options.fields.items()],
     }  # fmt: skip
-    way = Column("event_way", Kind.WORD, words=words.WAY, value=lambda one: one.view.way)
+    way = Column("event_way", Cell.WORD, words=words.WAY, value=lambda one: one.view.way)
     return [Section(address, one, words.SECTION_ADDRESS), Section(shape, values, words.SECTION_FORMAT),
             Section([way], one, words.SECTION_ACCOUNT)]  # fmt: skip
 
@@ -131,7 +131,7 @@ def _charts(call: Call, found: Sequence[Stretch], first: datetime, step: timedel
         return None if one is None else round(100 * one.good / (one.good + one.failed), 2)
 
     calls = Chart(
-        say(words.CHART_CALLS), Look.STACK, labels,
+        say(words.CHART_CALLS), ChartKind.STACK, labels,
         [Series(say(words.GOOD), [each[one].good if one in each else 0 for one in at], "green"),
          Series(say(words.FAILED), [each[one].failed if one in each else 0 for one in at], "red")],
         summary=call.filled(words.CHART_SUMMARY, told),
@@ -139,7 +139,7 @@ def _charts(call: Call, found: Sequence[Stretch], first: datetime, step: timedel
     )  # fmt: skip
     slow = [each[one].slowest if one in each else None for one in at]
     return calls, Chart(
-        say(words.CHART_SPEED), Look.LINE, labels, [Series(say(words.SLOWEST), slow)], unit=say(words.MILLISECONDS)
+        say(words.CHART_SPEED), ChartKind.LINE, labels, [Series(say(words.SLOWEST), slow)], unit=say(words.MILLISECONDS)
     )
 
 

@@ -13,10 +13,10 @@ from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.details import Past, differences
 from smsgw.admin.kit.filters import Field, FieldKind, Found, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Kind as Cell, Phone
+from smsgw.admin.kit.tables import Cell, Column, Phone
 from smsgw.admin.words import CARRIER, content as words
 from smsgw.admin.words.audit import action_words
 from smsgw.admin.words.kit import BAD_DAY
@@ -100,9 +100,9 @@ def links(call: Call, kind: str, row: Row) -> list[tuple[str, str]]:
 
 # --- deciding --------------------------------------------------------------------------------------------------------
 
-_DECIDE = Form((Section((
-    Input("decision", Kind.CHOICE, choices=words.DECISION, required=True),
-    Input("reason", Kind.LINES, most=500), Input("seen", Kind.HIDDEN, most=64),
+_DECIDE = Form((Inputs((
+    Input("decision", InputKind.CHOICE, choices=words.DECISION, required=True),
+    Input("reason", InputKind.LINES, most=500), Input("seen", InputKind.HIDDEN, most=64),
 )),))  # fmt: skip
 
 
@@ -135,9 +135,9 @@ def _day_gone(text: str) -> Problem | None:
 
 def _register_form(kind: str) -> Form:
     ends = (Input("until_day", label="filing_until", most=10, help=words.REGISTER_UNTIL_HELP, check=day_to_come),)
-    return Form((Section((
-        Input("carriers", Kind.CHOICES, "carrier", required=True, choices=OF_CARRIERS),
-        Input("registration", Kind.CHOICE, choices=words.REGISTRATION_SAID, required=True),
+    return Form((Inputs((
+        Input("carriers", InputKind.CHOICES, "carrier", required=True, choices=OF_CARRIERS),
+        Input("registration", InputKind.CHOICE, choices=words.REGISTRATION_SAID, required=True),
         Input("code", label="filing_code", most=service.MAX_CODE),
         Input("answered_on", label="filing_day", most=10, help=words.REGISTER_DAY_HELP, check=_day_gone),
         *(ends if kind == SIGN else ()),

@@ -14,11 +14,11 @@ from smsgw.admin.kit import proof_files
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input, Form, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, reason_of, refusal
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.rights import route
 from smsgw.admin.words import kit, materials as words
 from smsgw.core.errors import Invalid, Refused, Temporary
@@ -39,21 +39,21 @@ FILTER = Filter(
 )  # fmt: skip
 COLUMNS = (
     Column("title", phone=Phone.TITLE),
-    Column("thumbnail", Kind.PICTURE, value=lambda one: f"{PATH}/{one.id}/thumbnail" if one.pictured else None,
+    Column("thumbnail", Cell.PICTURE, value=lambda one: f"{PATH}/{one.id}/thumbnail" if one.pictured else None,
            phone=Phone.SECOND),
-    Column("kind", Kind.STATE, words=words.KIND, tones=words.KIND_TONE, phone=Phone.SECOND),
-    Column("state", Kind.STATE, "status", words=words.STATE, tones=words.STATE_TONE, phone=Phone.BESIDE),
-    Column("tags", Kind.TAGS, phone=Phone.SECOND),
+    Column("kind", Cell.STATE, words=words.KIND, tones=words.KIND_TONE, phone=Phone.SECOND),
+    Column("state", Cell.STATE, "status", words=words.STATE, tones=words.STATE_TONE, phone=Phone.BESIDE),
+    Column("tags", Cell.TAGS, phone=Phone.SECOND),
     Column("account", phone=Phone.AWAY),
-    Column("size", Kind.SIZE, sort=True, phone=Phone.AWAY),
-    Column("taken", Kind.NUMBER, "material_taken", sort=True, phone=Phone.AWAY),
+    Column("size", Cell.SIZE, sort=True, phone=Phone.AWAY),
+    Column("taken", Cell.NUMBER, "material_taken", sort=True, phone=Phone.AWAY),
     Column("added_by", label="created_by", phone=Phone.AWAY),
-    Column("added_at", Kind.TIME, "created_at", sort=True, phone=Phone.AWAY),
+    Column("added_at", Cell.TIME, "created_at", sort=True, phone=Phone.AWAY),
 )  # fmt: skip
 _MORE = (
     Column("pixels", value=lambda one: f"{one.width} × {one.height}" if one.width else None),
-    Column("seconds", Kind.NUMBER, "material_seconds", value=lambda one: -(-one.millis // 1000) or None),
-    Column("decided_by", label="reviewer"), Column("decided_at", Kind.TIME), Column("answer", Kind.LONG, "opinion"),
+    Column("seconds", Cell.NUMBER, "material_seconds", value=lambda one: -(-one.millis // 1000) or None),
+    Column("decided_by", label="reviewer"), Column("decided_at", Cell.TIME), Column("answer", Cell.LONG, "opinion"),
 )  # fmt: skip
 
 

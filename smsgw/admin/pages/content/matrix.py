@@ -6,7 +6,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.lists import Empty, ListPage
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell as Kind, Column, Phone, Sort
 from smsgw.admin.pages.content import common
 from smsgw.admin.pages.content.signs import MATRIX as PATH, PATH as SIGNS, TABS
 from smsgw.admin.words import content as words

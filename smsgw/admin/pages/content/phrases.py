@@ -11,12 +11,12 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.pieces import in_dialog
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.rights import route
 from smsgw.admin.words import content as words
 from smsgw.core.permissions import Permission
@@ -37,11 +37,11 @@ FILTER = Filter(
 )  # fmt: skip
 COLUMNS = (
     Column("title", sort=True, phone=Phone.TITLE),
-    Column("content", Kind.LONG, phone=Phone.SECOND),
-    Column("scope", Kind.STATE, "used_by", words=words.PHRASE_SCOPE, tones=words.PHRASE_TONE, phone=Phone.BESIDE),
+    Column("content", Cell.LONG, phone=Phone.SECOND),
+    Column("scope", Cell.STATE, "used_by", words=words.PHRASE_SCOPE, tones=words.PHRASE_TONE, phone=Phone.BESIDE),
     Column("shared_with"),
     Column("owner", label="created_by"),
-    Column("updated_at", Kind.TIME, sort=True),
+    Column("updated_at", Cell.TIME, sort=True),
 )
 
 
@@ -89,9 +89,9 @@ async def pick(call: Call) -> web.StreamResponse:
 
 _FORM = Form((Inputs((
     Input("title", required=True, most=MOST_TITLE),
-    Input("content", Takes.LINES, required=True, most=MOST_CONTENT),
-    Input("scope", Takes.CHOICE, "used_by", words.PHRASE_SCOPE_HELP, choices=words.PHRASE_SCOPE, required=True),
-    Input("department", Takes.CHOICE), Input("account", Takes.CHOICE),
+    Input("content", InputKind.LINES, required=True, most=MOST_CONTENT),
+    Input("scope", InputKind.CHOICE, "used_by", words.PHRASE_SCOPE_HELP, choices=words.PHRASE_SCOPE, required=True),
+    Input("department", InputKind.CHOICE), Input("account", InputKind.CHOICE),
 )),))  # fmt: skip
 _NEEDED = {PhraseScope.DEPARTMENT: words.CHOOSE_DEPARTMENT, PhraseScope.ACCOUNT: words.CHOOSE_ACCOUNT}
 

@@ -12,11 +12,11 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.content import common
 from smsgw.admin.words import content as words
 from smsgw.core.permissions import Permission
@@ -38,10 +38,10 @@ FILTER = Filter(
 COLUMNS = (
     Column("name", label="sign", sort=True, phone=Phone.TITLE),
     Column("account", phone=Phone.SECOND),
-    Column("source", Kind.WORD, "origin", words=words.SOURCE, shown=False, phone=Phone.SECOND),
-    Column("status", Kind.STATE, words=words.SIGN_STATUS, tones=words.STATUS_TONE, phone=Phone.BESIDE),
+    Column("source", Cell.WORD, "origin", words=words.SOURCE, shown=False, phone=Phone.SECOND),
+    Column("status", Cell.STATE, words=words.SIGN_STATUS, tones=words.STATUS_TONE, phone=Phone.BESIDE),
     *common.MATRIX,
-    Column("extension", Kind.CODE, shown=False, phone=Phone.AWAY),
+    Column("extension", Cell.CODE, shown=False, phone=Phone.AWAY),
     Column("expires_at", sort=True, value=lambda row: common.last_day(row["expires_at"]), phone=Phone.AWAY),
     *common.STATED,
 )
@@ -56,7 +56,7 @@ async def _detail(call: Call, row: common.Row) -> Detail:
     links.append((words.MATRIX, f"{MATRIX}?sign={quote(row['name'])}&account={row['account_id']}"))
     return Detail(
         f"【{row['name']}】",
-        [Section((*shown, Column("note", Kind.LONG), *common.REVIEWED), row),
+        [Section((*shown, Column("note", Cell.LONG), *common.REVIEWED), row),
          Section(common.MATRIX, row, words.CARRIERS)],
         links=links, past=await common.past(call, SIGN, row["id"]),
     )  # fmt: skip
@@ -86,10 +86,10 @@ PAGE = ListPage(
 
 _UNTIL = Input("until_day", most=10, help=words.EXPIRES_HELP, check=common.day_to_come)
 _ADD = Form((Inputs((
-    Input("account", Takes.CHOICE, required=True),
+    Input("account", InputKind.CHOICE, required=True),
     Input("sign", label="sign_text", required=True, least=2, most=20, help=words.SIGN_TEXT_HELP),
-    Input("source", Takes.CHOICE, "origin", choices=words.SOURCE, required=True),
-    Input("note", Takes.LINES, most=500, help=words.SIGN_NOTE_HELP), _UNTIL,
+    Input("source", InputKind.CHOICE, "origin", choices=words.SOURCE, required=True),
+    Input("note", InputKind.LINES, most=500, help=words.SIGN_NOTE_HELP), _UNTIL,
 )),))  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.i18n import translations
 from smsgw.admin.kit.filters import Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.pages.content import common
@@ -57,14 +57,14 @@ def read_variables(text: str) -> dict[str, Variable]:
 
 
 _KNOWN = (
-    Field("name", required=True, most=64),
-    Field("type", Kind.CHOICE, choices=TYPE, required=True),
-    Field("sign", most=20, help=words.TEMPLATE_SIGN_HELP),
-    Field("content", Kind.LINES, required=True, most=MAX_CONTENT, help=words.CONTENT_HELP),
-    Field("variables", Kind.LINES, most=2000, help=words.VARIABLES_HELP),
+    Input("name", required=True, most=64),
+    Input("type", InputKind.CHOICE, choices=TYPE, required=True),
+    Input("sign", most=20, help=words.TEMPLATE_SIGN_HELP),
+    Input("content", InputKind.LINES, required=True, most=MAX_CONTENT, help=words.CONTENT_HELP),
+    Input("variables", InputKind.LINES, most=2000, help=words.VARIABLES_HELP),
 )
-_NEW = Form((Section((Field("account", Kind.CHOICE, required=True), *_KNOWN)),))
-_EDIT = Form((Section(_KNOWN),))
+_NEW = Form((Inputs((Input("account", InputKind.CHOICE, required=True), *_KNOWN)),))
+_EDIT = Form((Inputs(_KNOWN),))
 
 
 async def _copied(call: Call) -> common.Row | tuple[()]:

@@ -9,7 +9,7 @@ from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.lists import Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.content import common
 from smsgw.admin.pages.content.template_forms import NEW_PATH
 from smsgw.admin.words import content as words
@@ -38,15 +38,15 @@ def _registered(row: common.Row) -> str:
 
 
 COLUMNS = (
-    Column("id", Kind.CODE, sort=True, phone=Phone.SECOND),
+    Column("id", Cell.CODE, sort=True, phone=Phone.SECOND),
     Column("name", sort=True, phone=Phone.TITLE),
     Column("account", phone=Phone.SECOND),
-    Column("type", Kind.WORD, words=TYPE, phone=Phone.AWAY),
+    Column("type", Cell.WORD, words=TYPE, phone=Phone.AWAY),
     Column("sign", shown=False, phone=Phone.AWAY),
-    Column("content", Kind.LONG, phone=Phone.SECOND),
-    Column("variables", Kind.TAGS, value=lambda row: list(row["variables"]), shown=False, phone=Phone.AWAY),
-    Column("status", Kind.STATE, words=words.STATUS, tones=words.STATUS_TONE, phone=Phone.BESIDE),
-    Column("registered_with", Kind.STATE, "registration", value=_registered, words=words.REGISTERED_WITH,
+    Column("content", Cell.LONG, phone=Phone.SECOND),
+    Column("variables", Cell.TAGS, value=lambda row: list(row["variables"]), shown=False, phone=Phone.AWAY),
+    Column("status", Cell.STATE, words=words.STATUS, tones=words.STATUS_TONE, phone=Phone.BESIDE),
+    Column("registered_with", Cell.STATE, "registration", value=_registered, words=words.REGISTERED_WITH,
            tones=words.REGISTERED_TONE, phone=Phone.AWAY),
     *common.STATED,
 )  # fmt: skip
@@ -61,7 +61,7 @@ def _variables(call: Call, row: common.Row) -> list[str]:
 
 
 async def _detail(call: Call, row: common.Row) -> Detail:
-    variables = Column("variables", Kind.TAGS, value=lambda _: _variables(call, row))
+    variables = Column("variables", Cell.TAGS, value=lambda _: _variables(call, row))
     shown = [variables if one.key == "variables" else one for one in COLUMNS if one.key != "registered_with"]
     links = common.links(call, TEMPLATE, row)
     if call.may(Permission.TEMPLATE_EDIT):

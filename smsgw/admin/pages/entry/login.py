@@ -9,7 +9,7 @@ from aiohttp import web
 from smsgw.admin import devices
 from smsgw.admin.auth import BegunLogin, Elsewhere, NewSession, Slowed
 from smsgw.admin.call import DEVICE_COOKIE, LOGIN_COOKIE, SESSION_COOKIE, Call, local_path
-from smsgw.admin.kit.toasts import Kind
+from smsgw.admin.kit.toasts import ToastKind
 from smsgw.admin.rights import PUBLIC, SELF, route
 from smsgw.admin.views import china_time
 from smsgw.admin.words.entry import SLOWED, WRONG
@@ -65,7 +65,7 @@ async def through(call: Call, opened: NewSession, onward: str) -> web.Response:
     session = await auth.session(opened.token, passive=True, address=call.ip)
     if session is not None and session.former_login_at is not None:
         told = {"time": china_time(session.former_login_at), "address": session.former_login_ip or "-"}
-        call.toast(call.filled(LAST_LOGIN, told), Kind.INFO)
+        call.toast(call.filled(LAST_LOGIN, told), ToastKind.INFO)
     response = call.redirect("/password" if opened.person.must_change else onward)
     call.set_cookie(response, SESSION_COOKIE, opened.token)
     renewed = auth.devices.renew(call.cookie(DEVICE_COOKIE), login, clock.time())

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from smsgw.admin.call import SESSION_COOKIE, Call
 from smsgw.admin.kit.filters import Problem
-from smsgw.admin.kit.forms import Field, Filled, Form, Kind, Section
+from smsgw.admin.kit.forms import Filled, Form, Input, InputKind, Inputs
 from smsgw.admin.pages.entry.login import MAX_PASSWORD as MOST_TYPED
 from smsgw.admin.rights import SELF, route
 from smsgw.admin.strength import MAX_PASSWORD
@@ -24,10 +24,10 @@ def _alike(values: Mapping[str, Any]) -> Mapping[str, Problem]:
 
 
 FORM = Form(
-    (Section((
-        Field("old", Kind.SECRET, "old_password", required=True, most=MOST_TYPED, autocomplete="current-password"),
-        Field("new", Kind.SECRET, "new_password", required=True, most=MAX_PASSWORD),
-        Field("again", Kind.SECRET, "password_again", required=True, most=MAX_PASSWORD),
+    (Inputs((
+        Input("old", InputKind.SECRET, "old_password", required=True, most=MOST_TYPED, autocomplete="current-password"),
+        Input("new", InputKind.SECRET, "new_password", required=True, most=MAX_PASSWORD),
+        Input("again", InputKind.SECRET, "password_again", required=True, most=MAX_PASSWORD),
     )),),
     _alike,
 )  # fmt: skip

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from smsgw.admin.call import Call
-from smsgw.admin.kit.charts import Chart, Kind as Look, Series
+from smsgw.admin.kit.charts import Chart, ChartKind, Series
 from smsgw.admin.kit.filters import Found
 from smsgw.admin.kit.lists import Empty, ListPage, Report
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.records.statements import BILLS, FILTER, PDF, TABS, choices, month_of
 from smsgw.admin.words import statements as words
 from smsgw.admin.words.terms import TERMS
@@ -16,14 +16,14 @@ from smsgw.platform.statements import queries
 
 MOST_BARS = 15
 COLUMNS = (
-    Column("account", Kind.USER, sort=True, phone=Phone.TITLE, value=lambda one: (one.name, one.account)),
-    Column("parts_accepted", Kind.NUMBER, value=lambda one: one.parts, phone=Phone.AWAY),
-    Column("units_taken", Kind.NUMBER, value=lambda one: one.units),
-    Column("units_back", Kind.NUMBER, value=lambda one: one.refunded),
-    Column("net", Kind.NUMBER, "units_net", sort=True, phone=Phone.SECOND),
-    Column("unit_price", Kind.CODE, permission=Permission.BALANCE_VIEW, phone=Phone.AWAY,
+    Column("account", Cell.USER, sort=True, phone=Phone.TITLE, value=lambda one: (one.name, one.account)),
+    Column("parts_accepted", Cell.NUMBER, value=lambda one: one.parts, phone=Phone.AWAY),
+    Column("units_taken", Cell.NUMBER, value=lambda one: one.units),
+    Column("units_back", Cell.NUMBER, value=lambda one: one.refunded),
+    Column("net", Cell.NUMBER, "units_net", sort=True, phone=Phone.SECOND),
+    Column("unit_price", Cell.CODE, permission=Permission.BALANCE_VIEW, phone=Phone.AWAY,
            value=lambda one: " / ".join(f"{price:.4f}" for price in one.prices) or None),
-    Column("amount", Kind.MONEY, "amount_yuan", permission=Permission.BALANCE_VIEW, phone=Phone.BESIDE),
+    Column("amount", Cell.MONEY, "amount_yuan", permission=Permission.BALANCE_VIEW, phone=Phone.BESIDE),
 )  # fmt: skip
 
 
@@ -36,7 +36,7 @@ async def _chart(call: Call, found: Found) -> Chart:
     got = await queries.bills(call.db, call.actor, window, month_of(found), _account(found))
     say = call.gettext
     return Chart(
-        say(words.BILLS_CHART), Look.BAR, [one.name for one in got.rows],
+        say(words.BILLS_CHART), ChartKind.BAR, [one.name for one in got.rows],
         [Series(say(TERMS["units_net"]), [one.net for one in got.rows], "blue")],
     )  # fmt: skip
 

@@ -12,11 +12,11 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import people as people_words, rebates as words
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
@@ -28,13 +28,13 @@ PATH = "/rebates/rules"
 _NEW = f"{PATH}/-/new"
 MENU = Entry("finance.rebates", PATH, Permission.BALANCE_VIEW)
 COLUMNS = (
-    Column("account", Kind.USER, phone=Phone.TITLE, value=lambda one: (one.name, one.account)),
-    Column("rule_state", Kind.STATE, words=words.STATE, tones=words.TONE, phone=Phone.BESIDE,
+    Column("account", Cell.USER, phone=Phone.TITLE, value=lambda one: (one.name, one.account)),
+    Column("rule_state", Cell.STATE, words=words.STATE, tones=words.TONE, phone=Phone.BESIDE,
            value=lambda one: one.state),
     Column("from_month", value=lambda one: f"{one.from_month:%Y-%m}", phone=Phone.SECOND),
-    Column("per_thousand", Kind.NUMBER, phone=Phone.SECOND), Column("from_units", Kind.NUMBER),
-    Column("why_so", Kind.LONG, value=lambda one: one.reason), Column("made_by"),
-    Column("made_at", Kind.TIME, sort=True),
+    Column("per_thousand", Cell.NUMBER, phone=Phone.SECOND), Column("from_units", Cell.NUMBER),
+    Column("why_so", Cell.LONG, value=lambda one: one.reason), Column("made_by"),
+    Column("made_at", Cell.TIME, sort=True),
 )  # fmt: skip
 
 
@@ -55,9 +55,9 @@ PAGE = ListPage(
     empty=Empty(words.EMPTY, words.TEACHES, words.NEW, _NEW, Permission.BALANCE_EDIT),
 )  # fmt: skip
 _FORM = Form((Inputs((
-    Input("account", Takes.CHOICE, required=True), Input("from_month", Takes.CHOICE, required=True),
-    Input("per_thousand", Takes.NUMBER, help=words.PER_HELP, required=True, least=0, most=1000),
-    Input("from_units", Takes.NUMBER, required=True, least=0, most=MOST_UNITS),
+    Input("account", InputKind.CHOICE, required=True), Input("from_month", InputKind.CHOICE, required=True),
+    Input("per_thousand", InputKind.NUMBER, help=words.PER_HELP, required=True, least=0, most=1000),
+    Input("from_units", InputKind.NUMBER, required=True, least=0, most=MOST_UNITS),
     Input("reason", label="why_so", required=True, least=LEAST_REASON, most=MOST_REASON),
 )),))  # fmt: skip
 

@@ -15,11 +15,11 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Empty, ListPage
 from smsgw.admin.kit.mails import sent_again
 from smsgw.admin.kit.people import not_by_person, own_accounts, whole_accounts
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.records.statements import MAILS, PATH, PDF, RECEIVERS, TABS
 from smsgw.admin.rights import Proof
 from smsgw.admin.words import kit as kit_words, people as people_words, statements as words
@@ -46,7 +46,15 @@ def months() -> dict[str, str]:
 
 _REASON = Input("reason", required=True, least=LEAST_REASON, most=MOST_REASON)
 _PDF_FORM = Form(
-    (Inputs((Input("month", Takes.CHOICE, required=True), Input("account", Takes.CHOICE, required=True), _REASON)),)
+    (
+        Inputs(
+            (
+                Input("month", InputKind.CHOICE, required=True),
+                Input("account", InputKind.CHOICE, required=True),
+                _REASON,
+            )
+        ),
+    )
 )
 
 
@@ -80,9 +88,9 @@ TAKE = FormPage(
 # --- who gets them ---------------------------------------------------------------------------------------------------
 
 RECEIVER_COLUMNS = (
-    Column("account", Kind.USER, sort=True, phone=Phone.TITLE, value=lambda one: (one.name, one.account)),
-    Column("emails", Kind.TAGS, phone=Phone.SECOND), Column("language", Kind.WORD, words=words.LANGUAGE),
-    Column("changed_by", phone=Phone.AWAY), Column("updated_at", Kind.TIME, value=lambda one: one.changed_at),
+    Column("account", Cell.USER, sort=True, phone=Phone.TITLE, value=lambda one: (one.name, one.account)),
+    Column("emails", Cell.TAGS, phone=Phone.SECOND), Column("language", Cell.WORD, words=words.LANGUAGE),
+    Column("changed_by", phone=Phone.AWAY), Column("updated_at", Cell.TIME, value=lambda one: one.changed_at),
 )  # fmt: skip
 
 
@@ -101,9 +109,9 @@ LIST = ListPage(
     empty=Empty(words.RECEIVERS_EMPTY, words.RECEIVERS_TEACH, words.RECEIVERS_NEW, _RECEIVERS_NEW,
                 Permission.ACCOUNT_EDIT), links_need=NAMES_RECEIVERS,
 )  # fmt: skip
-_EMAILS = Input("emails", Takes.LINES, help=words.EMAILS_HELP, most=260 * MOST_RECEIVERS)
-_LANGUAGE = Input("language", Takes.CHOICE, choices=words.LANGUAGE, required=True)
-_NEW_FORM = Form((Inputs((Input("account", Takes.CHOICE, required=True), _EMAILS, _LANGUAGE, _REASON)),))
+_EMAILS = Input("emails", InputKind.LINES, help=words.EMAILS_HELP, most=260 * MOST_RECEIVERS)
+_LANGUAGE = Input("language", InputKind.CHOICE, choices=words.LANGUAGE, required=True)
+_NEW_FORM = Form((Inputs((Input("account", InputKind.CHOICE, required=True), _EMAILS, _LANGUAGE, _REASON)),))
 _EDIT_FORM = Form((Inputs((_EMAILS, _LANGUAGE, _REASON)),))
 
 
@@ -155,14 +163,14 @@ MAIL_FILTER = Filter(
 )  # fmt: skip
 MAIL_COLUMNS = (
     Column("month", sort=True, phone=Phone.SECOND, value=lambda one: f"{one.month:%Y-%m}"),
-    Column("account", Kind.USER, phone=Phone.SECOND, value=lambda one: (one.name, one.account)),
+    Column("account", Cell.USER, phone=Phone.SECOND, value=lambda one: (one.name, one.account)),
     Column("receiver", phone=Phone.TITLE),
-    Column("mail_state", Kind.STATE, words=words.STATE, tones=words.TONE, phone=Phone.BESIDE,
+    Column("mail_state", Cell.STATE, words=words.STATE, tones=words.TONE, phone=Phone.BESIDE,
            value=lambda one: one.state),
-    Column("tries", Kind.NUMBER), Column("begun_at", Kind.TIME, "last_mail"),
-    Column("next_at", Kind.TIME, "next_mail", value=lambda one: one.next_at if one.state == "waiting" else None),
-    Column("said", Kind.LONG, "answered", value=lambda one: one.answer),
-    Column("digest", Kind.HASH, "file_digest", shown=False, phone=Phone.AWAY),
+    Column("tries", Cell.NUMBER), Column("begun_at", Cell.TIME, "last_mail"),
+    Column("next_at", Cell.TIME, "next_mail", value=lambda one: one.next_at if one.state == "waiting" else None),
+    Column("said", Cell.LONG, "answered", value=lambda one: one.answer),
+    Column("digest", Cell.HASH, "file_digest", shown=False, phone=Phone.AWAY),
 )  # fmt: skip
 
 

@@ -10,11 +10,11 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input, Form, Kind as Of, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import account_choices
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.connect.account_forms import MOST
 from smsgw.admin.words import accounts as account_words, finance as words
 from smsgw.core.permissions import Permission
@@ -26,15 +26,15 @@ MENU = Entry("finance.top_ups", PATH, Permission.BALANCE_VIEW)
 MOST_SUMMED = 100_000
 FILTER = Filter((Field("account", FieldKind.CHOICE), Field("note_why"), Field("handler", more=True)), Period("30d"))
 COLUMNS = (
-    Column("time", Kind.TIME, sort=True, value=lambda row: row["at"]),
+    Column("time", Cell.TIME, sort=True, value=lambda row: row["at"]),
     Column(
-        "account", Kind.USER, phone=Phone.TITLE, value=lambda row: (row["display_name"] or row["name"], row["name"])
+        "account", Cell.USER, phone=Phone.TITLE, value=lambda row: (row["display_name"] or row["name"], row["name"])
     ),
-    Column("units_top_up", Kind.CODE, value=lambda row: f"{row['units']:+,}", phone=Phone.BESIDE),
-    Column("amount_then", Kind.PRICE, value=lambda row: row["amount"], phone=Phone.SECOND),
-    Column("balance_after", Kind.NUMBER, value=lambda row: row["balance"]),
+    Column("units_top_up", Cell.CODE, value=lambda row: f"{row['units']:+,}", phone=Phone.BESIDE),
+    Column("amount_then", Cell.PRICE, value=lambda row: row["amount"], phone=Phone.SECOND),
+    Column("balance_after", Cell.NUMBER, value=lambda row: row["balance"]),
     Column("handler", value=lambda row: row["who"] or "", phone=Phone.SECOND),
-    Column("note_why", Kind.LONG, value=lambda row: row["note"]),
+    Column("note_why", Cell.LONG, value=lambda row: row["note"]),
 )
 
 
@@ -54,9 +54,9 @@ PAGE = ListPage(
 
 # --- one more --------------------------------------------------------------------------------------------------------
 
-_FORM = Form((Section((
-    Input("account", Of.CHOICE, required=True),
-    Input("units_change", Of.NUMBER, help=account_words.UNITS_HELP, required=True, least=-MOST, most=MOST),
+_FORM = Form((Inputs((
+    Input("account", InputKind.CHOICE, required=True),
+    Input("units_change", InputKind.NUMBER, help=account_words.UNITS_HELP, required=True, least=-MOST, most=MOST),
     Input("note_why", help=account_words.NOTE_HELP, required=True, least=2, most=200),
 )),))  # fmt: skip
 

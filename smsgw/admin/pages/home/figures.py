@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from smsgw.admin.call import Call
-from smsgw.admin.kit.charts import Chart, Kind, Series, spark
+from smsgw.admin.kit.charts import Chart, ChartKind, Series, spark
 from smsgw.admin.words import home as words
 from smsgw.core.actor import Scope
 from smsgw.core.ids import CHINA
@@ -96,7 +96,7 @@ class Flow:
         told = {metric: f"{sum(self.today[metric]):,}" for metric in ("submitted", "delivered", "failed")}
         told["before"] = f"{sum(self.yesterday['submitted']):,}"
         return Chart(
-            say(words.FLOW), Kind.LINE, [f"{hour:02}:00" for hour in range(24)], lines,
+            say(words.FLOW), ChartKind.LINE, [f"{hour:02}:00" for hour in range(24)], lines,
             summary=call.filled(words.FLOW_SUMMARY, told),
         )  # fmt: skip
 

@@ -12,7 +12,7 @@ from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period, read_id
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.rights import route
 from smsgw.admin.words import notices as words
 from smsgw.core.actor import Actor
@@ -32,16 +32,16 @@ _ABOUT: Mapping[str, Callable[[str], str | Wording]] = {
     "balance": partial(words.about_use, "balance"), "quota": partial(words.about_use, "quota"),
 }  # fmt: skip
 COLUMNS = (
-    Column("subject", Kind.WORD, "topic", value=lambda t: t.title or f"{t.kind}.{t.word}", words=words.SUBJECT,
+    Column("subject", Cell.WORD, "topic", value=lambda t: t.title or f"{t.kind}.{t.word}", words=words.SUBJECT,
            phone=Phone.TITLE),
-    Column("detail", Kind.WORD, value=lambda t: _ABOUT.get(t.kind, str)(t.detail), words=words.DETAIL,
+    Column("detail", Cell.WORD, value=lambda t: _ABOUT.get(t.kind, str)(t.detail), words=words.DETAIL,
            phone=Phone.SECOND),
-    Column("kind", Kind.STATE, words=words.KIND, tones=words.KIND_TONE),
-    Column("at", Kind.TIME, "time", sort=True),
-    Column("read", Kind.STATE, "status", value=lambda t: "yes" if t.read_at else "no", words=words.READ,
+    Column("kind", Cell.STATE, words=words.KIND, tones=words.KIND_TONE),
+    Column("at", Cell.TIME, "time", sort=True),
+    Column("read", Cell.STATE, "status", value=lambda t: "yes" if t.read_at else "no", words=words.READ,
            tones=words.READ_TONE, phone=Phone.BESIDE),
 )  # fmt: skip
-_CONTENT = (Column("content", Kind.LONG),)
+_CONTENT = (Column("content", Cell.LONG),)
 _PLACES = {
     "job": "/jobs/{}", "security": "/me/security", "alarm": "/alarms/{}", "task": "/tasks/{}", "sign": "/signs/{}",
     "inbound": "/inbound/{}", "contract": "/accounts/{}", "balance": "/accounts/{}", "quota": "/accounts/{}",

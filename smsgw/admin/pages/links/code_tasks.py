@@ -12,12 +12,12 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.imports import ImportPage, Target
 from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.links import lines
 from smsgw.admin.pages.links.short_links import ACCOUNT, DOMAIN, NAME, TARGET, UNTIL, WARN
 from smsgw.admin.rights import Proof, route
@@ -139,7 +139,7 @@ async def _effect(call: Call, _: Any, values: Mapping[str, Any]) -> Effect:
 NEW = FormPage(
     _NEW, Permission.LINK_EDIT, words.TASK_TITLE, words.BEGIN,
     Form((Inputs((
-        NAME, TARGET, ACCOUNT, Input("codes", Kind.NUMBER, "link_codes", words.CODES_HELP, required=True, least=1,
+        NAME, TARGET, ACCOUNT, Input("codes", InputKind.NUMBER, "link_codes", words.CODES_HELP, required=True, least=1,
                                      most=MOST_CODES), DOMAIN, UNTIL, WARN,
     )),)), _begin, lambda _: PATH, choices=_choices, effect=_effect,
 )  # fmt: skip

@@ -11,11 +11,11 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import CARRIER, audience, filings as words
 from smsgw.core.permissions import Permission
 from smsgw.core.templates import CARRIERS
@@ -99,13 +99,13 @@ PAGE = ListPage(
 
 _ADD = Form((Inputs((
     Input("target", label="filed_target", required=True, most=255, help=words.TARGET_HELP),
-    Input("account", Kind.CHOICE, help=words.ACCOUNT_HELP),
+    Input("account", InputKind.CHOICE, help=words.ACCOUNT_HELP),
     Input("icp", label="filed_icp", most=64, help=words.ICP_HELP),
-    Input("note", Kind.LINES, most=500, help=words.NOTE_HELP),
+    Input("note", InputKind.LINES, most=500, help=words.NOTE_HELP),
 )),))  # fmt: skip
 _REGISTER = Form((Inputs((
-    Input("carriers", Kind.CHOICES, "carrier", required=True, choices=OF_CARRIERS),
-    Input("state", Kind.CHOICE, "status", choices=words.STATE, required=True),
+    Input("carriers", InputKind.CHOICES, "carrier", required=True, choices=OF_CARRIERS),
+    Input("state", InputKind.CHOICE, "status", choices=words.STATE, required=True),
     Input("note", most=500, help=words.CARRIER_NOTE_HELP),
 )),))  # fmt: skip
 

@@ -8,12 +8,12 @@ from datetime import date, datetime, timedelta
 from urllib.parse import urlencode
 
 from smsgw.admin.call import Call
-from smsgw.admin.kit.charts import Chart, Kind as Look, Series
+from smsgw.admin.kit.charts import Chart, ChartKind, Series
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.lists import Empty, ListPage, Report
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import account_choices
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.links import lines
 from smsgw.admin.words import short_links as words
 from smsgw.core.actor import Actor
@@ -55,7 +55,7 @@ class Line:
 
 
 def _count(key: str, label: str, to: Callable[[Line], str] | None = None) -> Column:
-    return Column(key, Kind.NUMBER, label, value=lambda line: getattr(line.figures, key), to=to,
+    return Column(key, Cell.NUMBER, label, value=lambda line: getattr(line.figures, key), to=to,
                   sort=key != "programs", phone=Phone.SECOND)  # fmt: skip
 
 
@@ -107,7 +107,7 @@ async def _chart(call: Call, found: Found) -> Chart:
     together = await queries.days_together(call.db, first, until, accounts=call.accounts, account_id=_account(found))
     said = {"made": together.made, "humans": together.humans, "programs": together.programs}
     return Chart(
-        call.gettext(words.REPORT_CHART), Look.STACK, [_label(day) for day in days],
+        call.gettext(words.REPORT_CHART), ChartKind.STACK, [_label(day) for day in days],
         [Series(call.gettext(words.HUMANS), humans, "green"),
          Series(call.gettext(words.PROGRAMS), programs, "secondary")],
         summary=call.filled(words.REPORT_SUMMARY, {key: f"{value:,}" for key, value in said.items()}),

@@ -13,15 +13,15 @@ import segno
 from aiohttp import web
 
 from smsgw.admin.call import Call
-from smsgw.admin.kit.charts import Chart, Kind as Look, Series
+from smsgw.admin.kit.charts import Chart, ChartKind, Series
 from smsgw.admin.kit.details import Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input, Form, Kind, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, reason_of
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.links import lines
 from smsgw.admin.pages.links.lines import ONE, PATH, Line
 from smsgw.admin.rights import route
@@ -138,15 +138,15 @@ PAGE = ListPage(
 
 NAME = Input("name", label="link_name", required=True, most=100, help=words.NAME_HELP)
 TARGET = Input("target", label="link_target", required=True, most=MAX_TARGET, help=words.TARGET_HELP)
-ACCOUNT = Input("account", Kind.CHOICE, required=True)
-DOMAIN = Input("domain", Kind.CHOICE, "link_domain", help=words.DOMAIN_HELP)
+ACCOUNT = Input("account", InputKind.CHOICE, required=True)
+DOMAIN = Input("domain", InputKind.CHOICE, "link_domain", help=words.DOMAIN_HELP)
 UNTIL = Input("until", label="link_until", pattern=lines.MOMENT, problem=words.WHEN_WRONG, help=words.UNTIL_HELP)
-WARN = Input("warn", Kind.SWITCH, "link_warn", words.WARN_HELP)
+WARN = Input("warn", InputKind.SWITCH, "link_warn", words.WARN_HELP)
 _FORM = Form((Inputs((
     NAME, TARGET, ACCOUNT, DOMAIN,
     Input("code", label="link_code", most=MAX_CHOSEN, help=words.CODE_HELP),
     Input("begins", label="link_from", pattern=lines.MOMENT, problem=words.WHEN_WRONG, help=words.FROM_HELP), UNTIL,
-    Input("visits", Kind.NUMBER, "link_visits_max", words.VISITS_HELP, least=0, most=MOST_VISITS), WARN,
+    Input("visits", InputKind.NUMBER, "link_visits_max", words.VISITS_HELP, least=0, most=MOST_VISITS), WARN,
 )),))  # fmt: skip
 
 
@@ -209,7 +209,7 @@ LEAD = FormPage(
     _lead, _back, lines.subject, values=lambda one: {"target": one.link.target}, effect=_lead_effect,
     lead=lambda one: one.link.name,
 )  # fmt: skip
-_VERSION = Input("version", Kind.HIDDEN, "link_version", required=True)
+_VERSION = Input("version", InputKind.HIDDEN, "link_version", required=True)
 
 
 async def _waiting(call: Call) -> Line | None:
@@ -300,7 +300,7 @@ async def _chart(call: Call, one: Line, *, by_day: bool) -> Chart:
     programs = [at[time].hits - at[time].humans if time in at else 0 for time in times]
     return Chart(
         say(words.CHART_DAYS if by_day else words.CHART_HOURS),
-        Look.STACK,
+        ChartKind.STACK,
         [f"{time:%m-%d}" if by_day else f"{time:%m-%d %H:00}" for time in times],
         [Series(say(words.HUMANS), humans, "green"), Series(say(words.PROGRAMS), programs, "secondary")],
         summary=call.filled(words.CHART_SUMMARY, {"humans": f"{sum(humans):,}", "programs": f"{sum(programs):,}"}),

@@ -11,11 +11,11 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import account_choices
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.links import lines
 from smsgw.admin.words import agents, provinces, short_links as words
 from smsgw.core.permissions import Permission
@@ -51,26 +51,26 @@ def _region(one: Visit) -> provinces.Region | str:
 
 
 COLUMNS = (
-    Column("clicked_at", Kind.TIME, "time", value=lambda one: one.at, sort=True, phone=Phone.TITLE),
-    Column("verdict", Kind.STATE, words=words.VERDICT | {"open": words.VERDICT[""]},
+    Column("clicked_at", Cell.TIME, "time", value=lambda one: one.at, sort=True, phone=Phone.TITLE),
+    Column("verdict", Cell.STATE, words=words.VERDICT | {"open": words.VERDICT[""]},
            tones=words.VERDICT_TONE | {"open": "secondary"}, value=lambda one: one.verdict or "open",
            phone=Phone.BESIDE),
-    Column("link", Kind.LINK, "link_name", value=lambda one: (one.link, f"{lines.PATH}/{one.link_id}"),
+    Column("link", Cell.LINK, "link_name", value=lambda one: (one.link, f"{lines.PATH}/{one.link_id}"),
            phone=Phone.SECOND),
     Column("account", shown=False, phone=Phone.AWAY),
-    Column("link_n", Kind.NUMBER, value=lambda one: one.n + 1 if one.kind is LinkKind.PERSONAL else None,
+    Column("link_n", Cell.NUMBER, value=lambda one: one.n + 1 if one.kind is LinkKind.PERSONAL else None,
            shown=False, phone=Phone.AWAY),
-    Column("number", Kind.PHONE, phone=Phone.AWAY, permission=Permission.MESSAGE_VIEW),
-    Column("province", Kind.WORD, "link_region", words=words.REGION, value=_region, phone=Phone.SECOND),
-    Column("hardware", Kind.WORD, words=words.HARDWARE, value=lambda one: hardware_of(one.agent), phone=Phone.SECOND),
-    Column("system", Kind.WORD, words=agents.SYSTEMS, value=lambda one: device_of(one.agent).system, phone=Phone.AWAY),
-    Column("browser", Kind.WORD, words=agents.BROWSERS, value=lambda one: device_of(one.agent).browser,
+    Column("number", Cell.PHONE, phone=Phone.AWAY, permission=Permission.MESSAGE_VIEW),
+    Column("province", Cell.WORD, "link_region", words=words.REGION, value=_region, phone=Phone.SECOND),
+    Column("hardware", Cell.WORD, words=words.HARDWARE, value=lambda one: hardware_of(one.agent), phone=Phone.SECOND),
+    Column("system", Cell.WORD, words=agents.SYSTEMS, value=lambda one: device_of(one.agent).system, phone=Phone.AWAY),
+    Column("browser", Cell.WORD, words=agents.BROWSERS, value=lambda one: device_of(one.agent).browser,
            phone=Phone.SECOND),
-    Column("visited_from", Kind.WORD, words={words.ADDRESS_GONE: words.ADDRESS_GONE}, value=_address,
+    Column("visited_from", Cell.WORD, words={words.ADDRESS_GONE: words.ADDRESS_GONE}, value=_address,
            phone=Phone.AWAY),
-    Column("referer", Kind.LONG, phone=Phone.AWAY),
-    Column("link_version", Kind.NUMBER, value=lambda one: one.version, shown=False, phone=Phone.AWAY),
-    Column("agent", Kind.LONG, shown=False, phone=Phone.AWAY),
+    Column("referer", Cell.LONG, phone=Phone.AWAY),
+    Column("link_version", Cell.NUMBER, value=lambda one: one.version, shown=False, phone=Phone.AWAY),
+    Column("agent", Cell.LONG, shown=False, phone=Phone.AWAY),
 )  # fmt: skip
 
 
@@ -111,7 +111,15 @@ async def _judge_effect(_: Call, __: Any, values: Mapping[str, Any]) -> Effect:
 
 
 JUDGE = FormPage(
-    _JUDGE, Permission.LINK_DECIDE, words.JUDGE_TITLE, words.JUDGE,
-    Form((Inputs((Input("days", Takes.CHOICE, "time", required=True, choices=words.DAYS),)),)), _judge, lambda _: PATH,
-    _whole, values=lambda _: {"days": "1"}, effect=_judge_effect, about=words.JUDGE_ABOUT,
-)  # fmt: skip
+    _JUDGE,
+    Permission.LINK_DECIDE,
+    words.JUDGE_TITLE,
+    words.JUDGE,
+    Form((Inputs((Input("days", InputKind.CHOICE, "time", required=True, choices=words.DAYS),)),)),
+    _judge,
+    lambda _: PATH,
+    _whole,
+    values=lambda _: {"days": "1"},
+    effect=_judge_effect,
+    about=words.JUDGE_ABOUT,
+)

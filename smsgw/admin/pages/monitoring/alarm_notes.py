@@ -9,7 +9,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.monitoring.alarms import NOTES, PATH, RECEIVERS, TABS
 from smsgw.admin.words import monitoring as words
 from smsgw.core.alarms import about_of
@@ -27,19 +27,19 @@ FILTER = Filter(
     period=None,
 )  # fmt: skip
 COLUMNS = (
-    Column("note_entered", Kind.TIME, sort=True, value=lambda one: one.entered_at, phone=Phone.THIRD),
-    Column("note_event", Kind.WORD, words=words.EVENT, value=lambda one: one.event, phone=Phone.SECOND),
-    Column("alarm_kind", Kind.WORD, words=all_words.ALARM, value=lambda one: one.kind or "", phone=Phone.TITLE),
+    Column("note_entered", Cell.TIME, sort=True, value=lambda one: one.entered_at, phone=Phone.THIRD),
+    Column("note_event", Cell.WORD, words=words.EVENT, value=lambda one: one.event, phone=Phone.SECOND),
+    Column("alarm_kind", Cell.WORD, words=all_words.ALARM, value=lambda one: one.kind or "", phone=Phone.TITLE),
     Column("object", value=lambda one: about_of(one.object) if one.object else None, phone=Phone.SECOND),
     Column("alarm_receiver", value=lambda one: one.receiver, phone=Phone.SECOND),
-    Column("note_way", Kind.WORD, words=words.WAY, value=lambda one: one.way, phone=Phone.AWAY),
-    Column("note_state", Kind.STATE, words=words.NOTE_STATE, tones=words.NOTE_TONE, value=lambda one: one.state,
+    Column("note_way", Cell.WORD, words=words.WAY, value=lambda one: one.way, phone=Phone.AWAY),
+    Column("note_state", Cell.STATE, words=words.NOTE_STATE, tones=words.NOTE_TONE, value=lambda one: one.state,
            phone=Phone.BESIDE),
-    Column("tries", Kind.NUMBER, phone=Phone.AWAY),
-    Column("ended_at", Kind.TIME, "last_mail", value=lambda one: one.ended_at or one.begun_at),
-    Column("next_at", Kind.TIME, "next_mail", value=lambda one: one.next_at if one.state == "waiting" else None,
+    Column("tries", Cell.NUMBER, phone=Phone.AWAY),
+    Column("ended_at", Cell.TIME, "last_mail", value=lambda one: one.ended_at or one.begun_at),
+    Column("next_at", Cell.TIME, "next_mail", value=lambda one: one.next_at if one.state == "waiting" else None,
            shown=False),
-    Column("note_said", Kind.LONG, value=lambda one: one.answer),
+    Column("note_said", Cell.LONG, value=lambda one: one.answer),
 )  # fmt: skip
 
 

@@ -12,10 +12,10 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Filter, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.people import account_choices
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.monitoring.alarms import NOTES, RECEIVERS, TABS
 from smsgw.admin.words import (
     duty as duty_words,
@@ -31,19 +31,19 @@ from smsgw.platform.alarms.receivers import ALARM_RECEIVERS
 
 COLUMNS = (
     Column("name", sort=True, phone=Phone.TITLE),
-    Column("note_way", Kind.WORD, words=words.WAY, value=lambda one: one.kind, phone=Phone.SECOND),
+    Column("note_way", Cell.WORD, words=words.WAY, value=lambda one: one.kind, phone=Phone.SECOND),
     Column("note_to", value=lambda one: one.shown, phone=Phone.SECOND),
     Column("note_account", value=lambda one: one.account or ""),
-    Column("note_level", Kind.WORD, words=words.LEVEL, phone=Phone.THIRD,
+    Column("note_level", Cell.WORD, words=words.LEVEL, phone=Phone.THIRD,
            value=lambda one: "critical" if one.critical_only else "all"),
-    Column("after_minutes", Kind.NUMBER, shown=False, phone=Phone.AWAY),
-    Column("on_duty", Kind.BOOL, phone=Phone.AWAY),
+    Column("after_minutes", Cell.NUMBER, shown=False, phone=Phone.AWAY),
+    Column("on_duty", Cell.BOOL, phone=Phone.AWAY),
     Column("quiet_hours", value=lambda one: one.quiet, shown=False),
-    Column("language", Kind.WORD, words=statement_words.LANGUAGE, shown=False, phone=Phone.AWAY),
-    Column("receiver_state", Kind.STATE, words=words.ACTIVE, tones=words.ACTIVE_TONE, phone=Phone.BESIDE,
+    Column("language", Cell.WORD, words=statement_words.LANGUAGE, shown=False, phone=Phone.AWAY),
+    Column("receiver_state", Cell.STATE, words=words.ACTIVE, tones=words.ACTIVE_TONE, phone=Phone.BESIDE,
            value=lambda one: "active" if one.active else "stopped"),
     Column("changed_by", shown=False, phone=Phone.AWAY),
-    Column("updated_at", Kind.TIME, value=lambda one: one.changed_at, shown=False, phone=Phone.AWAY),
+    Column("updated_at", Cell.TIME, value=lambda one: one.changed_at, shown=False, phone=Phone.AWAY),
 )  # fmt: skip
 
 
@@ -89,21 +89,21 @@ LIST = ListPage(
 
 _TIME = "([01][0-9]|2[0-3]):[0-5][0-9]"
 _NAME = Input("name", required=True, most=60)
-_REST = (Input("critical_only", Takes.SWITCH),
-         Input("after_minutes", Takes.NUMBER, help=words.AFTER_HELP, required=True, least=0, most=MOST_AFTER),
+_REST = (Input("critical_only", InputKind.SWITCH),
+         Input("after_minutes", InputKind.NUMBER, help=words.AFTER_HELP, required=True, least=0, most=MOST_AFTER),
          Input("quiet_from", help=words.QUIET_HELP, pattern=_TIME, problem=words.QUIET_WRONG),
          Input("quiet_to", pattern=_TIME, problem=words.QUIET_WRONG),
-         Input("language", Takes.CHOICE, choices=statement_words.LANGUAGE, required=True))  # fmt: skip
-_DUTY = Input("on_duty", Takes.SWITCH, help=duty_words.ON_DUTY_HELP)
+         Input("language", InputKind.CHOICE, choices=statement_words.LANGUAGE, required=True))  # fmt: skip
+_DUTY = Input("on_duty", InputKind.SWITCH, help=duty_words.ON_DUTY_HELP)
 _ADDRESS = {
-    Way.SMS: (Input("account", Takes.CHOICE, "note_account", required=True),
-              Input("address", Takes.PHONE, "note_phone", required=True), _DUTY),
-    Way.MAIL: (Input("address", Takes.EMAIL, "email", required=True), _DUTY),
-    Way.WECOM: (Input("address", Takes.SECRET, "note_url", required=True, most=2000),),
-    Way.DINGTALK: (Input("address", Takes.SECRET, "note_url", required=True, most=2000),
-                   Input("secret", Takes.SECRET, "note_secret", help=words.SEC_HELP, most=MOST_SECRET)),
-    Way.WEBHOOK: (Input("address", Takes.SECRET, "note_hook", required=True, most=2000),
-                  Input("secret", Takes.SECRET, "note_secret", help=words.SECRET_HELP, required=True,
+    Way.SMS: (Input("account", InputKind.CHOICE, "note_account", required=True),
+              Input("address", InputKind.PHONE, "note_phone", required=True), _DUTY),
+    Way.MAIL: (Input("address", InputKind.EMAIL, "email", required=True), _DUTY),
+    Way.WECOM: (Input("address", InputKind.SECRET, "note_url", required=True, most=2000),),
+    Way.DINGTALK: (Input("address", InputKind.SECRET, "note_url", required=True, most=2000),
+                   Input("secret", InputKind.SECRET, "note_secret", help=words.SEC_HELP, most=MOST_SECRET)),
+    Way.WEBHOOK: (Input("address", InputKind.SECRET, "note_hook", required=True, most=2000),
+                  Input("secret", InputKind.SECRET, "note_secret", help=words.SECRET_HELP, required=True,
                         most=MOST_SECRET)),
 }  # fmt: skip
 
@@ -155,8 +155,8 @@ SMS, MAIL, WECOM, DINGTALK, WEBHOOK = (_new(way) for way in Way)
 EDIT = FormPage(
     f"{RECEIVERS}/{{id:[0-9]{{1,19}}}}/edit", Permission.ALARM_EDIT, words.RECEIVER_EDIT, people_words.SAVE,
     Form((Inputs((
-        _NAME, Input("address", Takes.SECRET, "note_to", help=words.KEPT, most=2000),
-        Input("secret", Takes.SECRET, "note_secret", help=words.KEPT, most=MOST_SECRET), _DUTY, *_REST,
+        _NAME, Input("address", InputKind.SECRET, "note_to", help=words.KEPT, most=2000),
+        Input("secret", InputKind.SECRET, "note_secret", help=words.KEPT, most=MOST_SECRET), _DUTY, *_REST,
     )),)), _change, lambda _: RECEIVERS, _subject, lead=lambda one: one.name,
     values=lambda one: {
         "name": one.name, "on_duty": one.on_duty, "critical_only": one.critical_only, "language": one.language,

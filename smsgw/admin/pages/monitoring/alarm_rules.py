@@ -14,10 +14,10 @@ from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.details import Detail, Past, Section
 from smsgw.admin.kit.filters import Filter, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.monitoring.alarms import PATH, RULES, TABS
 from smsgw.admin.words import monitoring as words, people as people_words
 from smsgw.admin.words.terms import TERMS
@@ -41,24 +41,24 @@ def _source(one: Listed) -> str:
 
 
 COLUMNS = (
-    Column("kind", Kind.WORD, "alarm_kind", words=all_words.ALARM, value=lambda one: one.rule.kind, sort=True,
+    Column("kind", Cell.WORD, "alarm_kind", words=all_words.ALARM, value=lambda one: one.rule.kind, sort=True,
            phone=Phone.TITLE),
     Column("rule_about", value=lambda one: about_of(one.rule.object), blank=words.ANY, phone=Phone.SECOND),
-    Column("rule_condition", Kind.LONG, value=lambda one: one.rule.condition, phone=Phone.SECOND),
-    Column("rule_after", Kind.NUMBER, value=lambda one: one.rule.after, phone=Phone.AWAY),
-    Column("severity", Kind.STATE, words=words.RULE_SEVERITY, tones=words.RULE_SEVERITY_TONE, phone=Phone.THIRD,
+    Column("rule_condition", Cell.LONG, value=lambda one: one.rule.condition, phone=Phone.SECOND),
+    Column("rule_after", Cell.NUMBER, value=lambda one: one.rule.after, phone=Phone.AWAY),
+    Column("severity", Cell.STATE, words=words.RULE_SEVERITY, tones=words.RULE_SEVERITY_TONE, phone=Phone.THIRD,
            value=lambda one: one.rule.severity or AS_FOUND),
-    Column("rule_receivers", Kind.TAGS, words=words.RULE_EVERYBODY, value=lambda one: one.receivers or ("",),
+    Column("rule_receivers", Cell.TAGS, words=words.RULE_EVERYBODY, value=lambda one: one.receivers or ("",),
            phone=Phone.AWAY),
-    Column("rule_state", Kind.STATE, words=words.RULE_ON, tones=words.RULE_ON_TONE, phone=Phone.BESIDE,
+    Column("rule_state", Cell.STATE, words=words.RULE_ON, tones=words.RULE_ON_TONE, phone=Phone.BESIDE,
            value=lambda one: "on" if one.rule.on else "off"),
-    Column("rule_changed", Kind.WORD, words=words.RULE_CHANGED, value=_source, phone=Phone.THIRD),
-    Column("rule_fired", Kind.NUMBER, value=lambda one: one.fired, phone=Phone.AWAY,
+    Column("rule_changed", Cell.WORD, words=words.RULE_CHANGED, value=_source, phone=Phone.THIRD),
+    Column("rule_fired", Cell.NUMBER, value=lambda one: one.fired, phone=Phone.AWAY,
            to=lambda one: f"{PATH}?kind={one.rule.kind}"),
     Column("changed_by", shown=False, phone=Phone.AWAY),
-    Column("updated_at", Kind.TIME, value=lambda one: one.changed_at, shown=False, phone=Phone.AWAY),
+    Column("updated_at", Cell.TIME, value=lambda one: one.changed_at, shown=False, phone=Phone.AWAY),
 )  # fmt: skip
-_ADVICE = Column("advice", Kind.LONG, value=lambda one: labels_of("alarm_advice").get(one.rule.kind, ""))
+_ADVICE = Column("advice", Cell.LONG, value=lambda one: labels_of("alarm_advice").get(one.rule.kind, ""))
 
 
 async def _past(call: Call, one: Listed) -> list[Past]:
@@ -143,7 +143,7 @@ def unit_of(kind: str, name: str) -> str:
 
 
 def _number(key: str, label: str, value: Value, *, setting: bool, help_: str = "") -> Input:
-    return Input(key, Takes.NUMBER, label, help=words.RULE_SETTING_HELP if setting else help_, required=True,
+    return Input(key, InputKind.NUMBER, label, help=words.RULE_SETTING_HELP if setting else help_, required=True,
                  least=value.least, most=value.most)  # fmt: skip
 
 
@@ -153,7 +153,7 @@ def _form(_: Call, wanted: _Wanted) -> Form:
     if wanted.apart:
         fields.append(Input("object", label="rule_about", required=True, most=rules.MOST_OBJECT,
                             help=words.RULE_OBJECT_HELP[kind.apart]))  # fmt: skip
-    fields.append(Input("on", Takes.SWITCH, "rule_on"))
+    fields.append(Input("on", InputKind.SWITCH, "rule_on"))
     own = kind.own if wanted.excepts else kind.values.keys()
     fields += [
         _number(name, unit_of(wanted.listed.rule.kind, name), value, setting=bool(value.setting) and not wanted.excepts)
@@ -164,9 +164,9 @@ def _form(_: Call, wanted: _Wanted) -> Form:
                           help_=words.RULE_AFTER_HELP))  # fmt: skip
     choices = words.SEVERITY if kind.severity else words.RULE_SEVERITY
     fields += [
-        Input("severity", Takes.CHOICE, choices=choices, required=True,
+        Input("severity", InputKind.CHOICE, choices=choices, required=True,
               help="" if kind.severity else words.RULE_SEVERITY_HELP),
-        Input("receivers", Takes.CHOICES, "rule_receivers", help=words.RULE_RECEIVERS_HELP),
+        Input("receivers", InputKind.CHOICES, "rule_receivers", help=words.RULE_RECEIVERS_HELP),
     ]  # fmt: skip
     return Form((Inputs(fields),))
 
@@ -232,7 +232,7 @@ async def _general(call: Call) -> _Wanted | None:
     return None if one is None or not one.kind.apart else _Wanted(one, True)
 
 
-_ANY = Form((Inputs((Input("after", Takes.NUMBER, "rule_after"),)),))
+_ANY = Form((Inputs((Input("after", InputKind.NUMBER, "rule_after"),)),))
 EDIT = FormPage(
     f"{RULES}/{{id:[0-9]{{1,19}}}}/edit", Permission.ALARM_EDIT, words.RULE_EDIT, people_words.SAVE, _ANY, _put,
     lambda wanted: f"{RULES}/{wanted.listed.id}", _subject, values=_values, choices=_choices, effect=_effect,

@@ -13,9 +13,9 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Filter
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.monitoring.alarms import SILENCES, TABS
 from smsgw.admin.words import monitoring as words, people as people_words
 from smsgw.core.alarm_rules import LASTING
@@ -28,14 +28,14 @@ from smsgw.runtime import clock
 
 _NEW = f"{SILENCES}/-/new"
 COLUMNS = (
-    Column("silence_kind", Kind.WORD, words=all_words.ALARM, value=lambda one: one.kind, blank=words.ANY,
+    Column("silence_kind", Cell.WORD, words=all_words.ALARM, value=lambda one: one.kind, blank=words.ANY,
            phone=Phone.TITLE),
     Column("silence_object", value=lambda one: about_of(one.object), blank=words.ANY, phone=Phone.SECOND),
-    Column("silence_state", Kind.STATE, words=words.HOLDS, tones=words.HOLDS_TONE, phone=Phone.BESIDE,
+    Column("silence_state", Cell.STATE, words=words.HOLDS, tones=words.HOLDS_TONE, phone=Phone.BESIDE,
            value=lambda one: "holds" if one.holds else "over"),
-    Column("silence_until", Kind.TIME, value=lambda one: one.until, sort=True, phone=Phone.SECOND),
-    Column("why_so", Kind.LONG, value=lambda one: one.reason, phone=Phone.THIRD), Column("made_by"),
-    Column("made_at", Kind.TIME),
+    Column("silence_until", Cell.TIME, value=lambda one: one.until, sort=True, phone=Phone.SECOND),
+    Column("why_so", Cell.LONG, value=lambda one: one.reason, phone=Phone.THIRD), Column("made_by"),
+    Column("made_at", Cell.TIME),
 )  # fmt: skip
 
 
@@ -58,10 +58,10 @@ PAGE = ListPage(
                 icon="bell"),
 )  # fmt: skip
 _FORM = Form((Inputs((
-    Input("kind", Takes.CHOICE, "silence_kind", help=words.KIND_HELP,
+    Input("kind", InputKind.CHOICE, "silence_kind", help=words.KIND_HELP,
           choices={kind: name for kind, name in all_words.ALARM.items() if kind not in LASTING}),
     Input("object", label="silence_object", help=words.OBJECT_HELP, most=200),
-    Input("minutes", Takes.CHOICE, "silence_for", choices=words.SILENT_FOR, required=True),
+    Input("minutes", InputKind.CHOICE, "silence_for", choices=words.SILENT_FOR, required=True),
     Input("reason", label="why_so", required=True, least=LEAST_REASON, most=MOST_REASON),
 )),))  # fmt: skip
 

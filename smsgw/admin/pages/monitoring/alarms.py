@@ -11,7 +11,7 @@ from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.monitoring import duty
 from smsgw.admin.words import faults as fault_words, monitoring as words
 from smsgw.core.alarm_rules import LASTING
@@ -48,21 +48,21 @@ def _state(alarm: Alarm) -> str:
 
 
 COLUMNS = (
-    Column("kind", Kind.WORD, "alarm_kind", words=all_words.ALARM, phone=Phone.TITLE),
-    Column("severity", Kind.STATE, words=words.SEVERITY, tones=words.SEVERITY_TONE, phone=Phone.SECOND),
+    Column("kind", Cell.WORD, "alarm_kind", words=all_words.ALARM, phone=Phone.TITLE),
+    Column("severity", Cell.STATE, words=words.SEVERITY, tones=words.SEVERITY_TONE, phone=Phone.SECOND),
     Column("object", value=lambda one: about_of(one.object), phone=Phone.SECOND),
-    Column("detail", Kind.LONG, "alarm_detail", phone=Phone.SECOND),
-    Column("state", Kind.STATE, "alarm_state", sort=True, value=_state, words=words.ENDED, tones=words.STATE_TONE,
+    Column("detail", Cell.LONG, "alarm_detail", phone=Phone.SECOND),
+    Column("state", Cell.STATE, "alarm_state", sort=True, value=_state, words=words.ENDED, tones=words.STATE_TONE,
            phone=Phone.BESIDE),
     Column("acked_by", phone=Phone.THIRD),
-    Column("since", Kind.TIME, "raised_since", sort=True),
-    Column("cleared_at", Kind.TIME, shown=False, phone=Phone.AWAY),
+    Column("since", Cell.TIME, "raised_since", sort=True),
+    Column("cleared_at", Cell.TIME, shown=False, phone=Phone.AWAY),
 )  # fmt: skip
-_ADVICE = Column("advice", Kind.LONG, value=lambda one: labels_of("alarm_advice").get(one.kind, ""))
+_ADVICE = Column("advice", Cell.LONG, value=lambda one: labels_of("alarm_advice").get(one.kind, ""))
 _DUTY = Column("duty_now", value=lambda name: name)
-_MORE = (Column("alarm_object", Kind.CODE, value=lambda one: one.object),
-         Column("last", Kind.TIME, "last_raised"), Column("count", Kind.NUMBER, "raised"),
-         Column("acked_at", Kind.TIME))  # fmt: skip
+_MORE = (Column("alarm_object", Cell.CODE, value=lambda one: one.object),
+         Column("last", Cell.TIME, "last_raised"), Column("count", Cell.NUMBER, "raised"),
+         Column("acked_at", Cell.TIME))  # fmt: skip
 
 
 async def _detail(call: Call, one: Alarm) -> Detail:

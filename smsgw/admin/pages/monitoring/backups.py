@@ -7,7 +7,7 @@ from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Filter
 from smsgw.admin.kit.lists import Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import backups as words
 from smsgw.core.permissions import Permission
 from smsgw.platform.backups.queries import BACKUPS, Backup, sums
@@ -21,27 +21,27 @@ def _file(one: Backup) -> str:
 
 
 COLUMNS = (
-    Column("begun_at", Kind.TIME, "backup_of", sort=True, phone=Phone.TITLE),
-    Column("state", Kind.STATE, "status", words=words.STATE, tones=words.TONE, phone=Phone.BESIDE),
-    Column("octets", Kind.SIZE, "size", phone=Phone.SECOND),
-    Column("took", Kind.SPAN, "backup_took", phone=Phone.AWAY),
-    Column("trial", Kind.STATE, "backup_trial", words=words.TRIAL, tones=words.TRIAL_TONE, phone=Phone.SECOND),
-    Column("kept", Kind.STATE, "backup_kept", words=words.FILE, tones=words.FILE_TONE, value=_file, phone=Phone.AWAY),
+    Column("begun_at", Cell.TIME, "backup_of", sort=True, phone=Phone.TITLE),
+    Column("state", Cell.STATE, "status", words=words.STATE, tones=words.TONE, phone=Phone.BESIDE),
+    Column("octets", Cell.SIZE, "size", phone=Phone.SECOND),
+    Column("took", Cell.SPAN, "backup_took", phone=Phone.AWAY),
+    Column("trial", Cell.STATE, "backup_trial", words=words.TRIAL, tones=words.TRIAL_TONE, phone=Phone.SECOND),
+    Column("kept", Cell.STATE, "backup_kept", words=words.FILE, tones=words.FILE_TONE, value=_file, phone=Phone.AWAY),
     Column("host", label="backup_host", phone=Phone.THIRD),
-    Column("file", Kind.CODE, "backup_file", shown=False, phone=Phone.AWAY),
+    Column("file", Cell.CODE, "backup_file", shown=False, phone=Phone.AWAY),
     Column("made_by", label="submitter", phone=Phone.AWAY),
-    Column("problem", Kind.LONG, "backup_problem", phone=Phone.AWAY),
+    Column("problem", Cell.LONG, "backup_problem", phone=Phone.AWAY),
 )
 _MORE = (
-    Column("sha256", Kind.HASH, "backup_sha256"),
-    Column("rows", Kind.NUMBER, "backup_rows"), Column("tables", Kind.NUMBER, "backup_tables"),
-    Column("schema_version", Kind.NUMBER, "backup_schema"), Column("ended_at", Kind.TIME, "backup_ended"),
-    Column("gone_at", Kind.TIME, "backup_gone"),
+    Column("sha256", Cell.HASH, "backup_sha256"),
+    Column("rows", Cell.NUMBER, "backup_rows"), Column("tables", Cell.NUMBER, "backup_tables"),
+    Column("schema_version", Cell.NUMBER, "backup_schema"), Column("ended_at", Cell.TIME, "backup_ended"),
+    Column("gone_at", Cell.TIME, "backup_gone"),
 )  # fmt: skip
 _TRIAL = (
-    Column("trial", Kind.STATE, "backup_trial", words=words.TRIAL, tones=words.TRIAL_TONE),
-    Column("tried_at", Kind.TIME, "backup_tried"), Column("tried_by", label="backup_tried_by"),
-    Column("trial_took", Kind.SPAN, "backup_took"), Column("tried_problem", Kind.LONG, "backup_problem"),
+    Column("trial", Cell.STATE, "backup_trial", words=words.TRIAL, tones=words.TRIAL_TONE),
+    Column("tried_at", Cell.TIME, "backup_tried"), Column("tried_by", label="backup_tried_by"),
+    Column("trial_took", Cell.SPAN, "backup_took"), Column("tried_problem", Cell.LONG, "backup_problem"),
 )  # fmt: skip
 
 

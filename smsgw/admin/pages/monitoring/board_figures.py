@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from smsgw.admin.call import Call
-from smsgw.admin.kit.charts import Chart, Kind, Series
+from smsgw.admin.kit.charts import Chart, ChartKind, Series
 from smsgw.admin.pages.home import figures
 from smsgw.admin.pages.routing import channels as channel_page
 from smsgw.admin.words import board as words
@@ -96,7 +96,7 @@ class Flow:
         series = [Series(call.gettext(words.LINES[line]), values, words.TONES[line]) for line, values in lines.items()]
         sums = {line: f"{sum(values):,}" for line, values in lines.items()}
         labels = [at.astimezone(CHINA).strftime(form) for at in times]
-        return Chart(call.gettext(title), Kind.LINE, labels, series, summary=call.filled(words.SUMMARY, sums))
+        return Chart(call.gettext(title), ChartKind.LINE, labels, series, summary=call.filled(words.SUMMARY, sums))
 
 
 def _at(counts: Counts, at: datetime, line: str) -> int:

@@ -14,10 +14,10 @@ from smsgw.admin.kit import jobs as kit_jobs
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Filter, Found, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.rights import Proof, route
 from smsgw.admin.words import diagnostics as words, lists as list_words
 from smsgw.core.actor import Actor
@@ -49,14 +49,14 @@ def _there(job: Job) -> bool:
 
 
 COLUMNS = (
-    Column("created_at", Kind.TIME, sort=True, phone=Phone.TITLE),
-    Column("of_node", Kind.NUMBER, value=lambda job: job.params["node"], phone=Phone.SECOND),
-    Column("state", Kind.STATE, "status", words=list_words.JOB_STATE, tones=list_words.JOB_TONE, phone=Phone.BESIDE),
-    Column("progress", Kind.PROGRESS, value=kit_jobs.percent, phone=Phone.AWAY),
+    Column("created_at", Cell.TIME, sort=True, phone=Phone.TITLE),
+    Column("of_node", Cell.NUMBER, value=lambda job: job.params["node"], phone=Phone.SECOND),
+    Column("state", Cell.STATE, "status", words=list_words.JOB_STATE, tones=list_words.JOB_TONE, phone=Phone.BESIDE),
+    Column("progress", Cell.PROGRESS, value=kit_jobs.percent, phone=Phone.AWAY),
     Column("reason", value=lambda job: job.params["reason"], phone=Phone.THIRD),
     Column("submitter", phone=Phone.AWAY),
-    Column("size", Kind.SIZE, value=lambda job: job.checkpoint.get("size"), phone=Phone.AWAY),
-    Column("expires_at", Kind.TIME, value=_until, phone=Phone.AWAY),
+    Column("size", Cell.SIZE, value=lambda job: job.checkpoint.get("size"), phone=Phone.AWAY),
+    Column("expires_at", Cell.TIME, value=_until, phone=Phone.AWAY),
 )
 
 
@@ -84,7 +84,7 @@ PAGE = ListPage(
 )  # fmt: skip
 
 _FORM = Form((Inputs((
-    Input("of_node", Takes.CHOICE, required=True),
+    Input("of_node", InputKind.CHOICE, required=True),
     Input("reason", required=True, least=LEAST_REASON, most=MOST_REASON),
 )),))  # fmt: skip
 

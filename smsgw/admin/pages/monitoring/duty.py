@@ -12,7 +12,7 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.rights import route
@@ -78,7 +78,7 @@ async def _week(call: Call) -> _Week | None:
 
 
 _FORM = Form([
-    Inputs([Input(f"{shift}_{n}", Takes.CHOICE, f"duty_{shift}") for shift in roster.SHIFTS], words.WEEKDAY[n])
+    Inputs([Input(f"{shift}_{n}", InputKind.CHOICE, f"duty_{shift}") for shift in roster.SHIFTS], words.WEEKDAY[n])
     for n in range(7)
 ])  # fmt: skip
 
@@ -124,7 +124,7 @@ COPY = FormPage(
 # --- contacts --------------------------------------------------------------------------------------------------------
 
 _CONTACT = Form((Inputs((
-    Input("kind", Takes.CHOICE, "contact_kind", choices=words.KIND, required=True),
+    Input("kind", InputKind.CHOICE, "contact_kind", choices=words.KIND, required=True),
     Input("label", label="contact_label", required=True, most=contacts.LONGEST),
     Input("value", label="contact_value", required=True, least=2, most=contacts.LONGEST),
     Input("note", label="contact_note", most=contacts.LONGEST),

@@ -14,10 +14,10 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Button, Detail, Past, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.monitoring import duty, fault_timeline
 from smsgw.admin.rights import route
 from smsgw.admin.views import china_time, duration
@@ -73,32 +73,32 @@ def _kept(timer: Timer) -> str:
 
 
 COLUMNS = (
-    Column("title", Kind.LONG, "fault_title", value=lambda one: one.name, phone=Phone.TITLE),
-    Column("state", Kind.STATE, "fault_state", words=words.STATE, tones=words.STATE_TONE, sort=False,
+    Column("title", Cell.LONG, "fault_title", value=lambda one: one.name, phone=Phone.TITLE),
+    Column("state", Cell.STATE, "fault_state", words=words.STATE, tones=words.STATE_TONE, sort=False,
            value=lambda one: one.state.value, phone=Phone.BESIDE),
-    Column("severity", Kind.STATE, words=alarm_words.SEVERITY, tones=alarm_words.SEVERITY_TONE, phone=Phone.SECOND),
-    Column("began_at", Kind.TIME, sort=True, phone=Phone.SECOND),
-    Column("fault_lasted", Kind.SPAN, value=lambda one: one.recovery.took(clock.now()), phone=Phone.SECOND),
-    Column("fault_response", Kind.STATE, words=words.KEPT, tones=words.KEPT_TONE,
+    Column("severity", Cell.STATE, words=alarm_words.SEVERITY, tones=alarm_words.SEVERITY_TONE, phone=Phone.SECOND),
+    Column("began_at", Cell.TIME, sort=True, phone=Phone.SECOND),
+    Column("fault_lasted", Cell.SPAN, value=lambda one: one.recovery.took(clock.now()), phone=Phone.SECOND),
+    Column("fault_response", Cell.STATE, words=words.KEPT, tones=words.KEPT_TONE,
            value=lambda one: _kept(one.response), phone=Phone.THIRD),
-    Column("fault_recovery", Kind.STATE, words=words.KEPT, tones=words.KEPT_TONE,
+    Column("fault_recovery", Cell.STATE, words=words.KEPT, tones=words.KEPT_TONE,
            value=lambda one: _kept(one.recovery), phone=Phone.THIRD),
-    Column("responded_by", Kind.WORD, words=words.WHO, value=lambda one: one.responded_name, phone=Phone.AWAY),
-    Column("fault_counts", Kind.STATE, words=words.COUNTS, tones=words.COUNTS_TONE, phone=Phone.AWAY,
+    Column("responded_by", Cell.WORD, words=words.WHO, value=lambda one: one.responded_name, phone=Phone.AWAY),
+    Column("fault_counts", Cell.STATE, words=words.COUNTS, tones=words.COUNTS_TONE, phone=Phone.AWAY,
            value=lambda one: "yes" if one.counts else "no"),
 )  # fmt: skip
 _FACTS = (
     *(column for column in COLUMNS if column.key not in ("fault_response", "fault_recovery", "responded_by", "title")),
-    Column("opened_at", Kind.TIME, "fault_opened"),
-    Column("opened_by", Kind.WORD, "fault_opened_by", words=words.WHO, value=lambda one: one.opened_name),
+    Column("opened_at", Cell.TIME, "fault_opened"),
+    Column("opened_by", Cell.WORD, "fault_opened_by", words=words.WHO, value=lambda one: one.opened_name),
 )
 _RECOVERED = (
-    Column("recovered_at", Kind.TIME),
-    Column("recovered_by", Kind.WORD, words=words.WHO, value=lambda one: one.recovered_name),
+    Column("recovered_at", Cell.TIME),
+    Column("recovered_by", Cell.WORD, words=words.WHO, value=lambda one: one.recovered_name),
 )
-_WHY = (Column("why_not", Kind.LONG, "fault_why_not"),)
-_REPORT = (Column("cause", Kind.LONG, "fault_cause"), Column("done", Kind.LONG, "fault_done"),
-           Column("prevention", Kind.LONG, "fault_prevention"), Column("closed_at", Kind.TIME),
+_WHY = (Column("why_not", Cell.LONG, "fault_why_not"),)
+_REPORT = (Column("cause", Cell.LONG, "fault_cause"), Column("done", Cell.LONG, "fault_done"),
+           Column("prevention", Cell.LONG, "fault_prevention"), Column("closed_at", Cell.TIME),
            Column("closed_by", value=lambda one: one.closed_name))  # fmt: skip
 
 
@@ -231,7 +231,7 @@ NEW = FormPage(
     _NEW, HANDLE, words.NEW, words.SAVE,
     Form((Inputs((
         Input("title", label="fault_title", required=True, least=2, most=MOST_TITLE),
-        Input("severity", Takes.CHOICE, choices=alarm_words.SEVERITY, required=True),
+        Input("severity", InputKind.CHOICE, choices=alarm_words.SEVERITY, required=True),
         Input("began_at", help=words.BEGAN_HELP, pattern=_WHEN, problem=words.WHEN_WRONG, required=True),
     )),)), _open, lambda _: PATH, _now, values=lambda subject: subject, about=words.NEW_ABOUT,
 )  # fmt: skip
@@ -258,7 +258,7 @@ async def _note(call: Call, one: Fault, values: Mapping[str, Any]) -> web.Respon
 
 ADD_NOTE = FormPage(
     f"{ONE}/note", HANDLE, words.NOTE, words.NOTE_SAVE,
-    Form((Inputs((Input("said", Takes.LINES, "fault_said", required=True, least=LEAST_TEXT, most=MOST_TEXT),)),)),
+    Form((Inputs((Input("said", InputKind.LINES, "fault_said", required=True, least=LEAST_TEXT, most=MOST_TEXT),)),)),
     _note, _back, _fault, lead=lambda one: one.name,
 )  # fmt: skip
 
@@ -299,9 +299,9 @@ async def _close(call: Call, one: Fault, values: Mapping[str, Any]) -> web.Respo
 CLOSE = FormPage(
     f"{ONE}/close", HANDLE, words.CLOSE, words.CLOSE,
     Form((Inputs((
-        Input("cause", Takes.LINES, "fault_cause", required=True, least=LEAST_TEXT, most=MOST_TEXT),
-        Input("done", Takes.LINES, "fault_done", required=True, least=LEAST_TEXT, most=MOST_TEXT),
-        Input("prevention", Takes.LINES, "fault_prevention", most=MOST_TEXT),
+        Input("cause", InputKind.LINES, "fault_cause", required=True, least=LEAST_TEXT, most=MOST_TEXT),
+        Input("done", InputKind.LINES, "fault_done", required=True, least=LEAST_TEXT, most=MOST_TEXT),
+        Input("prevention", InputKind.LINES, "fault_prevention", most=MOST_TEXT),
     )),)), _close, _back, _fault, effect=_close_effect, lead=lambda one: one.name, about=words.CLOSE_ABOUT,
 )  # fmt: skip
 
@@ -366,11 +366,11 @@ async def _set(call: Call, before: Any, values: Mapping[str, Any]) -> web.Respon
 TIMES = FormPage(
     _SETTINGS, Permission.SETTING_EDIT, words.SETTINGS, words.NOTE_SAVE,
     Form((Inputs((
-        Input("fault_response_minutes", Takes.NUMBER, required=True, least=1, most=10_080),
-        Input("fault_recovery_minutes", Takes.NUMBER, required=True, least=1, most=43_200),
-        Input("faults_a_year", Takes.NUMBER, help=words.YEAR_MOST_HELP, required=True, least=0, most=1000),
-        Input("fault_severity", Takes.CHOICE, choices=words.AUTOMATIC, required=True),
-        Input("fault_after_minutes", Takes.NUMBER, help=words.AFTER_HELP, required=True, least=0, most=1440),
+        Input("fault_response_minutes", InputKind.NUMBER, required=True, least=1, most=10_080),
+        Input("fault_recovery_minutes", InputKind.NUMBER, required=True, least=1, most=43_200),
+        Input("faults_a_year", InputKind.NUMBER, help=words.YEAR_MOST_HELP, required=True, least=0, most=1000),
+        Input("fault_severity", InputKind.CHOICE, choices=words.AUTOMATIC, required=True),
+        Input("fault_after_minutes", InputKind.NUMBER, help=words.AFTER_HELP, required=True, least=0, most=1440),
     )),)), _set, lambda _: PATH, _limits, about=words.SETTINGS_ABOUT,
     values=lambda one: {name: getattr(one, name) for name in _LIMITS} | {"fault_severity": str(one.fault_severity)},
 )  # fmt: skip

@@ -13,11 +13,11 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.mails import sent_again
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.rights import route
 from smsgw.admin.words import health as words, statements as mail_words
 from smsgw.core.ids import CHINA
@@ -69,9 +69,9 @@ def _opened(call: Call, lines: Sequence[health_mail.Line]) -> set[str]:
 # --- who gets it -----------------------------------------------------------------------------------------------------
 
 _FORM = Form((Inputs((
-    Input("emails", Takes.LINES, help=words.EMAILS_HELP, most=260 * MOST_RECEIVERS),
-    Input("health_hour", Takes.NUMBER, required=True, least=0, most=23),
-    Input("language", Takes.CHOICE, choices=mail_words.LANGUAGE, required=True),
+    Input("emails", InputKind.LINES, help=words.EMAILS_HELP, most=260 * MOST_RECEIVERS),
+    Input("health_hour", InputKind.NUMBER, required=True, least=0, most=23),
+    Input("language", InputKind.CHOICE, choices=mail_words.LANGUAGE, required=True),
 )),))  # fmt: skip
 
 
@@ -114,14 +114,14 @@ ASK = FormPage(
 COLUMNS = (
     Column("health_day", sort=True, phone=Phone.SECOND, value=lambda one: one.day),
     Column("receiver", phone=Phone.TITLE),
-    Column("mail_state", Kind.STATE, words=mail_words.STATE, tones=mail_words.TONE, phone=Phone.BESIDE,
+    Column("mail_state", Cell.STATE, words=mail_words.STATE, tones=mail_words.TONE, phone=Phone.BESIDE,
            value=lambda one: one.state),
     Column("health_first", shown=False, phone=Phone.AWAY, value=lambda one: one.first),
     Column("health_asked", value=lambda one: one.asked_by, phone=Phone.THIRD),
-    Column("tries", Kind.NUMBER), Column("begun_at", Kind.TIME, "last_mail"),
-    Column("next_at", Kind.TIME, "next_mail", value=lambda one: one.next_at if one.state == "waiting" else None),
-    Column("said", Kind.LONG, "answered", value=lambda one: one.answer),
-    Column("digest", Kind.HASH, "text_digest", shown=False, phone=Phone.AWAY),
+    Column("tries", Cell.NUMBER), Column("begun_at", Cell.TIME, "last_mail"),
+    Column("next_at", Cell.TIME, "next_mail", value=lambda one: one.next_at if one.state == "waiting" else None),
+    Column("said", Cell.LONG, "answered", value=lambda one: one.answer),
+    Column("digest", Cell.HASH, "text_digest", shown=False, phone=Phone.AWAY),
 )  # fmt: skip
 
 

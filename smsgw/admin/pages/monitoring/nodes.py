@@ -12,7 +12,7 @@ from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Filter, Found
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.monitoring import board_figures
 from smsgw.admin.words import monitoring as words
 from smsgw.core.actor import Actor
@@ -27,36 +27,36 @@ if TYPE_CHECKING:
 PATH = "/nodes"
 MENU = Entry("monitoring.nodes", PATH, Permission.NODE_VIEW)
 COLUMNS = (
-    Column("node_number", Kind.CODE, value=lambda one: str(one.id), phone=Phone.TITLE),
-    Column("node_state", Kind.STATE, words=words.NODE_STATE, tones=words.NODE_TONE, value=lambda one: one.state,
+    Column("node_number", Cell.CODE, value=lambda one: str(one.id), phone=Phone.TITLE),
+    Column("node_state", Cell.STATE, words=words.NODE_STATE, tones=words.NODE_TONE, value=lambda one: one.state,
            phone=Phone.BESIDE),
     Column("node_place", value=lambda one: one.place, phone=Phone.SECOND),
-    Column("node_seen", Kind.TIME, value=lambda one: one.seen_at, phone=Phone.SECOND),
-    Column("node_channels", Kind.TAGS, value=lambda one: one.channels, phone=Phone.THIRD),
-    Column("node_alarms", Kind.NUMBER, value=lambda one: one.alarms, to=lambda _: "/alarms?state=open",
+    Column("node_seen", Cell.TIME, value=lambda one: one.seen_at, phone=Phone.SECOND),
+    Column("node_channels", Cell.TAGS, value=lambda one: one.channels, phone=Phone.THIRD),
+    Column("node_alarms", Cell.NUMBER, value=lambda one: one.alarms, to=lambda _: "/alarms?state=open",
            phone=Phone.AWAY, figure=lambda one: ("open_alarms", f"node/{one.id}")),
-    Column("node_since", Kind.TIME, value=lambda one: one.since, shown=False, phone=Phone.AWAY),
+    Column("node_since", Cell.TIME, value=lambda one: one.since, shown=False, phone=Phone.AWAY),
     Column("removed_by", shown=False, phone=Phone.AWAY),
 )  # fmt: skip
 _DATABASE = (
-    Column("database_role", Kind.STATE, words=words.DATABASE_ROLE, tones=words.DATABASE_TONE,
+    Column("database_role", Cell.STATE, words=words.DATABASE_ROLE, tones=words.DATABASE_TONE,
            value=lambda one: "standby" if one.standby else "primary"),
-    Column("database_standbys", Kind.NUMBER, value=lambda one: one.standbys),
-    Column("database_lag", Kind.SPAN, value=lambda one: None if one.hidden or not one.standbys else one.lag),
+    Column("database_standbys", Cell.NUMBER, value=lambda one: one.standbys),
+    Column("database_lag", Cell.SPAN, value=lambda one: None if one.hidden or not one.standbys else one.lag),
 )  # fmt: skip
 _FACTS = (
     Column("database_address", value=lambda one: one.address),
     Column("database_version", value=lambda one: one.version),
-    Column("database_since", Kind.TIME, value=lambda one: one.since),
-    Column("database_promotions", Kind.NUMBER, value=lambda one: one.promotions),
-    Column("database_recovered", Kind.TIME, value=lambda one: one.recovered_at),
-    Column("database_size", Kind.SIZE, value=lambda one: one.size, figure=lambda _: ("database_size", "")),
+    Column("database_since", Cell.TIME, value=lambda one: one.since),
+    Column("database_promotions", Cell.NUMBER, value=lambda one: one.promotions),
+    Column("database_recovered", Cell.TIME, value=lambda one: one.recovered_at),
+    Column("database_size", Cell.SIZE, value=lambda one: one.size, figure=lambda _: ("database_size", "")),
     Column("database_connections", value=lambda one: f"{one.connections} / {one.most}",
            figure=lambda _: ("database_connections", "")),
 )  # fmt: skip
 _REDIS = (
-    Column("redis_use", Kind.STATE, words=words.REDIS, tones=words.REDIS_TONE, value=lambda one: one.use),
-    Column("redis_server", Kind.CODE, value=lambda one: one.server),
+    Column("redis_use", Cell.STATE, words=words.REDIS, tones=words.REDIS_TONE, value=lambda one: one.use),
+    Column("redis_server", Cell.CODE, value=lambda one: one.server),
 )
 _SENTINELS = 16
 """That are shown."""
@@ -91,8 +91,8 @@ def _said(call: Call, seen: Seen, _: Any) -> str:
 
 
 _WORK = (
-    Column("node_pushed", Kind.NUMBER, value=lambda one: one.pushed),
-    Column("node_jobs", Kind.TAGS, words=words.NODE_JOB, value=lambda one: one.jobs),
+    Column("node_pushed", Cell.NUMBER, value=lambda one: one.pushed),
+    Column("node_jobs", Cell.TAGS, words=words.NODE_JOB, value=lambda one: one.jobs),
 )
 
 

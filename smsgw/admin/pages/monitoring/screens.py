@@ -12,9 +12,9 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Filter
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.monitoring.board import SCREENS, TABS, WALL
 from smsgw.admin.words import board as words
 from smsgw.core.permissions import Permission
@@ -24,12 +24,12 @@ from smsgw.platform.walls.queries import Screen
 _NEW = f"{SCREENS}/-/new"
 COLUMNS = (
     Column("screen_name", value=lambda one: one.name, phone=Phone.TITLE),
-    Column("screen_state", Kind.STATE, words=words.SCREEN_STATE, tones=words.SCREEN_TONE, value=lambda one: one.state,
+    Column("screen_state", Cell.STATE, words=words.SCREEN_STATE, tones=words.SCREEN_TONE, value=lambda one: one.state,
            phone=Phone.BESIDE),
-    Column("screen_until", Kind.TIME, value=lambda one: one.until, phone=Phone.SECOND),
-    Column("screen_seen", Kind.TIME, value=lambda one: one.seen_at, phone=Phone.THIRD),
+    Column("screen_until", Cell.TIME, value=lambda one: one.until, phone=Phone.SECOND),
+    Column("screen_seen", Cell.TIME, value=lambda one: one.seen_at, phone=Phone.THIRD),
     Column("screen_ip", value=lambda one: one.seen_ip or "", phone=Phone.THIRD), Column("made_by"),
-    Column("made_at", Kind.TIME, sort=True),
+    Column("made_at", Cell.TIME, sort=True),
     Column("screen_ended_by", value=lambda one: one.ended_by, shown=False, phone=Phone.AWAY),
 )  # fmt: skip
 
@@ -54,7 +54,7 @@ PAGE = ListPage(
 )  # fmt: skip
 _FORM = Form((Inputs((
     Input("name", label="screen_name", required=True, most=service.MOST_NAME, help=words.NAME_HELP),
-    Input("hours", Takes.CHOICE, "screen_for", choices=words.SCREEN_FOR, required=True, help=words.FOR_HELP),
+    Input("hours", InputKind.CHOICE, "screen_for", choices=words.SCREEN_FOR, required=True, help=words.FOR_HELP),
 )),))  # fmt: skip
 
 

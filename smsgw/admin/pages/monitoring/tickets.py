@@ -11,11 +11,11 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Button, Detail, Past, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import account_choices
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import faults as fault_words, tickets as words
 from smsgw.admin.words.terms import TERMS
 from smsgw.core.carried import Moment
@@ -42,12 +42,12 @@ FILTER = Filter(
     period=None,
 )
 COLUMNS = (
-    Column("title", Kind.LONG, "ticket_title", phone=Phone.TITLE),
-    Column("state", Kind.STATE, "ticket_state", words=words.STATE, tones=words.STATE_TONE, phone=Phone.BESIDE,
+    Column("title", Cell.LONG, "ticket_title", phone=Phone.TITLE),
+    Column("state", Cell.STATE, "ticket_state", words=words.STATE, tones=words.STATE_TONE, phone=Phone.BESIDE,
            value=lambda one: one.state.value),
     Column("account", value=lambda one: one.account, phone=Phone.SECOND),
-    Column("ticket_opened", Kind.TIME, value=lambda one: one.opened_at, sort=True, phone=Phone.SECOND),
-    Column("fault_response", Kind.STATE, words=fault_words.KEPT, tones=fault_words.KEPT_TONE, phone=Phone.THIRD,
+    Column("ticket_opened", Cell.TIME, value=lambda one: one.opened_at, sort=True, phone=Phone.SECOND),
+    Column("fault_response", Cell.STATE, words=fault_words.KEPT, tones=fault_words.KEPT_TONE, phone=Phone.THIRD,
            value=lambda one: one.response.state(clock.now()).value),
     Column("ticket_by", value=lambda one: one.opened_name, phone=Phone.THIRD),
     Column("assigned_to", value=lambda one: one.assigned_name, phone=Phone.THIRD),
@@ -55,7 +55,7 @@ COLUMNS = (
 _FACTS = (
     *(column for column in COLUMNS if column.key != "title"),
     Column("responded_by", value=lambda one: one.responded_name),
-    Column("closed_at", Kind.TIME),
+    Column("closed_at", Cell.TIME),
     Column("closed_by", value=lambda one: one.closed_name),
 )
 
@@ -108,7 +108,7 @@ PAGE = ListPage(
 # --- forms -----------------------------------------------------------------------------------------------------------
 
 _TITLE = Input("title", label="ticket_title", required=True, least=LEAST_TITLE, most=MOST_TITLE)
-_SAID = Input("said", Takes.LINES, "ticket_said", required=True, least=LEAST_TEXT, most=MOST_TEXT)
+_SAID = Input("said", InputKind.LINES, "ticket_said", required=True, least=LEAST_TEXT, most=MOST_TEXT)
 
 
 def _ids(text: str) -> list[int]:
@@ -131,8 +131,8 @@ async def _new(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
 NEW = FormPage(
     _NEW, EDIT, words.NEW, words.NEW,
     Form((Inputs((
-        Input("account", Takes.CHOICE, required=True), _TITLE, _SAID,
-        Input("message_ids", Takes.LINES, "ticket_messages", help=words.MESSAGES_HELP, most=500),
+        Input("account", InputKind.CHOICE, required=True), _TITLE, _SAID,
+        Input("message_ids", InputKind.LINES, "ticket_messages", help=words.MESSAGES_HELP, most=500),
     )),)), _new, lambda _: PATH, choices=account_choices, about=words.NEW_ABOUT,
 )  # fmt: skip
 
@@ -195,7 +195,7 @@ async def _handlers(call: Call, one: Ticket) -> Mapping[str, Mapping[str, str]]:
 
 
 def _one_text(label: str) -> Form:
-    return Form((Inputs((Input("said", Takes.LINES, label, required=True, least=LEAST_TEXT, most=MOST_TEXT),)),))
+    return Form((Inputs((Input("said", InputKind.LINES, label, required=True, least=LEAST_TEXT, most=MOST_TEXT),)),))
 
 
 def _titled(one: Ticket) -> str:
@@ -209,10 +209,18 @@ CLOSE = FormPage(f"{ONE}/close", HANDLE, words.CLOSE, words.CLOSE, _one_text("ti
 REOPEN = FormPage(f"{ONE}/reopen", EDIT, words.REOPEN, words.REOPEN, _one_text("ticket_more"), _reopen, _back, _ticket,
                   lead=_titled, about=words.REOPEN_ABOUT)  # fmt: skip
 ASSIGN = FormPage(
-    f"{ONE}/assign", HANDLE, words.ASSIGN, words.ASSIGN,
-    Form((Inputs((Input("assigned_to", Takes.CHOICE, required=True),)),)), _assign, _back, _ticket, choices=_handlers,
-    lead=_titled, about=words.ASSIGN_ABOUT,
-)  # fmt: skip
+    f"{ONE}/assign",
+    HANDLE,
+    words.ASSIGN,
+    words.ASSIGN,
+    Form((Inputs((Input("assigned_to", InputKind.CHOICE, required=True),)),)),
+    _assign,
+    _back,
+    _ticket,
+    choices=_handlers,
+    lead=_titled,
+    about=words.ASSIGN_ABOUT,
+)
 
 
 async def _limits(call: Call) -> Any:
@@ -228,7 +236,7 @@ async def _set(call: Call, before: Any, values: Mapping[str, Any]) -> web.Respon
 
 TIMES = FormPage(
     _SETTINGS, Permission.SETTING_EDIT, words.SETTINGS, words.SET,
-    Form((Inputs((Input("ticket_response_minutes", Takes.NUMBER, required=True, least=1, most=10_080),)),)), _set,
+    Form((Inputs((Input("ticket_response_minutes", InputKind.NUMBER, required=True, least=1, most=10_080),)),)), _set,
     lambda _: PATH, _limits, about=words.SETTINGS_ABOUT,
     values=lambda one: {"ticket_response_minutes": one.ticket_response_minutes},
 )  # fmt: skip

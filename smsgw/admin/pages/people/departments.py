@@ -11,7 +11,7 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.rights import route
@@ -82,8 +82,8 @@ async def _page(call: Call, one: Department | None) -> web.Response:
 
 # --- changes ---------------------------------------------------------------------------------------------------------
 
-_NAME = Field("name", label="department_name", required=True, most=64)
-_PARENT = Field("parent", Kind.CHOICE, help=words.PARENT_HELP)
+_NAME = Input("name", label="department_name", required=True, most=64)
+_PARENT = Input("parent", InputKind.CHOICE, help=words.PARENT_HELP)
 
 
 def _back(one: Department | tuple[()]) -> str:
@@ -158,20 +158,20 @@ async def _remove_effect(call: Call, one: Department, _: Mapping[str, Any]) -> E
 
 NEW = FormPage(
     PATH + "/-/new", Permission.DEPARTMENT_EDIT, words.DEPARTMENT_NEW, words.CREATE,
-    Form((Section((_NAME, _PARENT)),)), _add, _back, choices=_parents,
+    Form((Inputs((_NAME, _PARENT)),)), _add, _back, choices=_parents,
 )  # fmt: skip
 EDIT = FormPage(
     PATH + "/{id:[0-9]{1,19}}/edit", Permission.DEPARTMENT_EDIT, words.DEPARTMENT_EDIT, words.SAVE,
-    Form((Section((
-        _NAME, Field("manager", help=words.MANAGER_HELP, most=64),
-        Field("month_quota", Kind.NUMBER, least=1, most=10**12, help=words.QUOTA_HELP),
+    Form((Inputs((
+        _NAME, Input("manager", help=words.MANAGER_HELP, most=64),
+        Input("month_quota", InputKind.NUMBER, least=1, most=10**12, help=words.QUOTA_HELP),
     )),)),
     _set, _back, _department, effect=_set_effect, lead=lambda one: one.name,
     values=lambda one: {"name": one.name, "manager": one.manager, "month_quota": one.month_quota},
 )  # fmt: skip
 MOVING = FormPage(
     PATH + "/{id:[0-9]{1,19}}/move", Permission.DEPARTMENT_EDIT, words.DEPARTMENT_MOVE, words.MOVE,
-    Form((Section((_PARENT,)),)), _move, _back, _department, choices=_parents, effect=_move_effect,
+    Form((Inputs((_PARENT,)),)), _move, _back, _department, choices=_parents, effect=_move_effect,
     values=lambda one: {"parent": one.parent_id}, lead=lambda one: one.name,
 )  # fmt: skip
 REMOVING = FormPage(

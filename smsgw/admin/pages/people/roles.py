@@ -9,14 +9,14 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit import people
-from smsgw.admin.kit.details import Detail, Section as Facts
+from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as FormField, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.table_exports import Say, Table, TableExport
-from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import people as words
 from smsgw.admin.words.kit import NO, YES
 from smsgw.admin.words.roles import NAMES
@@ -69,7 +69,7 @@ async def _detail(call: Call, one: ListedRole) -> Detail:
         links = [(words.COPY, f"{PATH}/{one.id}/copy")]
         if not one.builtin:
             links.insert(0, (words.EDIT, f"{PATH}/{one.id}/edit"))
-    return Detail(_name(call, one), [Facts(COLUMNS, one), Facts(below, facts)], links=links)
+    return Detail(_name(call, one), [Section(COLUMNS, one), Section(below, facts)], links=links)
 
 
 def _name(call: Call, one: ListedRole) -> str:
@@ -108,11 +108,11 @@ MATRIX = TableExport("role-matrix", PATH + "/-/matrix", Permission.ROLE_VIEW, wo
 
 # --- changes ---------------------------------------------------------------------------------------------------------
 
-_CODE = FormField("code", label="role_code", required=True, most=32, help=words.ROLE_CODE_HELP)
-_TITLE = FormField("name", label="role_name", required=True, most=64)
+_CODE = Input("code", label="role_code", required=True, most=32, help=words.ROLE_CODE_HELP)
+_TITLE = Input("name", label="role_name", required=True, most=64)
 _RIGHTS = (
-    FormField("scope", Kind.CHOICE, required=True, choices=words.SCOPES),
-    FormField("permission", Kind.RIGHTS, required=True),
+    Input("scope", InputKind.CHOICE, required=True, choices=words.SCOPES),
+    Input("permission", InputKind.RIGHTS, required=True),
 )
 
 
@@ -168,16 +168,16 @@ async def _copy(call: Call, one: ListedRole, values: Mapping[str, Any]) -> web.R
 
 
 NEW = FormPage(
-    PATH + "/-/new", Permission.ROLE_EDIT, words.ROLE_NEW, words.CREATE, Form((Section((_CODE, _TITLE, *_RIGHTS)),)),
+    PATH + "/-/new", Permission.ROLE_EDIT, words.ROLE_NEW, words.CREATE, Form((Inputs((_CODE, _TITLE, *_RIGHTS)),)),
     _add, _back, choices=_choices,
 )  # fmt: skip
 EDIT = FormPage(
-    _ONE + "/edit", Permission.ROLE_EDIT, words.ROLE_EDIT, words.SAVE, Form((Section((_TITLE, *_RIGHTS)),)),
+    _ONE + "/edit", Permission.ROLE_EDIT, words.ROLE_EDIT, words.SAVE, Form((Inputs((_TITLE, *_RIGHTS)),)),
     _set, _back, _own_role, choices=_choices, effect=_set_effect, lead=lambda one: one.name,
     values=lambda one: {"name": one.name, "scope": one.scope.value,
                         "permission": sorted(p.value for p in one.rights)},
 )  # fmt: skip
 COPY = FormPage(
-    _ONE + "/copy", Permission.ROLE_EDIT, words.ROLE_COPY, words.COPY, Form((Section((_CODE, _TITLE)),)),
+    _ONE + "/copy", Permission.ROLE_EDIT, words.ROLE_COPY, words.COPY, Form((Inputs((_CODE, _TITLE)),)),
     _copy, _back, _role, lead=lambda one: one.name,
 )  # fmt: skip

@@ -8,7 +8,7 @@ from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.lists import Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import choices
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.people.staff_forms import ACTIONS, links
 from smsgw.admin.words import lists as words
 from smsgw.admin.words.people import ENTRANCE, IMPORT, PERSON_NEW, PROFILE, REMOVED_STAYS
@@ -30,16 +30,16 @@ FILTER = Filter(
     period=None,
 )  # fmt: skip
 COLUMNS = (
-    Column("name", Kind.USER, "person", sort=True, value=lambda p: (p.name, p.login), phone=Phone.TITLE),
-    Column("phone", Kind.PHONE, "number"),
+    Column("name", Cell.USER, "person", sort=True, value=lambda p: (p.name, p.login), phone=Phone.TITLE),
+    Column("phone", Cell.PHONE, "number"),
     Column("department", sort=True, phone=Phone.SECOND),
-    Column("roles", Kind.TAGS, "role", words=NAMES, phone=Phone.SECOND),
-    Column("accounts", Kind.TAGS, "account", phone=Phone.AWAY),
+    Column("roles", Cell.TAGS, "role", words=NAMES, phone=Phone.SECOND),
+    Column("accounts", Cell.TAGS, "account", phone=Phone.AWAY),
     Column("email", shown=False, phone=Phone.AWAY),
-    Column("status", Kind.STATE, words=words.STAFF_EVER, tones=words.STAFF_TONE, phone=Phone.BESIDE),
-    Column("sessions", Kind.NUMBER, phone=Phone.AWAY),
-    Column("last_login_at", Kind.TIME, sort=True),
-    Column("created_at", Kind.TIME, sort=True, shown=False, phone=Phone.AWAY),
+    Column("status", Cell.STATE, words=words.STAFF_EVER, tones=words.STAFF_TONE, phone=Phone.BESIDE),
+    Column("sessions", Cell.NUMBER, phone=Phone.AWAY),
+    Column("last_login_at", Cell.TIME, sort=True),
+    Column("created_at", Cell.TIME, sort=True, shown=False, phone=Phone.AWAY),
 )
 
 

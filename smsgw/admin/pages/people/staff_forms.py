@@ -13,7 +13,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit import people
 from smsgw.admin.kit.filters import Problem
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect
 from smsgw.admin.passwords import Rank
 from smsgw.admin.rights import Proof
@@ -26,15 +26,17 @@ from smsgw.platform.org.model import Contact, ListedPerson
 
 PATH = "/staff"
 _ONE = PATH + "/{id:[0-9]{1,19}}"
-_PHONE = Field("phone", Kind.PHONE, "number")
+_PHONE = Input("phone", InputKind.PHONE, "number")
 _KNOWN = (
-    Field("name", label="person", required=True, most=64), Field("email", Kind.EMAIL), Field("department", Kind.CHOICE),
-    Field("accounts", Kind.CHOICES, "account", words.ACCOUNTS_HELP),
-)  # fmt: skip
-_ROLES = Field("role", Kind.CHOICES, help=words.ROLES_HELP)
-_NEW = Form((Section((Field("login", required=True, most=64, help=words.LOGIN_HELP), *_KNOWN, _PHONE, _ROLES)),))
+    Input("name", label="person", required=True, most=64),
+    Input("email", InputKind.EMAIL),
+    Input("department", InputKind.CHOICE),
+    Input("accounts", InputKind.CHOICES, "account", words.ACCOUNTS_HELP),
+)
+_ROLES = Input("role", InputKind.CHOICES, help=words.ROLES_HELP)
+_NEW = Form((Inputs((Input("login", required=True, most=64, help=words.LOGIN_HELP), *_KNOWN, _PHONE, _ROLES)),))
 
-_EDIT = Form((Section((*_KNOWN, Field("phone", Kind.PHONE, "number", words.PHONE_HELP))),))
+_EDIT = Form((Inputs((*_KNOWN, Input("phone", InputKind.PHONE, "number", words.PHONE_HELP))),))
 
 
 def _back(one: Contact | tuple[()]) -> str:
@@ -140,7 +142,7 @@ EDIT = FormPage(
                         "accounts": one.accounts},
 )  # fmt: skip
 ROLES = FormPage(
-    _ONE + "/roles", Permission.PERSON_GRANT, words.PERSON_ROLES, words.SAVE, Form((Section((_ROLES,)),)),
+    _ONE + "/roles", Permission.PERSON_GRANT, words.PERSON_ROLES, words.SAVE, Form((Inputs((_ROLES,)),)),
     lambda call, subject, values: _grant(call, subject[0], values), lambda subject: _back(subject[0]), _of_roles,
     values=lambda subject: {"role": subject[1]}, choices=_choices, lead=lambda subject: _named(subject[0]),
 )  # fmt: skip

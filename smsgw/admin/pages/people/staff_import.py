@@ -14,7 +14,7 @@ from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit import people
 from smsgw.admin.kit.filters import read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.imports import ImportPage, Target
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.rights import Proof, route
@@ -36,10 +36,10 @@ TARGETS = tuple(
     Target(key, names.STAFF[key], _LABELS.get(key, ""), key in importing.NEEDED) for key in importing.COLUMNS
 )
 _FORM = Form((
-    Section((
-        Field("department", Kind.CHOICE, "default_department", words.DEFAULT_DEPARTMENT_HELP),
-        Field("role", Kind.CHOICES, "default_role", words.DEFAULT_ROLE_HELP),
-        Field("make_departments", Kind.SWITCH, help=words.MAKE_DEPARTMENTS_HELP),
+    Inputs((
+        Input("department", InputKind.CHOICE, "default_department", words.DEFAULT_DEPARTMENT_HELP),
+        Input("role", InputKind.CHOICES, "default_role", words.DEFAULT_ROLE_HELP),
+        Input("make_departments", InputKind.SWITCH, help=words.MAKE_DEPARTMENTS_HELP),
     )),
 ))  # fmt: skip
 

@@ -12,7 +12,7 @@ from smsgw.admin.kit import people
 from smsgw.admin.kit.attempts import attempt
 from smsgw.admin.kit.filters import read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.pages.people.staff_forms import PATH
 from smsgw.admin.rights import Proof, route
@@ -91,13 +91,13 @@ async def end(call: Call) -> web.StreamResponse:
 # --- what is demanded of the person ----------------------------------------------------------------------------------
 
 _FORM = Form((
-    Section(
-        (Field("networks", Kind.NETWORKS, most=entrance.MAX_NETWORKS, help=words.NETWORKS_HELP),), words.BINDING,
+    Inputs(
+        (Input("networks", InputKind.NETWORKS, most=entrance.MAX_NETWORKS, help=words.NETWORKS_HELP),), words.BINDING,
     ),
-    Section(
-        (Field("factors", Kind.CHOICES, choices={f.value: login_words.FACTORS[f] for f in DEMANDED},
+    Inputs(
+        (Input("factors", InputKind.CHOICES, choices={f.value: login_words.FACTORS[f] for f in DEMANDED},
                help=words.FACTORS_HELP),
-         Field("every", Kind.SWITCH, help=words.EVERY_HELP)),
+         Input("every", InputKind.SWITCH, help=words.EVERY_HELP)),
         words.DYNAMIC,
     ),
 ))  # fmt: skip

@@ -9,13 +9,13 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit import people
-from smsgw.admin.kit.details import Detail, Section as Facts
+from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as FormField, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import lists, people as words
 from smsgw.admin.words.roles import NAMES
 from smsgw.core.permissions import ALL, Permission
@@ -52,7 +52,7 @@ async def _detail(call: Call, row: ListedPerson) -> Detail:
         "withheld": [people.label(call, p) for p in sorted(person.withheld)],
     }
     links = [(words.RIGHTS_SET, f"{PATH}/{row.id}/rights")] if call.may(Permission.PERSON_GRANT) else []
-    return Detail(row.name or row.login, [Facts(COLUMNS, row), Facts(_SINGLE, single)], links=links)
+    return Detail(row.name or row.login, [Section(COLUMNS, row), Section(_SINGLE, single)], links=links)
 
 
 PAGE = ListPage(
@@ -102,7 +102,7 @@ async def _effect(call: Call, person: Person, values: Mapping[str, Any]) -> Effe
 
 RIGHTS = FormPage(
     PATH + "/{id:[0-9]{1,19}}/rights", Permission.PERSON_GRANT, words.RIGHTS_SET, words.SAVE,
-    Form((Section((FormField("permission", Kind.CHOICES, help=words.RIGHTS_HELP),)),)), _save,
+    Form((Inputs((Input("permission", InputKind.CHOICES, help=words.RIGHTS_HELP),)),)), _save,
     lambda person: f"{PATH}/{person.id}", _person, choices=_boxes, effect=_effect,
     values=lambda person: {"permission": sorted(p.value for p in person.permissions & _OFFERED)},
     lead=lambda person: f"{person.name} ({person.login})",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from smsgw.admin.call import Call, local_path
-from smsgw.admin.kit.toasts import Kind
+from smsgw.admin.kit.toasts import ToastKind
 from smsgw.admin.rights import route
 from smsgw.admin.words import palette as words
 from smsgw.core.permissions import Permission
@@ -25,7 +25,7 @@ async def star(call: Call) -> web.StreamResponse:
         if not any(entry.key == key for group in call.menu.groups for entry in group.entries):
             raise web.HTTPNotFound
         if len(starred) >= MOST:
-            call.toast(call.filled(words.TOO_MANY, {"n": MOST}), Kind.BAD)
+            call.toast(call.filled(words.TOO_MANY, {"n": MOST}), ToastKind.BAD)
             return back
         starred.append(key)
     await service.set_value(call.change(), NAME, {"keys": starred})

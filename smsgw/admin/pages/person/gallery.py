@@ -14,7 +14,7 @@ from smsgw.admin.kit.details import Button, Detail, Past, Section, differences
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Period, Problem
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, Shown
 from smsgw.admin.kit.pieces import field_alone
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort, layout
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort, layout
 from smsgw.admin.rights import route
 from smsgw.admin.words import lists as words
 from smsgw.admin.words.kit import FORMAT
@@ -28,37 +28,37 @@ from smsgw.platform.paging import Slice, Window
 
 AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 VALUES = {
-    Kind.TEXT: "text", Kind.LONG: "long " * 40, Kind.CODE: "code.of", Kind.NUMBER: 1234567, Kind.MONEY: 1234.5,
-    Kind.PRICE: 0.0385,
-    Kind.PERCENT: 98.76, Kind.TIME: AT, Kind.SPAN: timedelta(minutes=3), Kind.SIZE: 123456, Kind.PHONE: "8613800138000",
-    Kind.HOURS: written("mon-fri 09:00-11:30 14:00-17:00"),
-    Kind.STATE: "done", Kind.WORD: "export", Kind.BOOL: True,
-    Kind.LINK: ("link", "/_ui"), Kind.COPIED: "https://s.example.cn/abc", Kind.PROGRESS: 42, Kind.USER: ("Li", "li"),
-    Kind.TAGS: ["a", "b"], Kind.MARKED: [("text ", ""), ("word", "why")],
-    Kind.DEVICE: "Mozilla/5.0 (Windows NT 10.0) Chrome/120.0.0.0 Safari/537.36 Edg/120.0",
+    Cell.TEXT: "text", Cell.LONG: "long " * 40, Cell.CODE: "code.of", Cell.NUMBER: 1234567, Cell.MONEY: 1234.5,
+    Cell.PRICE: 0.0385,
+    Cell.PERCENT: 98.76, Cell.TIME: AT, Cell.SPAN: timedelta(minutes=3), Cell.SIZE: 123456, Cell.PHONE: "8613800138000",
+    Cell.HOURS: written("mon-fri 09:00-11:30 14:00-17:00"),
+    Cell.STATE: "done", Cell.WORD: "export", Cell.BOOL: True,
+    Cell.LINK: ("link", "/_ui"), Cell.COPIED: "https://s.example.cn/abc", Cell.PROGRESS: 42, Cell.USER: ("Li", "li"),
+    Cell.TAGS: ["a", "b"], Cell.MARKED: [("text ", ""), ("word", "why")],
+    Cell.DEVICE: "Mozilla/5.0 (Windows NT 10.0) Chrome/120.0.0.0 Safari/537.36 Edg/120.0",
 }  # fmt: skip
 """One value of each kind of cell; a picture has an address of its own list, a digest is code."""
-KEYS = dict(zip(Kind, sorted(TERMS), strict=False))
+KEYS = dict(zip(Cell, sorted(TERMS), strict=False))
 COLUMNS = tuple(
     Column(
-        KEYS[kind], kind, sort=kind in (Kind.TEXT, Kind.TIME), words=words.JOB_STATE | words.JOB_KIND,
+        KEYS[kind], kind, sort=kind in (Cell.TEXT, Cell.TIME), words=words.JOB_STATE | words.JOB_KIND,
         tones=words.JOB_TONE, phone=tuple(Phone)[at % len(Phone)],
     )
     for at, kind in enumerate(VALUES)
 )  # fmt: skip
 FILTER = Filter(
     tuple(Field(KEYS[cell], kind, choices=words.JOB_STATE, more=at > 4)
-          for at, (kind, cell) in enumerate(zip(FieldKind, Kind, strict=False))),
+          for at, (kind, cell) in enumerate(zip(FieldKind, Cell, strict=False))),
     Period("7d"),
 )  # fmt: skip
 FORM = forms.Form(
     (
-        forms.Section(
+        forms.Inputs(
             tuple(
-                forms.Field(
-                    KEYS[cell], kind, required=kind is forms.Kind.TEXT, choices=words.JOB_STATE, help=words.START
+                forms.Input(
+                    KEYS[cell], kind, required=kind is forms.InputKind.TEXT, choices=words.JOB_STATE, help=words.START
                 )
-                for kind, cell in zip(forms.Kind, Kind, strict=False)
+                for kind, cell in zip(forms.InputKind, Cell, strict=False)
             ),
             words.STOP,
         ),
@@ -71,7 +71,7 @@ async def _none(_: Database, __: Actor, ___: object, ____: Window) -> Slice[obje
 
 
 _PAGE = (ListPage(
-    "gallery", "/_ui", "system.audit", Permission.SELF_EDIT, FILTER, COLUMNS, Sort(KEYS[Kind.TEXT]),
+    "gallery", "/_ui", "system.audit", Permission.SELF_EDIT, FILTER, COLUMNS, Sort(KEYS[Cell.TEXT]),
     Empty(words.JOBS_EMPTY, words.JOBS_TEACH, words.VERIFY, "/_ui"), rows=_none,
     tabs=((words.START, "/_ui"), (words.STOP, "/_ui/b")),
 ),)  # fmt: skip
@@ -92,8 +92,8 @@ SHEETS = {"list": 10, "empty": 0, "error": 0, "none": 0}
 
 
 def _shown(state: str) -> Shown:
-    wrong = {KEYS[Kind.NUMBER]: "x", "time": "custom", "from": "x"}
-    query = {"error": wrong, "none": {KEYS[Kind.TEXT]: "x"}}.get(state, {})
+    wrong = {KEYS[Cell.NUMBER]: "x", "time": "custom", "from": "x"}
+    query = {"error": wrong, "none": {KEYS[Cell.TEXT]: "x"}}.get(state, {})
     found = FILTER.read(query, AT)
     row = SimpleNamespace(**{KEYS[kind]: value for kind, value in VALUES.items()})
     rows = [SimpleNamespace(**{**vars(row), "id": n + 1}) for n in range(SHEETS[state])]
@@ -105,8 +105,8 @@ def _shown(state: str) -> Shown:
 def _charts() -> list[Chart]:
     labels = [f"{hour:02}:00" for hour in range(24)]
     values = [Series("a", [hour * hour % 37 for hour in range(24)]), Series("b", [hour % 7 for hour in range(24)])]
-    made = [Chart(kind.value, kind, labels, values, "n", f"{kind.value}, 24 h") for kind in charts.Kind]
-    return [*made, Chart("empty", charts.Kind.LINE, labels, [Series("a", [None] * 24)])]
+    made = [Chart(kind.value, kind, labels, values, "n", f"{kind.value}, 24 h") for kind in charts.ChartKind]
+    return [*made, Chart("empty", charts.ChartKind.LINE, labels, [Series("a", [None] * 24)])]
 
 
 def _detail() -> Detail:
@@ -127,7 +127,7 @@ def _for_builders(call: Call) -> None:
 async def show(call: Call) -> web.StreamResponse:
     """All of it; only for whoever may do everything."""
     _for_builders(call)
-    return _sheet(call, FORM.read({KEYS[Kind.LONG]: "\x07"}))
+    return _sheet(call, FORM.read({KEYS[Cell.LONG]: "\x07"}))
 
 
 @route("POST", "/_ui", Permission.SELF_EDIT)
@@ -149,7 +149,7 @@ def _sheet(call: Call, wrong: forms.Filled, *, status: int = 200) -> web.Respons
     right = SimpleNamespace(value="x.view", given=True)
     return call.render(
         "ui/gallery.html", status=status, page=_PAGE[0], sheets={state: _shown(state) for state in SHEETS},
-        charts=_charts(), filled=FORM.blank({KEYS[cell]: "1" for cell in Kind}), wrong=wrong,
+        charts=_charts(), filled=FORM.blank({KEYS[cell]: "1" for cell in Cell}), wrong=wrong,
         section=Section(COLUMNS, _shown("list").rows[0]), diff=differences({"a": 1, "b": "x"}, {"a": 2, "c": "y"}),
         nodes=[SimpleNamespace(id=2, label="b", count=None, children=(node, node)), node],
         modules=[SimpleNamespace(label=words.STOP, rights={"view": right})],

@@ -9,13 +9,13 @@ from urllib.parse import urlencode
 
 from smsgw.admin import words as told
 from smsgw.admin.call import Call
-from smsgw.admin.kit.charts import Chart, Kind as Look, Series
+from smsgw.admin.kit.charts import Chart, ChartKind, Series
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.kinds import names_of
 from smsgw.admin.kit.lists import Empty, ListPage, Report
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import records as words
 from smsgw.admin.words.provinces import PROVINCES
 from smsgw.core.actor import Actor
@@ -109,14 +109,14 @@ async def _heat(call: Call, found: Found) -> Chart:
         else ""
     )  # fmt: skip
     return Chart(
-        say(words.HEAT_TITLE), Look.HEAT, [named(value) for value in columns],
+        say(words.HEAT_TITLE), ChartKind.HEAT, [named(value) for value in columns],
         [Series(say(words.REASON.get(r, r)), [counts.get((r, value), 0) for value in columns]) for r in lines],
         summary=summary,
     )  # fmt: skip
 
 
 def _named(group: str) -> Column:
-    kind = Kind.WORD if group in _NAMED else Kind.TEXT
+    kind = Cell.WORD if group in _NAMED else Cell.TEXT
     return Column(
         group, kind, words=_NAMED.get(group, {}), phone=Phone.SECOND,
         value=lambda row: row["name"] or None, when=lambda found: _beside(found) == group,
@@ -135,9 +135,9 @@ WHY = ListPage(
         Period("7d", failures.MOST_DAYS),
     ),
     (
-        Column("reason", Kind.WORD, words=words.REASON, phone=Phone.TITLE), *map(_named, failures.GROUPS),
-        Column("failed", Kind.NUMBER, sort=True, phone=Phone.BESIDE, to=lambda row: row["address"]),
-        Column("suggestion", Kind.WORD, words=words.PLAYBOOK, value=lambda row: row["reason"]),
+        Column("reason", Cell.WORD, words=words.REASON, phone=Phone.TITLE), *map(_named, failures.GROUPS),
+        Column("failed", Cell.NUMBER, sort=True, phone=Phone.BESIDE, to=lambda row: row["address"]),
+        Column("suggestion", Cell.WORD, words=words.PLAYBOOK, value=lambda row: row["reason"]),
     ),
     rows=_failures, count=_how_many, choices=_choices, sort=Sort("failed"), lead=words.FAILURES_LEAD,
     export=Permission.STATISTICS_EXPORT, report=Report(_all_failed, _heat),
@@ -171,7 +171,7 @@ async def _lines(call: Call, found: Found) -> Chart:
         return None if at is None else round(at.total_seconds(), 3)
 
     return Chart(
-        say(words.DELAYS_TITLE), Look.STACK, [label(row) for row in rows],
+        say(words.DELAYS_TITLE), ChartKind.STACK, [label(row) for row in rows],
         [Series(say(words.STAGE[stage]), [seconds(row, stage) for row in rows], tones[stage]) for stage in tones],
         summary=call.filled(words.DELAYS_SUMMARY, {"n": f"{sum(row.n for row in rows):,}"}),
     )  # fmt: skip
@@ -183,7 +183,7 @@ async def _no_totals(_: Database, __: Actor, ___: Found) -> None:
 
 def _stage(stage: str, at: int) -> Column:
     return Column(
-        f"{stage}_{delays.SHARES[at]}", Kind.SPAN, shown=at > 0 or stage == delays.STAGES[-1],
+        f"{stage}_{delays.SHARES[at]}", Cell.SPAN, shown=at > 0 or stage == delays.STAGES[-1],
         phone=Phone.SECOND if at == 1 else Phone.AWAY,
         value=lambda row: row.stages[stage][at],
     )  # fmt: skip
@@ -202,7 +202,7 @@ WHERE = ListPage(
         Column("channel", phone=Phone.TITLE, value=lambda row: row.name, when=lambda found: _along(found) == "channel"),
         Column("hour", phone=Phone.TITLE, value=lambda row: f"{row.name}:00",
                when=lambda found: _along(found) == "hour"),
-        Column("messages", Kind.NUMBER, phone=Phone.BESIDE, value=lambda row: row.n),
+        Column("messages", Cell.NUMBER, phone=Phone.BESIDE, value=lambda row: row.n),
         *(_stage(stage, at) for stage in delays.STAGES for at in range(len(delays.SHARES))),
     ),
     rows=_delays, choices=_choices, sort=Sort("channel"), lead=words.DELAYS_LEAD, wide=True,

@@ -13,7 +13,7 @@ from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Period
 from smsgw.admin.kit.lists import Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import records as words
 from smsgw.core.permissions import Permission
 from smsgw.platform.statistics.checks import CHECKS, Check, Difference
@@ -47,22 +47,22 @@ def _records(stage: str) -> Callable[[Check], str]:
 _COLUMNS = (
     Column("day", sort=True, phone=Phone.TITLE,
            value=lambda one: f"{one.day:%Y-%m-%d}" if one.span == "day" else f"{one.day:%Y-%m}"),
-    Column("span", Kind.WORD, words=words.SPAN, phone=Phone.AWAY),
-    Column("check_state", Kind.STATE, words=words.CHECK_STATE, tones=words.CHECK_TONE, phone=Phone.BESIDE,
+    Column("span", Cell.WORD, words=words.SPAN, phone=Phone.AWAY),
+    Column("check_state", Cell.STATE, words=words.CHECK_STATE, tones=words.CHECK_TONE, phone=Phone.BESIDE,
            value=lambda one: one.state),
-    Column("compared", Kind.NUMBER), Column("different", Kind.NUMBER),
-    Column("accepted", Kind.NUMBER, to=_records("")), Column("submitted_out", Kind.NUMBER, to=_records("submitted"),
+    Column("compared", Cell.NUMBER), Column("different", Cell.NUMBER),
+    Column("accepted", Cell.NUMBER, to=_records("")), Column("submitted_out", Cell.NUMBER, to=_records("submitted"),
                                                              value=lambda one: one.submitted),
-    Column("refused", Kind.NUMBER, to=_records("refused")), Column("held", Kind.NUMBER, to=_records("held")),
-    Column("submission_rate", Kind.PERCENT, value=lambda one: one.submission_rate, phone=Phone.AWAY),
-    Column("submission_success", Kind.PERCENT, value=lambda one: one.submission_success, phone=Phone.SECOND),
-    Column("missing_of_day", Kind.NUMBER, value=lambda one: one.missing), Column("checked_at", Kind.TIME),
+    Column("refused", Cell.NUMBER, to=_records("refused")), Column("held", Cell.NUMBER, to=_records("held")),
+    Column("submission_rate", Cell.PERCENT, value=lambda one: one.submission_rate, phone=Phone.AWAY),
+    Column("submission_success", Cell.PERCENT, value=lambda one: one.submission_success, phone=Phone.SECOND),
+    Column("missing_of_day", Cell.NUMBER, value=lambda one: one.missing), Column("checked_at", Cell.TIME),
 )  # fmt: skip
 _DIFFERENCE = (
-    Column("dimension", Kind.WORD, words=words.DIMENSION), Column("account", value=lambda one: one.account_id),
-    Column("value_of", value=lambda one: one.value), Column("word_of", Kind.WORD, words=words.ENDED,
+    Column("dimension", Cell.WORD, words=words.DIMENSION), Column("account", value=lambda one: one.account_id),
+    Column("value_of", value=lambda one: one.value), Column("word_of", Cell.WORD, words=words.ENDED,
                                                             value=lambda one: one.word),
-    Column("unit", Kind.WORD, words=words.UNIT), Column("shown", Kind.NUMBER), Column("counted", Kind.NUMBER),
+    Column("unit", Cell.WORD, words=words.UNIT), Column("shown", Cell.NUMBER), Column("counted", Cell.NUMBER),
 )  # fmt: skip
 
 

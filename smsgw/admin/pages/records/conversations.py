@@ -15,7 +15,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.filters import Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.words import records as words
 from smsgw.admin.words.kit import NAMED
@@ -124,11 +124,11 @@ async def _send(call: Call, one: InboundView, values: Mapping[str, Any]) -> web.
     return call.redirect(f"/inbound/{one.id}")
 
 
-_SEEN = Field("seen", Kind.HIDDEN)
+_SEEN = Input("seen", InputKind.HIDDEN)
 """The last answer that there was when the form was opened."""
 REPLY = FormPage(
     f"{PATH}/reply", Permission.MESSAGE_SEND, words.REPLY_TITLE, words.REPLY_SEND,
-    Form((Section((Field("content", Kind.LINES, required=True, most=care.MOST_CONTENT), _SEEN)),)), save=_send,
+    Form((Inputs((Input("content", InputKind.LINES, required=True, most=care.MOST_CONTENT), _SEEN)),)), save=_send,
     values=lambda one: {"seen": one.answered_by or ""}, back=lambda one: f"/inbound/{one.id}", subject=_subject,
     effect=_explained, lead=lambda one: mask(one.number), about=words.REPLY_LEAD,
 )  # fmt: skip
@@ -150,7 +150,7 @@ async def _assign(call: Call, one: InboundView, values: Mapping[str, Any]) -> we
 
 ASSIGN = FormPage(
     f"{PATH}/assign", Permission.INBOUND_HANDLE, words.ASSIGN_TITLE, words.ASSIGN,
-    Form((Section((Field("assignee", Kind.CHOICE, required=True),)),)),
+    Form((Inputs((Input("assignee", InputKind.CHOICE, required=True),)),)),
     save=_assign, back=lambda one: f"/inbound/{one.id}", subject=_subject, choices=_people,
     lead=lambda one: mask(one.number), about=words.ASSIGN_LEAD,
 )  # fmt: skip

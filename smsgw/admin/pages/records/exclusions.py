@@ -12,10 +12,10 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Filter, Problem
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import records as words
 from smsgw.core.exclusions import CLASSES, MOST_CODES, PROPOSED
 from smsgw.core.ids import CHINA
@@ -46,14 +46,14 @@ def _last(one: Version) -> date | None:
 
 COLUMNS = (
     Column("version", sort=True, phone=Phone.TITLE, value=lambda one: f"V{one.version}"),
-    Column("exclusion_state", Kind.STATE, words=words.EXCLUSION_STATE, tones=words.EXCLUSION_TONE, value=_state,
+    Column("exclusion_state", Cell.STATE, words=words.EXCLUSION_STATE, tones=words.EXCLUSION_TONE, value=_state,
            phone=Phone.BESIDE),
     Column("from_day", value=lambda one: f"{one.from_day:%Y-%m-%d}", phone=Phone.SECOND),
     Column("last_day", value=lambda one: _last(one) and f"{_last(one):%Y-%m-%d}"),
-    Column("rule_classes", Kind.NUMBER, value=lambda one: len(one.classes)),
-    Column("rule_codes", Kind.NUMBER, value=lambda one: len(one.codes)),
-    Column("why_so", Kind.LONG, value=lambda one: one.reason, phone=Phone.SECOND),
-    Column("made_by"), Column("made_at", Kind.TIME),
+    Column("rule_classes", Cell.NUMBER, value=lambda one: len(one.classes)),
+    Column("rule_codes", Cell.NUMBER, value=lambda one: len(one.codes)),
+    Column("why_so", Cell.LONG, value=lambda one: one.reason, phone=Phone.SECOND),
+    Column("made_by"), Column("made_at", Cell.TIME),
 )  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def _of(value: str) -> Callable[[Version], str]:
 
 async def _detail(_: Call, one: Version) -> Detail:
     classes = [
-        Column(_label(cls), Kind.WORD, words=words.CATEGORY, value=_of(one.classes[cls]))
+        Column(_label(cls), Cell.WORD, words=words.CATEGORY, value=_of(one.classes[cls]))
         for cls in CLASSES
         if cls in one.classes
     ]
@@ -76,8 +76,8 @@ async def _detail(_: Call, one: Version) -> Detail:
         sections.append(Section(classes, one, words.BY_CLASS))
     sections += [
         Section(
-            (Column("rule_codes", Kind.CODE, value=_of(code)),
-             Column("word_category", Kind.WORD, words=words.CATEGORY, value=_of(as_))),
+            (Column("rule_codes", Cell.CODE, value=_of(code)),
+             Column("word_category", Cell.WORD, words=words.CATEGORY, value=_of(as_))),
             one, words.BY_CODE,
         )
         for code, as_ in one.codes.items()
@@ -96,16 +96,16 @@ PAGE = ListPage(
 
 
 def _class_field(cls: str) -> Input:
-    return Input(f"class_{cls}", Takes.CHOICE, _label(cls), choices=words.CATEGORY)
+    return Input(f"class_{cls}", InputKind.CHOICE, _label(cls), choices=words.CATEGORY)
 
 
 _FORM = Form((
     Inputs((
-        Input("from_day", Takes.CHOICE, required=True),
+        Input("from_day", InputKind.CHOICE, required=True),
         Input("reason", label="why_so", required=True, least=LEAST_REASON, most=MOST_REASON),
     )),
     Inputs(tuple(map(_class_field, CLASSES)), words.BY_CLASS, words.COUNTED_HELP),
-    Inputs((Input("codes", Takes.LINES, "rule_codes", words.CODES_HELP, most=100 * MOST_CODES),), words.BY_CODE),
+    Inputs((Input("codes", InputKind.LINES, "rule_codes", words.CODES_HELP, most=100 * MOST_CODES),), words.BY_CODE),
 ))  # fmt: skip
 
 

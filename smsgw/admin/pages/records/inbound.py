@@ -17,7 +17,7 @@ from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period, rea
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.records import conversations
 from smsgw.admin.rights import route
 from smsgw.admin.words import records as words
@@ -43,19 +43,19 @@ FILTER = Filter(
 )  # fmt: skip
 _away = partial(Column, phone=Phone.AWAY)
 COLUMNS = (
-    Column("received_at", Kind.TIME, sort=True), Column("number", Kind.PHONE, phone=Phone.TITLE),
-    Column("content", Kind.LONG, permission=Permission.MESSAGE_READ, phone=Phone.SECOND),
-    Column("care", Kind.STATE, words=words.CARE, tones=words.CARE_TONE, phone=Phone.BESIDE),
-    Column("outcome", Kind.STATE, "became", words=words.OUTCOME, tones=words.OUTCOME_TONE, phone=Phone.SECOND),
+    Column("received_at", Cell.TIME, sort=True), Column("number", Cell.PHONE, phone=Phone.TITLE),
+    Column("content", Cell.LONG, permission=Permission.MESSAGE_READ, phone=Phone.SECOND),
+    Column("care", Cell.STATE, words=words.CARE, tones=words.CARE_TONE, phone=Phone.BESIDE),
+    Column("outcome", Cell.STATE, "became", words=words.OUTCOME, tones=words.OUTCOME_TONE, phone=Phone.SECOND),
     _away("assignee", shown=False),
     Column("account", value=lambda one: one.account_name),
     _away("channel", value=lambda one: one.channel_name, shown=False),
-    _away("to_code", Kind.CODE), _away("extension", Kind.CODE),
-    _away("answers", Kind.LINK, permission=Permission.MESSAGE_VIEW,
+    _away("to_code", Cell.CODE), _away("extension", Cell.CODE),
+    _away("answers", Cell.LINK, permission=Permission.MESSAGE_VIEW,
           value=lambda one: (str(one.answers), f"/records/{one.answers}") if one.answers else None),
-    _away("pushed", Kind.STATE, words=words.PUSHED, tones=words.PUSHED_TONE),
-    _away("pushed_at", Kind.TIME, shown=False), _away("parts", Kind.NUMBER, shown=False),
-    _away("complete", Kind.BOOL, shown=False), _away("id", Kind.CODE, shown=False),
+    _away("pushed", Cell.STATE, words=words.PUSHED, tones=words.PUSHED_TONE),
+    _away("pushed_at", Cell.TIME, shown=False), _away("parts", Cell.NUMBER, shown=False),
+    _away("complete", Cell.BOOL, shown=False), _away("id", Cell.CODE, shown=False),
 )  # fmt: skip
 
 
@@ -64,10 +64,10 @@ async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:
     return {"account": own_accounts(call), "channel": {str(c.id): c.name for c in channels}}
 
 
-_CARE = (Column("care", Kind.STATE, words=words.CARE, tones=words.CARE_TONE), Column("assignee"),
-         Column("seen_by", label="first_seen_by"), Column("seen_at", Kind.TIME, "first_seen_at"),
-         Column("done_by", label="closed_by"), Column("done_at", Kind.TIME, "closed_at"),
-         Column("answered_by", Kind.LINK, "answer_sent", value=lambda one: (
+_CARE = (Column("care", Cell.STATE, words=words.CARE, tones=words.CARE_TONE), Column("assignee"),
+         Column("seen_by", label="first_seen_by"), Column("seen_at", Cell.TIME, "first_seen_at"),
+         Column("done_by", label="closed_by"), Column("done_at", Cell.TIME, "closed_at"),
+         Column("answered_by", Cell.LINK, "answer_sent", value=lambda one: (
              (str(one.answered_by), f"/records/{one.answered_by}") if one.answered_by else None)))  # fmt: skip
 _WHOLE = [c for c in COLUMNS if c.key not in ("care", "assignee")]
 

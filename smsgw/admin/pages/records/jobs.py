@@ -9,7 +9,7 @@ from smsgw.admin.kit import jobs
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, reason_of
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import lists as words
 from smsgw.core.actor import Actor
 from smsgw.core.permissions import Permission
@@ -28,15 +28,15 @@ FILTER = Filter(
     Period("7d"),
 )  # fmt: skip
 COLUMNS = (
-    Column("kind", Kind.WORD, "job_kind", sort=True, words=words.JOB_KIND, phone=Phone.TITLE),
-    Column("state", Kind.STATE, "status", words=words.JOB_STATE, tones=words.JOB_TONE, phone=Phone.BESIDE),
-    Column("progress", Kind.PROGRESS, value=jobs.percent, phone=Phone.SECOND),
-    Column("done", Kind.NUMBER, "handled", value=jobs.handled),
-    Column("speed", Kind.NUMBER, value=lambda j: round(j.speed(clock.now()), 1), phone=Phone.AWAY),
-    Column("remaining", Kind.SPAN, value=lambda j: j.remaining(clock.now())),
+    Column("kind", Cell.WORD, "job_kind", sort=True, words=words.JOB_KIND, phone=Phone.TITLE),
+    Column("state", Cell.STATE, "status", words=words.JOB_STATE, tones=words.JOB_TONE, phone=Phone.BESIDE),
+    Column("progress", Cell.PROGRESS, value=jobs.percent, phone=Phone.SECOND),
+    Column("done", Cell.NUMBER, "handled", value=jobs.handled),
+    Column("speed", Cell.NUMBER, value=lambda j: round(j.speed(clock.now()), 1), phone=Phone.AWAY),
+    Column("remaining", Cell.SPAN, value=lambda j: j.remaining(clock.now())),
     Column("submitter", phone=Phone.AWAY),
-    Column("created_at", Kind.TIME, sort=True),
-    Column("ended_at", Kind.TIME, "done_at", shown=False, phone=Phone.AWAY),
+    Column("created_at", Cell.TIME, sort=True),
+    Column("ended_at", Cell.TIME, "done_at", shown=False, phone=Phone.AWAY),
 )
 
 

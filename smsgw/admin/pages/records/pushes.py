@@ -13,7 +13,7 @@ from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, picked
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import account_choices, not_by_person
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort, allowed
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort, allowed
 from smsgw.admin.words import pushes as words
 from smsgw.core.carried import Heard
 from smsgw.core.permissions import Permission
@@ -36,19 +36,19 @@ FILTER = Filter(
 
 
 COLUMNS = (
-    Column("time", Kind.TIME, value=lambda d: d.made_at, sort=True, phone=Phone.SECOND),
+    Column("time", Cell.TIME, value=lambda d: d.made_at, sort=True, phone=Phone.SECOND),
     Column("account", phone=Phone.TITLE),
-    Column("event", Kind.WORD, "event_type", words=words.EVENT, value=lambda d: type_of(d.kind), phone=Phone.SECOND),
-    Column("push_state", Kind.STATE, "status", words=words.STATE, tones=words.TONE, value=lambda d: d.state,
+    Column("event", Cell.WORD, "event_type", words=words.EVENT, value=lambda d: type_of(d.kind), phone=Phone.SECOND),
+    Column("push_state", Cell.STATE, "status", words=words.STATE, tones=words.TONE, value=lambda d: d.state,
            phone=Phone.BESIDE),
-    Column("push_tries", Kind.NUMBER, value=lambda d: d.tries, phone=Phone.AWAY),
-    Column("last_result", Kind.WORD, value=lambda d: Heard(d.problem) if d.problem else None),
-    Column("next_try", Kind.TIME, value=lambda d: d.next_at),
-    Column("push_took", Kind.SPAN, value=lambda d: d.took, phone=Phone.AWAY),
-    Column("push_way", Kind.WORD, words=words.WAY, value=lambda d: d.done_by or d.way, phone=Phone.AWAY),
-    Column("event_of", Kind.LINK, permission=Permission.MESSAGE_VIEW, phone=Phone.AWAY,
+    Column("push_tries", Cell.NUMBER, value=lambda d: d.tries, phone=Phone.AWAY),
+    Column("last_result", Cell.WORD, value=lambda d: Heard(d.problem) if d.problem else None),
+    Column("next_try", Cell.TIME, value=lambda d: d.next_at),
+    Column("push_took", Cell.SPAN, value=lambda d: d.took, phone=Phone.AWAY),
+    Column("push_way", Cell.WORD, words=words.WAY, value=lambda d: d.done_by or d.way, phone=Phone.AWAY),
+    Column("event_of", Cell.LINK, permission=Permission.MESSAGE_VIEW, phone=Phone.AWAY,
            value=lambda d: (str(d.message_id), f"/records/{d.message_id}") if d.kind == REPORT else None),
-    Column("pushed_at", Kind.TIME, value=lambda d: d.done_at, shown=False, phone=Phone.AWAY),
+    Column("pushed_at", Cell.TIME, value=lambda d: d.done_at, shown=False, phone=Phone.AWAY),
 )  # fmt: skip
 
 

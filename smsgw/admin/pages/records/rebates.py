@@ -6,7 +6,7 @@ from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.lists import Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import account_choices
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.finance.rebate_rules import PATH as RULES
 from smsgw.admin.words import rebates as rule_words, records as words
 from smsgw.core.permissions import Permission
@@ -21,14 +21,14 @@ FILTER = Filter(
      Field("message", FieldKind.ID, "message_id")), Period("30d"),
 )  # fmt: skip
 COLUMNS = (
-    Column("time", Kind.TIME, sort=True, value=lambda row: row["at"]),
-    Column("account", Kind.USER, phone=Phone.TITLE,
+    Column("time", Cell.TIME, sort=True, value=lambda row: row["at"]),
+    Column("account", Cell.USER, phone=Phone.TITLE,
            value=lambda row: (row["display_name"] or row["name"], row["name"])),
-    Column("rebate_kind", Kind.WORD, words=words.REBATE, value=lambda row: row["kind"], phone=Phone.SECOND),
-    Column("units_back", Kind.NUMBER, value=lambda row: row["units"], phone=Phone.BESIDE),
-    Column("amount_then", Kind.PRICE, value=lambda row: row["amount"], phone=Phone.SECOND),
-    Column("balance_then", Kind.NUMBER, value=lambda row: row["balance"], phone=Phone.SECOND),
-    Column("rebate_of", Kind.LINK, permission=Permission.MESSAGE_VIEW, phone=Phone.AWAY,
+    Column("rebate_kind", Cell.WORD, words=words.REBATE, value=lambda row: row["kind"], phone=Phone.SECOND),
+    Column("units_back", Cell.NUMBER, value=lambda row: row["units"], phone=Phone.BESIDE),
+    Column("amount_then", Cell.PRICE, value=lambda row: row["amount"], phone=Phone.SECOND),
+    Column("balance_then", Cell.NUMBER, value=lambda row: row["balance"], phone=Phone.SECOND),
+    Column("rebate_of", Cell.LINK, permission=Permission.MESSAGE_VIEW, phone=Phone.AWAY,
            value=lambda row: (f"#{row['rule_id']}", f"{RULES}/{row['rule_id']}") if row["kind"] == "rebate"
            else (str(row["id"]), f"/records/{row['id']}")),
 )  # fmt: skip

@@ -11,13 +11,13 @@ from urllib.parse import urlencode
 
 from smsgw.admin import words as told
 from smsgw.admin.call import Call
-from smsgw.admin.kit.charts import Chart, Kind as Look, Series
+from smsgw.admin.kit.charts import Chart, ChartKind, Series
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.kinds import names_of
 from smsgw.admin.kit.lists import Empty, ListPage, Report
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import records as words
 from smsgw.admin.words.provinces import PROVINCES
 from smsgw.core.actor import Actor
@@ -135,7 +135,7 @@ def _channel(line: Line) -> str:
 
 
 def _columns(day: str, shape: str) -> tuple[Column, ...]:
-    def by(key: str, kind: Kind = Kind.TEXT, label: str = "", names: Mapping[str, str] | None = None) -> Column:
+    def by(key: str, kind: Cell = Cell.TEXT, label: str = "", names: Mapping[str, str] | None = None) -> Column:
         return Column(
             key, kind, label, words=names or {}, phone=Phone.SECOND, when=lambda found: found.get("group") == key,
             value=lambda line: line.figures.name or None,
@@ -144,24 +144,24 @@ def _columns(day: str, shape: str) -> tuple[Column, ...]:
     def count(key: str) -> Column:
         result = "" if key == "submitted" else key
         return Column(
-            key, Kind.NUMBER, LABELS.get(key, ""), value=lambda line: getattr(line.figures, key), sort=key != "pending",
+            key, Cell.NUMBER, LABELS.get(key, ""), value=lambda line: getattr(line.figures, key), sort=key != "pending",
             to=None if key in ("ended", "billed") else lambda line: line.to(result), when=_when.get(key),
         )  # fmt: skip
 
     return (
         Column("day", label=day, sort=True, phone=Phone.TITLE, value=lambda line: f"{line.figures.day:{shape}}"),
-        by("account"), by("type", Kind.WORD, "message_type", told.TYPE), by("sign"),
-        Column("channel", Kind.WORD, words={words.NO_CHANNEL: words.NO_CHANNEL}, phone=Phone.SECOND, value=_channel,
+        by("account"), by("type", Cell.WORD, "message_type", told.TYPE), by("sign"),
+        Column("channel", Cell.WORD, words={words.NO_CHANNEL: words.NO_CHANNEL}, phone=Phone.SECOND, value=_channel,
                when=lambda found: found.get("group") == "channel"),
-        by("carrier", Kind.WORD, "", told.CARRIER), by("province", Kind.WORD, "", PROVINCES),
-        by("origin", Kind.WORD, "", told.ORIGIN),
+        by("carrier", Cell.WORD, "", told.CARRIER), by("province", Cell.WORD, "", PROVINCES),
+        by("origin", Cell.WORD, "", told.ORIGIN),
         count("submitted"), count("ended"), count("delivered"), count("failed"), count("unknown"), count("unsent"),
         count("pending"),
-        Column("success_rate", Kind.PERCENT, phone=Phone.BESIDE, value=lambda line: line.figures.success_rate),
+        Column("success_rate", Cell.PERCENT, phone=Phone.BESIDE, value=lambda line: line.figures.success_rate),
         count("billed"),
-        Column("acknowledged", Kind.NUMBER, when=_by_origin,
+        Column("acknowledged", Cell.NUMBER, when=_by_origin,
                value=lambda line: None if line.acknowledged is None else line.acknowledged.messages),
-        Column("acknowledged_delivered", Kind.NUMBER, when=_by_origin,
+        Column("acknowledged_delivered", Cell.NUMBER, when=_by_origin,
                value=lambda line: None if line.acknowledged is None else line.acknowledged.delivered),
     )  # fmt: skip
 
@@ -250,7 +250,7 @@ async def chart_of(call: Call, wanted: Wanted) -> Chart:
     at = (await queries.counted_to(call.db)).astimezone(CHINA)
     return Chart(
         call.filled(words.CHART_TITLE, {"at": f"{at:%Y-%m-%d %H:%M}"}),
-        Look.STACK,
+        ChartKind.STACK,
         [f"{day:%Y-%m}" if wanted.monthly else f"{day:%m-%d}" for day in days],
         [Series(say(told.RESULT[key]), values, STACK[key]) for key, values in bars.items()],
         summary=call.filled(words.CHART_SUMMARY, {key: f"{sum(values):,}" for key, values in bars.items()}),
@@ -279,7 +279,7 @@ def _who(line: Line) -> tuple[str, str] | None:
 
 
 def _senders() -> tuple[Column, ...]:
-    def by(key: str, kind: Kind = Kind.TEXT, value: Any = None) -> Column:
+    def by(key: str, kind: Cell = Cell.TEXT, value: Any = None) -> Column:
         return Column(
             key, kind, phone=Phone.TITLE, value=value or (lambda line: line.figures.name or None),
             when=lambda found: _by(found) == key, words=told.ORIGIN if key == "origin" else {},
@@ -288,17 +288,17 @@ def _senders() -> tuple[Column, ...]:
     def count(key: str) -> Column:
         result = "" if key == "submitted" else key
         return Column(
-            key, Kind.NUMBER, LABELS.get(key, ""), sort=key in reports.ORDERS,
+            key, Cell.NUMBER, LABELS.get(key, ""), sort=key in reports.ORDERS,
             value=lambda line: getattr(line.figures, key),
             to=None if key in ("billed", "portal", "api") else lambda line: line.to(result),
         )  # fmt: skip
 
     keys = ("submitted", "portal", "api", "delivered", "failed", "unknown", "unsent", "pending")
     return (
-        Column("person", Kind.USER, "submitter", phone=Phone.TITLE, value=_who,
+        Column("person", Cell.USER, "submitter", phone=Phone.TITLE, value=_who,
                when=lambda found: _by(found) == "person"),
-        by("department"), by("account"), by("origin", Kind.WORD), *(count(key) for key in keys),
-        Column("success_rate", Kind.PERCENT, phone=Phone.BESIDE, value=lambda line: line.figures.success_rate),
+        by("department"), by("account"), by("origin", Cell.WORD), *(count(key) for key in keys),
+        Column("success_rate", Cell.PERCENT, phone=Phone.BESIDE, value=lambda line: line.figures.success_rate),
         count("billed"),
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ from smsgw.admin.kit.kinds import names_of
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, opted, picked, reason_of
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.sent_links import unkept
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import lists as words
 from smsgw.admin.words.fallback import HOP
 from smsgw.admin.words.kit import NAMED
@@ -73,22 +73,22 @@ FILTER = Filter((
 _away = partial(Column, phone=Phone.AWAY)
 _hidden = partial(_away, shown=False)
 COLUMNS = (
-    Column("time", Kind.TIME, value=lambda m: m.accepted_at, sort=True),
-    _away("account", value=lambda m: m.account_name), Column("number", Kind.PHONE, phone=Phone.TITLE),
-    Column("carrier", Kind.WORD, words=told.CARRIER), Column("province", Kind.WORD, words=PROVINCES, shown=False),
-    _away("type", Kind.TAGS, "message_type", words=words.TYPES_OF, value=words.types_of), _hidden("sign"),
+    Column("time", Cell.TIME, value=lambda m: m.accepted_at, sort=True),
+    _away("account", value=lambda m: m.account_name), Column("number", Cell.PHONE, phone=Phone.TITLE),
+    Column("carrier", Cell.WORD, words=told.CARRIER), Column("province", Cell.WORD, words=PROVINCES, shown=False),
+    _away("type", Cell.TAGS, "message_type", words=words.TYPES_OF, value=words.types_of), _hidden("sign"),
     _hidden("subject"),
-    Column("content", Kind.LONG, permission=Permission.MESSAGE_READ, phone=Phone.SECOND),
-    _away("parts", Kind.NUMBER), _hidden("price", Kind.NUMBER), _away("channel", value=lambda m: m.channel_name),
-    Column("status", Kind.STATE, words=told.STATUS, tones=told.STATUS_COLOUR, phone=Phone.BESIDE),
-    Column("reason", Kind.WORD, value=words.why, words=CAUSE), _away("code", Kind.CODE),
-    _away("clicked", Kind.STATE, "click_state", value=words.clicked, words=words.CLICKED, tones=words.CLICKED_TONES),
-    _hidden("clicks", Kind.NUMBER, "link_clicks"), _hidden("clicked_at", Kind.TIME, "first_click"),
-    _hidden("last_click", Kind.TIME), _hidden("link_name"), _hidden("link_target", Kind.LONG),
-    _hidden("click_device", Kind.WORD, value=lambda m: hardware_of(m.click_agent), words=HARDWARE),
-    _hidden("origin", Kind.WORD, words=told.ORIGIN), _hidden("submitter"), _hidden("submitted_at", Kind.TIME),
-    _hidden("done_at", Kind.TIME), _hidden("client_ref"), _hidden("id", Kind.CODE, "message_id"),
-    _hidden("batch_id", Kind.CODE, "batch"),
+    Column("content", Cell.LONG, permission=Permission.MESSAGE_READ, phone=Phone.SECOND),
+    _away("parts", Cell.NUMBER), _hidden("price", Cell.NUMBER), _away("channel", value=lambda m: m.channel_name),
+    Column("status", Cell.STATE, words=told.STATUS, tones=told.STATUS_COLOUR, phone=Phone.BESIDE),
+    Column("reason", Cell.WORD, value=words.why, words=CAUSE), _away("code", Cell.CODE),
+    _away("clicked", Cell.STATE, "click_state", value=words.clicked, words=words.CLICKED, tones=words.CLICKED_TONES),
+    _hidden("clicks", Cell.NUMBER, "link_clicks"), _hidden("clicked_at", Cell.TIME, "first_click"),
+    _hidden("last_click", Cell.TIME), _hidden("link_name"), _hidden("link_target", Cell.LONG),
+    _hidden("click_device", Cell.WORD, value=lambda m: hardware_of(m.click_agent), words=HARDWARE),
+    _hidden("origin", Cell.WORD, words=told.ORIGIN), _hidden("submitter"), _hidden("submitted_at", Cell.TIME),
+    _hidden("done_at", Cell.TIME), _hidden("client_ref"), _hidden("id", Cell.CODE, "message_id"),
+    _hidden("batch_id", Cell.CODE, "batch"),
 )  # fmt: skip
 
 

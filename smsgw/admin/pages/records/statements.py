@@ -13,7 +13,7 @@ from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.lists import Empty, ListPage, Report
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.records.reports import LABELS, SHOWN, chart_of
 from smsgw.admin.words import records as words, statements as mail_words
 from smsgw.core.actor import Actor
@@ -57,15 +57,15 @@ class Line:
 
 
 def _count(key: str) -> Column:
-    return Column(key, Kind.NUMBER, LABELS.get(key, ""), value=lambda line: getattr(line.figures, key))
+    return Column(key, Cell.NUMBER, LABELS.get(key, ""), value=lambda line: getattr(line.figures, key))
 
 
 COLUMNS = (
     Column("day", sort=True, phone=Phone.TITLE, value=lambda line: line.figures.day),
     Column("account", phone=Phone.SECOND, value=lambda line: line.figures.name or None),
     *map(_count, ("submitted", "delivered", "failed", "unknown", "unsent", "pending", "billed")),
-    Column("leaves", Kind.NUMBER, "platform_leaves", phone=Phone.AWAY),
-    Column("root", Kind.HASH, "platform_root"),
+    Column("leaves", Cell.NUMBER, "platform_leaves", phone=Phone.AWAY),
+    Column("root", Cell.HASH, "platform_root"),
 )
 
 

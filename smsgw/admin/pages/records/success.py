@@ -11,12 +11,12 @@ from urllib.parse import urlencode
 
 from smsgw.admin import words as told
 from smsgw.admin.call import Call
-from smsgw.admin.kit.charts import Chart, Kind as Look, Series
+from smsgw.admin.kit.charts import Chart, ChartKind, Series
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.lists import Empty, ListPage, Report
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import not_by_person, own_accounts
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.records.exclusions import PATH as RULES
 from smsgw.admin.pages.records.reports import LABELS
 from smsgw.admin.words import records as words
@@ -129,7 +129,7 @@ async def _chart(call: Call, found: Found) -> Chart:
     told_ = {"ended": f"{whole.ended:,}", "delivered": f"{whole.delivered:,}", "left_out": f"{whole.left_out:,}",
              "rules": rules if any(versions) else say(words.NO_RULES)}  # fmt: skip
     return Chart(
-        say(words.SUCCESS_TITLE), Look.STACK, [f"{day:%m-%d}" for day in days],
+        say(words.SUCCESS_TITLE), ChartKind.STACK, [f"{day:%m-%d}" for day in days],
         [
             bars(told.RESULT["delivered"], "green", lambda one: one.delivered),
             bars(words.FAILED_COUNTED, "red", lambda one: one.failed - one.left_out),
@@ -143,12 +143,12 @@ async def _chart(call: Call, found: Found) -> Chart:
 
 def _number(key: str, result: str = "", **more: Any) -> Column:
     to = None if not result else lambda line: line.to(result=result)
-    return Column(key, Kind.NUMBER, LABELS.get(key, ""), value=lambda line: getattr(line.one, key), to=to, **more)
+    return Column(key, Cell.NUMBER, LABELS.get(key, ""), value=lambda line: getattr(line.one, key), to=to, **more)
 
 
 def _left_out(category: str) -> Column:
     return Column(
-        f"left_{category}", Kind.NUMBER, phone=Phone.AWAY, shown=False,
+        f"left_{category}", Cell.NUMBER, phone=Phone.AWAY, shown=False,
         value=lambda line: line.left_out_as.get(category, 0),
         to=lambda line: line.to(result="failed", left_out=category),
     )  # fmt: skip
@@ -156,19 +156,19 @@ def _left_out(category: str) -> Column:
 
 COLUMNS = (
     Column("channel", phone=Phone.TITLE, value=lambda line: line.one.name or None),
-    Column("carrier", Kind.WORD, words=told.CARRIER, phone=Phone.SECOND, value=lambda line: line.one.carrier or None,
+    Column("carrier", Cell.WORD, words=told.CARRIER, phone=Phone.SECOND, value=lambda line: line.one.carrier or None,
            when=lambda found: found.get("group") == "carrier"),
     Column("day", sort=True, phone=Phone.SECOND, value=lambda line: line.one.day and f"{line.one.day:%Y-%m-%d}",
            when=lambda found: found.get("group") == "day"),
-    Column("ended", Kind.NUMBER, "ended_there", sort=True, value=lambda line: line.one.ended),
+    Column("ended", Cell.NUMBER, "ended_there", sort=True, value=lambda line: line.one.ended),
     _number("delivered", "delivered"), _number("failed", "failed"), _number("unknown", "unknown"),
-    Column("left_out", Kind.NUMBER, sort=True, value=lambda line: line.one.left_out,
+    Column("left_out", Cell.NUMBER, sort=True, value=lambda line: line.one.left_out,
            to=lambda line: line.to(result="failed", left_out=ANY_CATEGORY)),
     *map(_left_out, CATEGORIES),
-    Column("raw_rate", Kind.PERCENT, phone=Phone.SECOND, value=lambda line: line.one.raw_rate),
-    Column("counted_rate", Kind.PERCENT, sort=True, phone=Phone.BESIDE, value=lambda line: line.one.counted_rate),
-    Column("rules_version", Kind.LINK, phone=Phone.SECOND, value=lambda line: (line.rules, RULES)),
-    Column("shift", Kind.WORD, words={words.SHIFT: words.SHIFT}, permission=Permission.CHANNEL_EDIT, phone=Phone.SECOND,
+    Column("raw_rate", Cell.PERCENT, phone=Phone.SECOND, value=lambda line: line.one.raw_rate),
+    Column("counted_rate", Cell.PERCENT, sort=True, phone=Phone.BESIDE, value=lambda line: line.one.counted_rate),
+    Column("rules_version", Cell.LINK, phone=Phone.SECOND, value=lambda line: (line.rules, RULES)),
+    Column("shift", Cell.WORD, words={words.SHIFT: words.SHIFT}, permission=Permission.CHANNEL_EDIT, phone=Phone.SECOND,
            value=lambda line: words.SHIFT if line.shift else None, to=lambda line: line.shift),
 )  # fmt: skip
 

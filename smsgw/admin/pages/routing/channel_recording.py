@@ -9,7 +9,7 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.pages.routing.channels import ONE, PATH, channel
 from smsgw.admin.words import routing as words
@@ -17,9 +17,9 @@ from smsgw.core.permissions import Permission
 from smsgw.platform.channels import recordings
 from smsgw.platform.channels.model import ChannelView
 
-_FORM = Form((Section((
-    Field("hours", Kind.CHOICE, "record_for", words.RECORD_HOURS_HELP, required=True, choices=words.RECORD_HOURS),
-    Field("reason", label="why_so", required=True, least=recordings.LEAST_REASON, most=recordings.MOST_REASON),
+_FORM = Form((Inputs((
+    Input("hours", InputKind.CHOICE, "record_for", words.RECORD_HOURS_HELP, required=True, choices=words.RECORD_HOURS),
+    Input("reason", label="why_so", required=True, least=recordings.LEAST_REASON, most=recordings.MOST_REASON),
 )),))  # fmt: skip
 
 

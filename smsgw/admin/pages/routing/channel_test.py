@@ -10,7 +10,7 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Problem
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect, refusal
 from smsgw.admin.pages.routing.channels import ONE, PATH, channel
 from smsgw.admin.pages.setup.channel_forms import SIMULATED
@@ -73,7 +73,7 @@ async def _page(call: Call, one: ChannelView, refused: str = "") -> web.Response
 
 # --- a first message -------------------------------------------------------------------------------------------------
 
-_TO = Field("number", Kind.PHONE, required=True, help=words.PROBE_HELP, autocomplete="tel")
+_TO = Input("number", InputKind.PHONE, required=True, help=words.PROBE_HELP, autocomplete="tel")
 
 
 async def _probed(call: Call) -> ChannelView | None:
@@ -98,6 +98,6 @@ async def _send(call: Call, one: ChannelView, values: Mapping[str, Any]) -> web.
 
 
 PROBE = FormPage(
-    f"{ONE}/probe", Permission.CHANNEL_TEST, words.PROBE_TITLE, words.PROBE_SEND, Form((Section((_TO,)),)), _send,
+    f"{ONE}/probe", Permission.CHANNEL_TEST, words.PROBE_TITLE, words.PROBE_SEND, Form((Inputs((_TO,)),)), _send,
     lambda one: f"{PATH}/{one.id}", _probed, effect=_effect, lead=lambda one: one.name,
 )  # fmt: skip

@@ -11,7 +11,7 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.pages.routing import channels
 from smsgw.admin.pages.routing.channels import ONE, PATH
@@ -102,11 +102,11 @@ def _named(call: Call, one: Difference) -> str:
 
 # --- decisions -------------------------------------------------------------------------------------------------------
 
-_REASON = Field("reason", most=200, help=words.REASON_HELP)
-_ANSWER = Form((Section((_REASON,)),))
-_SEEN = Field("seen", Kind.HIDDEN)
+_REASON = Input("reason", most=200, help=words.REASON_HELP)
+_ANSWER = Form((Inputs((_REASON,)),))
+_SEEN = Input("seen", InputKind.HIDDEN)
 """The version in force that the effect was compared with."""
-_BACK = Form((Section((_REASON, _SEEN)),))
+_BACK = Form((Inputs((_REASON, _SEEN)),))
 
 
 async def _effect(call: Call, subject: Shown, _: Mapping[str, Any]) -> Effect:

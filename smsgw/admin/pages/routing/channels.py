@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from smsgw.admin.call import Call
-from smsgw.admin.kit.charts import Chart, Kind as Look, Series
+from smsgw.admin.kit.charts import Chart, ChartKind, Series
 from smsgw.admin.kit.filters import read_id
 from smsgw.admin.kit.form_pages import FormPage
 from smsgw.admin.kit.forms import Form
@@ -156,7 +156,7 @@ def _throttle_chart(call: Call, line: Line, history: throttles.History) -> Chart
     held = [limit if hour.lowest is None else min(round(hour.lowest), limit) for hour in history.hours]
     say = {"n": f"{min(held):,}", "limit": f"{limit:,}"}
     return Chart(
-        call.gettext(words.THROTTLES), Look.LINE, [f"{hour.at:%m-%d %H:00}" for hour in history.hours],
+        call.gettext(words.THROTTLES), ChartKind.LINE, [f"{hour.at:%m-%d %H:00}" for hour in history.hours],
         [Series(call.gettext(words.THROTTLED_TO), held, "orange"),
          Series(call.gettext(words.THROTTLE_LIMIT), [limit] * len(held), "secondary")],
         summary=call.filled(words.THROTTLES_SUMMARY, say),

@@ -13,7 +13,7 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Problem
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.pages.routing.route_table import whole
@@ -88,17 +88,17 @@ def _place(one: Line) -> str:
 
 
 _NAMED = (
-    Field("code", required=True, most=64, help=words.CODE_HELP),
-    Field("source", Kind.CHOICE, "code_source", required=True, choices=words.SOURCE),
-    Field("channel", Kind.CHOICE, help=words.CHANNEL_HELP),
+    Input("code", required=True, most=64, help=words.CODE_HELP),
+    Input("source", InputKind.CHOICE, "code_source", required=True, choices=words.SOURCE),
+    Input("channel", InputKind.CHOICE, help=words.CHANNEL_HELP),
 )
-FORM = Form((Section((
+FORM = Form((Inputs((
     *_NAMED,
-    Field("class", Kind.CHOICE, "code_class", words.CLASS_HELP, required=True,
+    Input("class", InputKind.CHOICE, "code_class", words.CLASS_HELP, required=True,
           choices={c: messages.CLASS[c] for c in REPORT_CLASSES}),
-    Field("fault", Kind.CHOICE, "code_fault", words.FAULT_HELP, required=True,
+    Input("fault", InputKind.CHOICE, "code_fault", words.FAULT_HELP, required=True,
           choices={key: name for key, (name, _) in explain.FAULT.items()}),
-    Field("carrier", Kind.CHOICE, help=words.CARRIER_HELP, choices={c: messages.CARRIER[c] for c in CARRIERS}),
+    Input("carrier", InputKind.CHOICE, help=words.CARRIER_HELP, choices={c: messages.CARRIER[c] for c in CARRIERS}),
 )),))  # fmt: skip
 
 
@@ -164,6 +164,6 @@ SET = FormPage(
     values=lambda values: values, choices=_choices, effect=_effect,
 )  # fmt: skip
 RESET = FormPage(
-    PATH + "/-/reset", Permission.CODE_EDIT, words.RESET_TITLE, words.RESET, Form((Section(_NAMED),)), _reset,
+    PATH + "/-/reset", Permission.CODE_EDIT, words.RESET_TITLE, words.RESET, Form((Inputs(_NAMED),)), _reset,
     lambda _: PATH, _asked, values=lambda values: values, choices=_choices, effect=_reset_effect,
 )  # fmt: skip

@@ -11,7 +11,7 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.filters import Problem
-from smsgw.admin.kit.forms import Field, Filled, Form, Kind, Section
+from smsgw.admin.kit.forms import Filled, Form, Input, InputKind, Inputs
 from smsgw.admin.kit.kinds import names_of
 from smsgw.admin.kit.lists import refusal
 from smsgw.admin.kit.menu import Entry
@@ -32,12 +32,12 @@ from smsgw.platform.routing import queries
 
 PATH = ROUTES + "/explain"
 MENU = Entry("routing.explain", PATH, Permission.ROUTE_VIEW)
-FORM = Form((Section((
-    Field("account", Kind.CHOICE, required=True),
-    Field("type", Kind.CHOICE, required=True),
-    Field("number", Kind.PHONE, required=True),
-    Field("sign", help=words.SIGN_HELP, most=20),
-    Field("content", Kind.LINES, required=True, help=words.CONTENT_HELP, most=1000),
+FORM = Form((Inputs((
+    Input("account", InputKind.CHOICE, required=True),
+    Input("type", InputKind.CHOICE, required=True),
+    Input("number", InputKind.PHONE, required=True),
+    Input("sign", help=words.SIGN_HELP, most=20),
+    Input("content", InputKind.LINES, required=True, help=words.CONTENT_HELP, most=1000),
 )),))  # fmt: skip
 _BEFORE = {"type": MessageType.NOTICE.value}
 _UP = ("bound", "idle")

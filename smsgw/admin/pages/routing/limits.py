@@ -10,7 +10,7 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.kinds import in_force, names_of
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.kit.menu import Entry
@@ -103,11 +103,11 @@ async def _add(call: Call, _: Any, values: Mapping[str, Any]) -> web.Response:
 
 ADD = FormPage(
     PATH + "/-/add", _EDIT, words.ADD_TITLE, words.ADD,
-    Form((Section((
-        Field("kind_name", required=True, most=32, pattern=r"[a-z][a-z0-9_]{1,31}", problem=words.NAME_HELP,
+    Form((Inputs((
+        Input("kind_name", required=True, most=32, pattern=r"[a-z][a-z0-9_]{1,31}", problem=words.NAME_HELP,
               help=words.NAME_HELP),
-        Field("kind_label", required=True, most=core.MOST_LABEL, help=words.LABEL_HELP),
-        Field("base", Kind.CHOICE, "kind_base", words.BASE_HELP, required=True, choices=TYPE),
+        Input("kind_label", required=True, most=core.MOST_LABEL, help=words.LABEL_HELP),
+        Input("base", InputKind.CHOICE, "kind_base", words.BASE_HELP, required=True, choices=TYPE),
     )),)),
     _add, lambda _: PATH, _everybody, values=lambda values: values, effect=_add_effect,
 )  # fmt: skip
@@ -136,7 +136,7 @@ async def _rename(call: Call, kind: CustomKind, values: Mapping[str, Any]) -> we
 
 RENAME = FormPage(
     PATH + f"/{{name:{_NAME}}}/rename", _EDIT, words.RENAME_TITLE, words.SAVE,
-    Form((Section((Field("kind_label", required=True, most=core.MOST_LABEL, help=words.LABEL_HELP),)),)),
+    Form((Inputs((Input("kind_label", required=True, most=core.MOST_LABEL, help=words.LABEL_HELP),)),)),
     _rename, lambda _: PATH, _kind, values=lambda one: {"kind_label": one.label}, lead=lambda one: one.name,
 )  # fmt: skip
 
@@ -236,15 +236,15 @@ async def _frequency_save(call: Call, subject: _Place, values: Mapping[str, Any]
     return call.redirect(_seen_on(subject))
 
 
-_SEEN = Field("seen", Kind.HIDDEN, most=2000)
+_SEEN = Input("seen", InputKind.HIDDEN, most=2000)
 """What was put there when the form was opened: compared when it is replaced."""
 FREQUENCY = FormPage(
     PATH + rf"/{{id:0|[1-9]\d{{0,17}}}}/{{type:{_NAME}}}/frequency", _EDIT, words.FREQUENCY, words.SAVE,
-    Form((Section((
-        Field("frequency", label="limit_frequency", help=words.FREQUENCY_HELP, most=100),
-        Field("frequency_per", Kind.CHOICE, "limit_per", choices=words.PER),
-        Field("frequency_all", label="limit_all", help=words.ALL_HELP, most=100),
-        Field("identical_seconds", Kind.NUMBER, "limit_identical", words.IDENTICAL_HELP, least=0, most=86_400),
+    Form((Inputs((
+        Input("frequency", label="limit_frequency", help=words.FREQUENCY_HELP, most=100),
+        Input("frequency_per", InputKind.CHOICE, "limit_per", choices=words.PER),
+        Input("frequency_all", label="limit_all", help=words.ALL_HELP, most=100),
+        Input("identical_seconds", InputKind.NUMBER, "limit_identical", words.IDENTICAL_HELP, least=0, most=86_400),
         _SEEN,
     )),)),
     _frequency_save, _seen_on, _place, values=lambda one: {**one.own, "seen": policies.seen_as(one.own)},
@@ -275,13 +275,13 @@ async def _gates_save(call: Call, subject: _Place, values: Mapping[str, Any]) ->
     return call.redirect(_seen_on(subject))
 
 
-_SIGNS = Field("sign_policy", Kind.CHOICE, "limit_signs", words.SIGNS_HELP, choices=words.SIGNS)
+_SIGNS = Input("sign_policy", InputKind.CHOICE, "limit_signs", words.SIGNS_HELP, choices=words.SIGNS)
 _OF_MARKETING = (
-    Field("filed_links", Kind.CHOICE, "limit_links", words.LINKS_HELP, choices=words.LINKS),
-    Field("consent", Kind.CHOICE, "limit_consent", words.CONSENT_HELP, choices=words.CONSENT),
+    Input("filed_links", InputKind.CHOICE, "limit_links", words.LINKS_HELP, choices=words.LINKS),
+    Input("consent", InputKind.CHOICE, "limit_consent", words.CONSENT_HELP, choices=words.CONSENT),
 )
-_ALL_GATES = Form((Section((_SIGNS, *_OF_MARKETING, _SEEN)),))
-_SIGNS_ALONE = Form((Section((_SIGNS, _SEEN)),))
+_ALL_GATES = Form((Inputs((_SIGNS, *_OF_MARKETING, _SEEN)),))
+_SIGNS_ALONE = Form((Inputs((_SIGNS, _SEEN)),))
 GATES = FormPage(
     PATH + rf"/{{id:0|[1-9]\d{{0,17}}}}/{{type:{_NAME}}}/gates", _EDIT, words.GATES, words.SAVE, _ALL_GATES,
     _gates_save, _seen_on, _place, values=lambda one: {**one.gates, "seen": policies.seen_as(one.gates)},

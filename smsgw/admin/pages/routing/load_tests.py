@@ -8,13 +8,13 @@ from typing import Any
 from aiohttp import web
 
 from smsgw.admin.call import Call
-from smsgw.admin.kit.charts import Chart, Kind as Look, Series
+from smsgw.admin.kit.charts import Chart, ChartKind, Series
 from smsgw.admin.kit.filters import Filter, Found, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.tables import Column, Kind as Shows, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.rights import route
 from smsgw.admin.words import load_tests as words
 from smsgw.core.actor import Actor
@@ -31,15 +31,15 @@ _NEW = f"{PATH}/-/new"
 _MB = 1 << 20
 
 COLUMNS = (
-    Column("load_begun_at", Shows.TIME, value=lambda one: one.begun_at, phone=Phone.SECOND),
-    Column("load_scenario", Shows.WORD, words=words.SCENARIO, value=lambda one: one.scenario, phone=Phone.TITLE),
-    Column("load_rate", Shows.NUMBER, value=lambda one: one.rate, phone=Phone.THIRD),
-    Column("load_seconds", Shows.NUMBER, value=lambda one: one.seconds, phone=Phone.THIRD),
-    Column("load_state", Shows.STATE, words=words.STATE, tones=words.TONE, value=lambda one: one.state.value,
+    Column("load_begun_at", Cell.TIME, value=lambda one: one.begun_at, phone=Phone.SECOND),
+    Column("load_scenario", Cell.WORD, words=words.SCENARIO, value=lambda one: one.scenario, phone=Phone.TITLE),
+    Column("load_rate", Cell.NUMBER, value=lambda one: one.rate, phone=Phone.THIRD),
+    Column("load_seconds", Cell.NUMBER, value=lambda one: one.seconds, phone=Phone.THIRD),
+    Column("load_state", Cell.STATE, words=words.STATE, tones=words.TONE, value=lambda one: one.state.value,
            phone=Phone.BESIDE),
     Column("load_begun_by", value=lambda one: one.begun_by, phone=Phone.SECOND),
-    Column("load_node", Shows.NUMBER, value=lambda one: one.node, phone=Phone.AWAY),
-    Column("load_ended_at", Shows.TIME, value=lambda one: one.ended_at, phone=Phone.AWAY),
+    Column("load_node", Cell.NUMBER, value=lambda one: one.node, phone=Phone.AWAY),
+    Column("load_ended_at", Cell.TIME, value=lambda one: one.ended_at, phone=Phone.AWAY),
 )  # fmt: skip
 
 
@@ -94,13 +94,13 @@ async def _whole(call: Call) -> tuple[()] | None:
 
 NEW = FormPage(
     _NEW, RUN, words.NEW, words.BEGIN,
-    Form((Section((
-        Field("scenario", Kind.CHOICE, "load_scenario", required=True, choices=words.SCENARIO),
-        Field("rate", Kind.NUMBER, "load_rate", words.RATE_HELP, required=True, least=model.LEAST_RATE,
+    Form((Inputs((
+        Input("scenario", InputKind.CHOICE, "load_scenario", required=True, choices=words.SCENARIO),
+        Input("rate", InputKind.NUMBER, "load_rate", words.RATE_HELP, required=True, least=model.LEAST_RATE,
               most=model.MOST_RATE),
-        Field("seconds", Kind.NUMBER, "load_seconds", words.SECONDS_HELP, required=True, least=model.LEAST_SECONDS,
+        Input("seconds", InputKind.NUMBER, "load_seconds", words.SECONDS_HELP, required=True, least=model.LEAST_SECONDS,
               most=model.MOST_SECONDS),
-        Field("reason", label="why_so", required=True, least=model.LEAST_REASON, most=model.MOST_REASON),
+        Input("reason", label="why_so", required=True, least=model.LEAST_REASON, most=model.MOST_REASON),
     )),)), _begin, lambda _: PATH, _whole, values=lambda _: {"scenario": "steady", "rate": 200, "seconds": 60},
     effect=_effect, about=words.LEAD,
 )  # fmt: skip
@@ -146,7 +146,7 @@ def _chart(call: Call, one: LoadTest) -> Chart:
     last = one.samples[-1] if one.samples else (0, 0, 0, 0)
     said = {"rate": f"{one.rate:,}", "accepted": f"{int(last[2]):,}", "reported": f"{int(last[3]):,}"}
     return Chart(
-        call.gettext(words.CHART), Look.LINE, labels,
+        call.gettext(words.CHART), ChartKind.LINE, labels,
         [Series(call.gettext(words.ACCEPTED), rates(2), "blue"),
          Series(call.gettext(words.REPORTED), rates(3), "green")],
         summary=call.filled(words.CHART_SUMMARY, said),

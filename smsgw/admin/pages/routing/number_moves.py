@@ -13,7 +13,7 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.kit.people import whole_accounts
 from smsgw.admin.pages.routing.channels import channel, waiting
@@ -35,9 +35,9 @@ from smsgw.platform.routing import following, queries as routing
 from smsgw.runtime import clock
 
 _ONE = PATH + "/channels/{id:[0-9]{1,9}}"
-_SEEN = Field("seen", Kind.HIDDEN, most=20)
+_SEEN = Input("seen", InputKind.HIDDEN, most=20)
 """What the effect that is shown was made of: compared under the lock."""
-_REASON = Field("reason", required=True, least=2, most=200, help=account_route.NOTE_HELP)
+_REASON = Input("reason", required=True, least=2, most=200, help=account_route.NOTE_HELP)
 
 
 def _until() -> str:
@@ -91,7 +91,7 @@ async def _whole(call: Call) -> ChannelView | None:
 
 MOVE = FormPage(
     _ONE + "/move", Permission.CODE_EDIT, words.MOVE_TITLE, words.MOVE,
-    Form((Section((Field("access_code", required=True, most=20, pattern=r"[0-9]{1,20}", problem=words.DIGITS,
+    Form((Inputs((Input("access_code", required=True, most=20, pattern=r"[0-9]{1,20}", problem=words.DIGITS,
                          help=words.MOVE_HELP), _SEEN)),)),
     _move, lambda _: PATH, _whole, effect=_move_effect, lead=lambda one: f"{one.name} · {one.access_code}", danger=True,
     step_up=Proof.FACTOR,
@@ -132,7 +132,7 @@ async def _replace(call: Call, one: ChannelView, values: Mapping[str, Any]) -> w
 
 REPLACE = FormPage(
     _ONE + "/replace", Permission.CHANNEL_EDIT, words.REPLACE_TITLE, words.REPLACE,
-    Form((Section((Field("channel", Kind.CHOICE, required=True, help=words.REPLACE_HELP), _REASON, _SEEN)),)),
+    Form((Inputs((Input("channel", InputKind.CHOICE, required=True, help=words.REPLACE_HELP), _REASON, _SEEN)),)),
     _replace, lambda _: PATH, _whole, choices=_others, effect=_replace_effect,
     lead=lambda one: f"{one.name} · {one.access_code}", danger=True,
 )  # fmt: skip
@@ -204,10 +204,10 @@ async def _give(call: Call, _: Any, values: Mapping[str, Any]) -> web.StreamResp
 
 GIVE = FormPage(
     EXTENSIONS + "/-/give", Permission.CODE_EDIT, words.GIVE_TITLE, words.GIVE,
-    Form((Section((
-        Field("account", Kind.CHOICE, required=True),
-        Field("sign", most=20, help=words.SIGN_HELP),
-        Field("extend_code", required=True, most=12, pattern=r"[0-9]{1,12}", problem=words.EXTENSION_DIGITS,
+    Form((Inputs((
+        Input("account", InputKind.CHOICE, required=True),
+        Input("sign", most=20, help=words.SIGN_HELP),
+        Input("extend_code", required=True, most=12, pattern=r"[0-9]{1,12}", problem=words.EXTENSION_DIGITS,
               help=words.GIVE_HELP),
         _SEEN,
     )),)),

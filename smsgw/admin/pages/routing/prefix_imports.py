@@ -13,7 +13,7 @@ from smsgw.admin.kit.filters import Filter
 from smsgw.admin.kit.forms import Form
 from smsgw.admin.kit.imports import ImportPage, Target
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.routing.prefixes import IMPORTS_PATH, PATH, TABS
 from smsgw.admin.pages.routing.route_table import whole
 from smsgw.admin.words import prefixes as words
@@ -61,15 +61,15 @@ def _state(one: Import) -> str:
 
 
 COLUMNS = (
-    Column("at", Kind.TIME, "created_at", sort=True, value=lambda one: one.made_at, phone=Phone.SECOND),
+    Column("at", Cell.TIME, "created_at", sort=True, value=lambda one: one.made_at, phone=Phone.SECOND),
     Column("file_name", value=lambda one: one.name, phone=Phone.TITLE),
-    Column("status", Kind.STATE, words=words.IMPORT_STATE, tones=words.IMPORT_TONE, value=_state, phone=Phone.BESIDE),
+    Column("status", Cell.STATE, words=words.IMPORT_STATE, tones=words.IMPORT_TONE, value=_state, phone=Phone.BESIDE),
     Column("submitter", value=lambda one: one.made_by, phone=Phone.SECOND),
-    Column("prefix_added", Kind.NUMBER, value=lambda one: one.added, phone=Phone.THIRD),
-    Column("prefix_changed", Kind.NUMBER, value=lambda one: one.changed, phone=Phone.THIRD),
-    Column("prefix_same", Kind.NUMBER, value=lambda one: one.same, phone=Phone.AWAY),
-    Column("prefix_undone", Kind.NUMBER, value=lambda one: one.undone if one.undone_at else None, phone=Phone.AWAY),
-    Column("prefix_kept", Kind.NUMBER, value=lambda one: one.kept if one.undone_at else None, phone=Phone.AWAY),
+    Column("prefix_added", Cell.NUMBER, value=lambda one: one.added, phone=Phone.THIRD),
+    Column("prefix_changed", Cell.NUMBER, value=lambda one: one.changed, phone=Phone.THIRD),
+    Column("prefix_same", Cell.NUMBER, value=lambda one: one.same, phone=Phone.AWAY),
+    Column("prefix_undone", Cell.NUMBER, value=lambda one: one.undone if one.undone_at else None, phone=Phone.AWAY),
+    Column("prefix_kept", Cell.NUMBER, value=lambda one: one.kept if one.undone_at else None, phone=Phone.AWAY),
 )
 
 

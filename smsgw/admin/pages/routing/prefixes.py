@@ -11,11 +11,11 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input, Filled, Form, Kind as Of, Section as Part
+from smsgw.admin.kit.forms import Filled, Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.pieces import field_alone
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.routing.route_table import whole
 from smsgw.admin.rights import route
 from smsgw.admin.words import messages, prefixes as words
@@ -45,12 +45,12 @@ def shown(one: Override) -> str:
 
 
 COLUMNS = (
-    Column("prefix_digits", Kind.CODE, value=shown, phone=Phone.TITLE),
-    Column("carrier", Kind.WORD, words=messages.CARRIER, value=lambda one: one.carrier, phone=Phone.BESIDE),
-    Column("province", Kind.WORD, words=PROVINCES, phone=Phone.SECOND),
-    Column("prefix_source", Kind.WORD, words=words.SOURCE, value=lambda one: one.source, phone=Phone.SECOND),
-    Column("prefix_code", Kind.CODE, value=lambda one: one.learned_code, phone=Phone.AWAY),
-    Column("at", Kind.TIME, "prefix_since", sort=True, phone=Phone.THIRD),
+    Column("prefix_digits", Cell.CODE, value=shown, phone=Phone.TITLE),
+    Column("carrier", Cell.WORD, words=messages.CARRIER, value=lambda one: one.carrier, phone=Phone.BESIDE),
+    Column("province", Cell.WORD, words=PROVINCES, phone=Phone.SECOND),
+    Column("prefix_source", Cell.WORD, words=words.SOURCE, value=lambda one: one.source, phone=Phone.SECOND),
+    Column("prefix_code", Cell.CODE, value=lambda one: one.learned_code, phone=Phone.AWAY),
+    Column("at", Cell.TIME, "prefix_since", sort=True, phone=Phone.THIRD),
 )
 
 
@@ -105,10 +105,10 @@ async def _save(call: Call, _: Any, values: Mapping[str, Any]) -> web.StreamResp
 
 SET = FormPage(
     PATH + "/-/set", Permission.NUMBER_EDIT, words.SET_TITLE, words.SET,
-    Form((Part((
+    Form((Inputs((
         Input("prefix_digits", required=True, most=WHOLE, pattern=r"1[0-9]{2,10}", problem=words.PREFIX_HELP,
               help=words.PREFIX_HELP),
-        Input("carrier", Of.CHOICE, required=True, choices=_CARRIER),
+        Input("carrier", InputKind.CHOICE, required=True, choices=_CARRIER),
         Input("province", most=20, help=words.PROVINCE_HELP),
     )),)),
     _save, lambda _: PATH, _asked, values=lambda values: values, effect=_effect,
@@ -116,7 +116,7 @@ SET = FormPage(
 
 # --- whose a number is -----------------------------------------------------------------------------------------------
 
-_FORM = Form((Part((Input("number", Of.PHONE, required=True),)),))
+_FORM = Form((Inputs((Input("number", InputKind.PHONE, required=True),)),))
 
 
 @route("GET", PATH + "/-/look-up", Permission.NUMBER_VIEW)

@@ -11,7 +11,7 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Problem
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.pages.routing.route_table import PATH as ROUTES, whole
 from smsgw.admin.rights import route
@@ -81,13 +81,29 @@ async def _cell(call: Call) -> _Cell | None:
 
 
 _SECONDS = 86_400
-FORM = Form((Section((
-    Field("how", Kind.CHOICE, "retry_how", words.HOW_HELP, required=True, choices=words.HOW),
-    Field("tries", Kind.NUMBER, "retry_tries", words.TRIES_HELP, required=True, least=0, most=100),
-    Field("first", Kind.NUMBER, "retry_first", words.FIRST_HELP, required=True, least=0, most=_SECONDS),
-    Field("most", Kind.NUMBER, "retry_most", words.MOST_HELP, required=True, least=0, most=_SECONDS),
-    Field("deadline", Kind.NUMBER, "retry_deadline", words.DEADLINE_HELP, required=True, least=0, most=5 * _SECONDS),
-)),))  # fmt: skip
+FORM = Form(
+    (
+        Inputs(
+            (
+                Input("how", InputKind.CHOICE, "retry_how", words.HOW_HELP, required=True, choices=words.HOW),
+                Input("tries", InputKind.NUMBER, "retry_tries", words.TRIES_HELP, required=True, least=0, most=100),
+                Input(
+                    "first", InputKind.NUMBER, "retry_first", words.FIRST_HELP, required=True, least=0, most=_SECONDS
+                ),
+                Input("most", InputKind.NUMBER, "retry_most", words.MOST_HELP, required=True, least=0, most=_SECONDS),
+                Input(
+                    "deadline",
+                    InputKind.NUMBER,
+                    "retry_deadline",
+                    words.DEADLINE_HELP,
+                    required=True,
+                    least=0,
+                    most=5 * _SECONDS,
+                ),
+            )
+        ),
+    )
+)
 
 
 def _values(cell: _Cell) -> Mapping[str, Any]:

@@ -16,10 +16,10 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Problem
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.kinds import names_of
 from smsgw.admin.kit.lists import Effect, refusal
-from smsgw.admin.kit.toasts import Kind as Tone
+from smsgw.admin.kit.toasts import ToastKind
 from smsgw.admin.pages.routing.route_table import (
     NOTE,
     PATH,
@@ -44,7 +44,7 @@ from smsgw.platform.routing.drafts import Document, RouteDraft
 DRAFT = PATH + "/draft"
 _RULE_AT, _POOL_AT = DRAFT + "/rules/{n:0|[1-9][0-9]{0,3}}", DRAFT + "/pools/{n:0|[1-9][0-9]{0,2}}"
 _EDIT = Permission.ROUTE_EDIT
-_REVISION = Field("revision", Kind.HIDDEN, label="version")
+_REVISION = Input("revision", InputKind.HIDDEN, label="version")
 MOST_LINES = 20_000
 
 
@@ -115,13 +115,13 @@ async def catch_up(call: Call) -> web.StreamResponse:
     try:
         merged = await drafts.catch_up(call.change(), revision, keep=keep)
     except Refused as error:
-        call.toast(refusal(call, error), Tone.BAD)
+        call.toast(refusal(call, error), ToastKind.BAD)
         return call.redirect(DRAFT)
     if keep:
         call.toast(call.gettext(words.KEPT))
     elif merged is not None and merged.clashes:
         names = call.listed(name for _, name in merged.clashes[:10])
-        call.toast(call.filled(words.MERGED_CLASHES, {"names": names}), Tone.BAD)
+        call.toast(call.filled(words.MERGED_CLASHES, {"names": names}), ToastKind.BAD)
     else:
         call.toast(call.gettext(words.MERGED))
     return call.redirect(DRAFT)
@@ -144,7 +144,7 @@ async def move(call: Call) -> web.StreamResponse:
     try:
         await drafts.edit(call.change(), revision, step)
     except Refused as error:
-        call.toast(refusal(call, error), Tone.BAD)
+        call.toast(refusal(call, error), ToastKind.BAD)
     return call.redirect(DRAFT + "#rules")
 
 
@@ -153,27 +153,27 @@ async def move(call: Call) -> web.StreamResponse:
 _CARRIERS: dict[str, str] = {one: messages.CARRIER[one] for one in numbers.CARRIERS if one in messages.CARRIER}
 
 
-def _lines(key: str, help_: str = words.LINES_HELP) -> Field:
-    return Field(key, Kind.LINES, f"route_{key}", help_, most=MOST_LINES)
+def _lines(key: str, help_: str = words.LINES_HELP) -> Input:
+    return Input(key, InputKind.LINES, f"route_{key}", help_, most=MOST_LINES)
 
 
 RULE = Form((
-    Section((
-        Field("name", label="route_name", required=True, most=core.MAX_NAME, help=words.NAME_HELP),
-        Field("pool", Kind.CHOICE, "route_pool", required=True),
-        Field("place", Kind.CHOICE, "route_place", words.PLACE_HELP, required=True),
+    Inputs((
+        Input("name", label="route_name", required=True, most=core.MAX_NAME, help=words.NAME_HELP),
+        Input("pool", InputKind.CHOICE, "route_pool", required=True),
+        Input("place", InputKind.CHOICE, "route_place", words.PLACE_HELP, required=True),
     )),
-    Section((
+    Inputs((
         _lines("account"),
-        Field("type", Kind.CHOICES, "type", choices={t.value: messages.TYPE[t.value] for t in MessageType}),
-        Field("carrier", Kind.CHOICES, "carrier", choices=_CARRIERS),
+        Input("type", InputKind.CHOICES, "type", choices={t.value: messages.TYPE[t.value] for t in MessageType}),
+        Input("carrier", InputKind.CHOICES, "carrier", choices=_CARRIERS),
         _lines("province"), _lines("sign"), _lines("prefix", words.PREFIX_HELP), _lines("keyword", words.KEYWORD_HELP),
-        Field("hours", label="route_hours", help=words.HOURS_HELP, most=11),
+        Input("hours", label="route_hours", help=words.HOURS_HELP, most=11),
         _REVISION,
     ), words.CONDITIONS, words.CONDITIONS_HELP),
 ))  # fmt: skip
-RULE_PLACE = Form((Section((
-    Field("place", Kind.CHOICE, "route_place", words.PLACE_HELP, required=True), _REVISION,
+RULE_PLACE = Form((Inputs((
+    Input("place", InputKind.CHOICE, "route_place", words.PLACE_HELP, required=True), _REVISION,
 ), words.SWITCHING, words.SWITCHING_HELP),))  # fmt: skip
 """Of a rule that gives an account or signature to a channel."""
 _TYPED = ("account", "province", "sign", "prefix", "keyword")
@@ -299,7 +299,7 @@ async def _remove_rule(call: Call, item: _Item, values: Mapping[str, Any]) -> we
     return await _done(call, _revision(values), step, words.REMOVED)
 
 
-_SEEN = Form((Section((Field("name", Kind.HIDDEN), _REVISION)),))
+_SEEN = Form((Inputs((Input("name", InputKind.HIDDEN), _REVISION)),))
 """What is removed, and of which draft: another window may have put another one in its place."""
 
 
@@ -485,7 +485,7 @@ async def _publish(call: Call, draft: RouteDraft, values: Mapping[str, Any]) -> 
 
 
 PUBLISH = FormPage(
-    DRAFT + "/publish", _EDIT, words.PUBLISH_TITLE, words.PUBLISH, Form((Section((NOTE, _REVISION)),)), _publish, _back,
+    DRAFT + "/publish", _EDIT, words.PUBLISH_TITLE, words.PUBLISH, Form((Inputs((NOTE, _REVISION)),)), _publish, _back,
     _mine, values=lambda draft: {"revision": draft.revision}, effect=_publish_effect,
 )  # fmt: skip
 

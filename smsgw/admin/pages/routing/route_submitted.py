@@ -11,9 +11,9 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Filter, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field, Form, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, Inputs
 from smsgw.admin.kit.lists import Effect, Empty, ListPage
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.routing.route_table import NOTE, SUBMITTED_PATH, TABS, channel_states, effect_of, going, whole
 from smsgw.admin.words import route_table as words
 from smsgw.core import route_edit
@@ -24,14 +24,14 @@ from smsgw.platform.routing.approvals import MOST_ANSWER, SUBMISSIONS, State, Su
 ONE = SUBMITTED_PATH + "/{id:[0-9]{1,19}}"
 COLUMNS = (
     Column("submission", value=lambda one: f"#{one.id}", phone=Phone.TITLE),
-    Column("state", Kind.STATE, "status", words=words.SUBMISSION, tones=words.SUBMISSION_TONE,
+    Column("state", Cell.STATE, "status", words=words.SUBMISSION, tones=words.SUBMISSION_TONE,
            value=lambda one: str(one.state), phone=Phone.BESIDE),
-    Column("made_at", Kind.TIME, "submitted_at", sort=True, phone=Phone.SECOND),
+    Column("made_at", Cell.TIME, "submitted_at", sort=True, phone=Phone.SECOND),
     Column("made_by", label="submitted_by", phone=Phone.SECOND),
     Column("base", label="submitted_over", value=lambda one: f"V{one.base}"),
-    Column("note", Kind.LONG, "why_so", phone=Phone.SECOND),
-    Column("decided_by", phone=Phone.AWAY), Column("decided_at", Kind.TIME, phone=Phone.AWAY),
-    Column("answer", Kind.LONG, "approval_answer", phone=Phone.AWAY),
+    Column("note", Cell.LONG, "why_so", phone=Phone.SECOND),
+    Column("decided_by", phone=Phone.AWAY), Column("decided_at", Cell.TIME, phone=Phone.AWAY),
+    Column("answer", Cell.LONG, "approval_answer", phone=Phone.AWAY),
     Column("version", value=lambda one: f"V{one.version}" if one.version else None, phone=Phone.AWAY),
 )  # fmt: skip
 
@@ -96,7 +96,7 @@ async def _reject(call: Call, one: Submission, values: Mapping[str, Any]) -> web
 
 APPROVE = FormPage(
     f"{ONE}/approve", Permission.ROUTE_EDIT, words.APPROVE_TITLE, words.APPROVE,
-    Form((Inputs((Field("reason", label="approval_answer", most=MOST_ANSWER),)),)), _approve, _at, _waiting,
+    Form((Inputs((Input("reason", label="approval_answer", most=MOST_ANSWER),)),)), _approve, _at, _waiting,
     effect=_approve_effect, lead=lambda one: f"#{one.id}",
 )  # fmt: skip
 REJECT = FormPage(

@@ -17,10 +17,10 @@ from smsgw.admin.errors import OutOfScope
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Filter, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field, Form, Kind as InputKind, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.rights import route
 from smsgw.admin.words import route_table as words
 from smsgw.core import route_edit, routes as core
@@ -59,7 +59,7 @@ TRIAL_SECONDS = 300.0
 """How old a trial may be that is shown again."""
 EFFECT_SECONDS = 5.0
 """Who publishes waits no longer for what it does in numbers."""
-NOTE = Field("reason", required=True, least=2, most=200, help=words.NOTE_HELP)
+NOTE = Input("reason", required=True, least=2, most=200, help=words.NOTE_HELP)
 
 
 def whole(call: Call) -> None:
@@ -194,13 +194,13 @@ async def _waiting_said(call: Call, gone: list[str]) -> str:
 
 COLUMNS = (
     Column("version", sort=True, phone=Phone.TITLE, value=lambda one: f"V{one.version}"),
-    Column("state", Kind.STATE, "status", words=words.IN_FORCE, tones=words.IN_FORCE_TONE,
+    Column("state", Cell.STATE, "status", words=words.IN_FORCE, tones=words.IN_FORCE_TONE,
            value=lambda one: "now" if one.newest else "old", phone=Phone.BESIDE),
-    Column("published_at", Kind.TIME, phone=Phone.SECOND),
+    Column("published_at", Cell.TIME, phone=Phone.SECOND),
     Column("actor", label="made_by"),
-    Column("rules", Kind.NUMBER, "route_rules", value=lambda one: len(one.document.get("rule", []))),
-    Column("pools", Kind.NUMBER, "route_pools", value=lambda one: len(one.document.get("pool", []))),
-    Column("note", Kind.LONG, "why_so", phone=Phone.SECOND),
+    Column("rules", Cell.NUMBER, "route_rules", value=lambda one: len(one.document.get("rule", []))),
+    Column("pools", Cell.NUMBER, "route_pools", value=lambda one: len(one.document.get("pool", []))),
+    Column("note", Cell.LONG, "why_so", phone=Phone.SECOND),
 )  # fmt: skip
 
 
@@ -265,7 +265,7 @@ def going(call: Call, made: Made, said: str = "") -> web.Response:
 
 BACK = FormPage(
     VERSIONS_PATH + "/{id:[0-9]{1,9}}/rollback", Permission.ROUTE_EDIT, words.ROLL_BACK_TITLE, words.ROLL_BACK,
-    Form((Inputs((NOTE, Field("seen", InputKind.HIDDEN, label="version"))),)), _roll_back,
+    Form((Inputs((NOTE, Input("seen", InputKind.HIDDEN, label="version"))),)), _roll_back,
     lambda old: f"{VERSIONS_PATH}/{old.one.version}", _old, values=lambda old: {"seen": old.newest},
     effect=_back_effect, lead=lambda old: f"V{old.one.version}",
 )  # fmt: skip

@@ -12,10 +12,10 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period, Problem
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input, Form, Kind as Of, Section as Part
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.routing.route_table import whole
 from smsgw.admin.words import unmatched as words
 from smsgw.core.decoded import Decoded
@@ -33,15 +33,15 @@ FILTER = Filter(
     Period("7d"),
 )  # fmt: skip
 COLUMNS = (
-    Column("received_at", Kind.TIME, sort=True, phone=Phone.THIRD),
-    Column("number", Kind.PHONE, phone=Phone.TITLE),
+    Column("received_at", Cell.TIME, sort=True, phone=Phone.THIRD),
+    Column("number", Cell.PHONE, phone=Phone.TITLE),
     Column("channel", phone=Phone.SECOND),
-    Column("carrier_id", Kind.CODE, phone=Phone.SECOND),
-    Column("code", Kind.CODE, phone=Phone.AWAY),
+    Column("carrier_id", Cell.CODE, phone=Phone.SECOND),
+    Column("code", Cell.CODE, phone=Phone.AWAY),
     Column(
-        "unmatched_why", Kind.STATE, words=words.WHY, tones=words.TONE, value=lambda one: one.why, phone=Phone.BESIDE
+        "unmatched_why", Cell.STATE, words=words.WHY, tones=words.TONE, value=lambda one: one.why, phone=Phone.BESIDE
     ),
-    Column("unmatched_rule", Kind.WORD, words=words.RULE, value=lambda one: one.rule, phone=Phone.THIRD),
+    Column("unmatched_rule", Cell.WORD, words=words.RULE, value=lambda one: one.rule, phone=Phone.THIRD),
 )
 
 
@@ -122,10 +122,10 @@ async def _save(call: Call, _: Any, values: Mapping[str, Any]) -> web.StreamResp
 
 REMATCH = FormPage(
     PATH + "/-/rematch", Permission.MESSAGE_RESOLVE, words.REMATCH_TITLE, words.REMATCH,
-    Form((Part((
-        Input("channel", Of.CHOICE, required=True),
-        Input("rule", Of.CHOICE, "unmatched_rule", words.RULE_HELP, required=True, choices=words.RULE),
-        Input("adopt", Of.SWITCH, "unmatched_adopt", words.ADOPT_HELP),
+    Form((Inputs((
+        Input("channel", InputKind.CHOICE, required=True),
+        Input("rule", InputKind.CHOICE, "unmatched_rule", words.RULE_HELP, required=True, choices=words.RULE),
+        Input("adopt", InputKind.SWITCH, "unmatched_adopt", words.ADOPT_HELP),
     )),)),
     _save, lambda _: PATH, _asked, values=lambda values: values, choices=_choices, effect=_effect,
 )  # fmt: skip

@@ -12,12 +12,12 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input, Filled, Form, Kind, Section as Inputs
+from smsgw.admin.kit.forms import Filled, Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.kit.pieces import field_alone
-from smsgw.admin.kit.tables import Column, Kind as Cell, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.rights import route
 from smsgw.admin.words import audience, routing as words
 from smsgw.admin.words.messages import TYPE
@@ -120,11 +120,11 @@ def _problem(text: str) -> Problem | None:
     return Problem(words.TOO_MANY_WORDS, {"n": MOST, "have": have}) if have > MOST else None
 
 
-_TYPE = Input("type", Kind.CHOICE, choices=TYPE, help=words.TYPE_HELP)
-_ACCOUNT = Input("account", Kind.CHOICE, help=words.SCOPE_HELP)
+_TYPE = Input("type", InputKind.CHOICE, choices=TYPE, help=words.TYPE_HELP)
+_ACCOUNT = Input("account", InputKind.CHOICE, help=words.SCOPE_HELP)
 _ADD = Form((Inputs((
-    Input("words", Kind.LINES, "word_lines", words.LINES_HELP, required=True, most=20_000, check=_problem),
-    Input("action", Kind.CHOICE, "word_action", choices=words.ACTION, required=True),
+    Input("words", InputKind.LINES, "word_lines", words.LINES_HELP, required=True, most=20_000, check=_problem),
+    Input("action", InputKind.CHOICE, "word_action", choices=words.ACTION, required=True),
     Input("replacement", most=MAX_LENGTH, help=words.REPLACEMENT_HELP),
     Input("category", label="word_category", most=MAX_CATEGORY, help=words.CATEGORY_HELP), _ACCOUNT, _TYPE,
 )),))  # fmt: skip
@@ -173,7 +173,7 @@ def _text_problem(text: str) -> Problem | None:
 
 _EDIT = Form((Inputs((
     Input("word", required=True, most=MAX_LENGTH, check=_text_problem),
-    Input("action", Kind.CHOICE, "word_action", choices=words.ACTION, required=True),
+    Input("action", InputKind.CHOICE, "word_action", choices=words.ACTION, required=True),
     Input("replacement", most=MAX_LENGTH, help=words.REPLACEMENT_HELP),
     Input("category", label="word_category", most=MAX_CATEGORY, help=words.CATEGORY_HELP),
 )),))  # fmt: skip
@@ -211,7 +211,7 @@ EDIT = FormPage(
 # --- what becomes of a text ------------------------------------------------------------------------------------------
 
 _TEST = Form((Inputs((
-    Input("content", Kind.LINES, required=True, most=MOST_TEXT, any_text=True),
+    Input("content", InputKind.LINES, required=True, most=MOST_TEXT, any_text=True),
     replace(_ACCOUNT, help=words.TEST_ACCOUNT_HELP), replace(_TYPE, help=words.TEST_TYPE_HELP),
 )),))  # fmt: skip
 

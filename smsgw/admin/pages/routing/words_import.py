@@ -7,7 +7,7 @@ from typing import Any
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.form_pages import Wrong
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.import_results import ImportResults
 from smsgw.admin.kit.imports import ImportPage, Target
 from smsgw.admin.kit.people import own_accounts
@@ -23,14 +23,33 @@ from smsgw.platform.words import importing
 
 _LABELS = {"category": "word_category", "action": "word_action"}
 TARGETS = tuple(Target(key, names.WORDS[key], _LABELS.get(key, ""), key == "word") for key in importing.COLUMNS)
-_FORM = Form((Section((
-    Field("action", Kind.CHOICE, "word_action", words.WORD_IMPORT_ACTION_HELP, required=True, choices=words.ACTION),
-    Field("category", label="word_category", most=20, help=words.WORD_IMPORT_CATEGORY_HELP),
-    Field("duplicates", Kind.CHOICE, "word_duplicates", words.WORD_DUPLICATES_HELP, required=True,
-          choices=words.WORD_DUPLICATE),
-    Field("account", Kind.CHOICE, help=words.SCOPE_HELP),
-    Field("type", Kind.CHOICE, choices=TYPE, help=words.TYPE_HELP),
-)),))  # fmt: skip
+_FORM = Form(
+    (
+        Inputs(
+            (
+                Input(
+                    "action",
+                    InputKind.CHOICE,
+                    "word_action",
+                    words.WORD_IMPORT_ACTION_HELP,
+                    required=True,
+                    choices=words.ACTION,
+                ),
+                Input("category", label="word_category", most=20, help=words.WORD_IMPORT_CATEGORY_HELP),
+                Input(
+                    "duplicates",
+                    InputKind.CHOICE,
+                    "word_duplicates",
+                    words.WORD_DUPLICATES_HELP,
+                    required=True,
+                    choices=words.WORD_DUPLICATE,
+                ),
+                Input("account", InputKind.CHOICE, help=words.SCOPE_HELP),
+                Input("type", InputKind.CHOICE, choices=TYPE, help=words.TYPE_HELP),
+            )
+        ),
+    )
+)
 
 
 async def _choices(call: Call) -> Mapping[str, Mapping[str, str]]:

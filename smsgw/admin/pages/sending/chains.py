@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from smsgw.admin.kit.forms import Field, Kind, Section
+from smsgw.admin.kit.forms import Input, InputKind, Inputs
 from smsgw.admin.words import fallback as words
 from smsgw.core.fallback import MOST_HOPS, MOST_MINUTES, MOST_POOL, MOST_TEXT, Chain, When, chain_of
 from smsgw.platform.drafts.model import State
@@ -16,20 +16,20 @@ from smsgw.platform.drafts.wanted import chain_fields, chain_in
 _HOPS = range(1, MOST_HOPS + 1)
 
 
-def _hop(n: int) -> Section:
+def _hop(n: int) -> Inputs:
     hop = f"hop{n}_"
-    return Section((
-        Field(f"{hop}content", Kind.LINES, "hop_content", help=words.CONTENT_HELP, most=MOST_TEXT),
-        Field(f"{hop}template", Kind.CHOICE, "hop_template"),
-        Field(f"{hop}when", Kind.CHOICE, "hop_when", help=words.WHEN_HELP, choices=words.WHEN),
-        Field(f"{hop}sign", label="hop_sign", help=words.SIGN_HELP, most=22),
-        Field(f"{hop}prefer", label="hop_prefer", most=MOST_POOL),
+    return Inputs((
+        Input(f"{hop}content", InputKind.LINES, "hop_content", help=words.CONTENT_HELP, most=MOST_TEXT),
+        Input(f"{hop}template", InputKind.CHOICE, "hop_template"),
+        Input(f"{hop}when", InputKind.CHOICE, "hop_when", help=words.WHEN_HELP, choices=words.WHEN),
+        Input(f"{hop}sign", label="hop_sign", help=words.SIGN_HELP, most=22),
+        Input(f"{hop}prefer", label="hop_prefer", most=MOST_POOL),
     ), words.HEADINGS[n], words.HELP if n == 1 else "")  # fmt: skip
 
 
 SECTIONS = (
     *map(_hop, _HOPS),
-    Section((Field("fallback_minutes", Kind.NUMBER, help=words.MINUTES_HELP, least=1, most=MOST_MINUTES),),
+    Inputs((Input("fallback_minutes", InputKind.NUMBER, help=words.MINUTES_HELP, least=1, most=MOST_MINUTES),),
             words.HEADING_TIME),
 )  # fmt: skip
 

@@ -17,7 +17,7 @@ from aiohttp import web
 from smsgw.admin import proving
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
-from smsgw.admin.kit.toasts import Kind as Tone
+from smsgw.admin.kit.toasts import ToastKind
 from smsgw.admin.pages.sending import linking, picking, saving
 from smsgw.admin.pages.sending.as_scenario import PLACE
 from smsgw.admin.pages.sending.marks import counted
@@ -255,7 +255,7 @@ async def class_file(call: Call) -> web.StreamResponse:
     try:
         first = await anext(blocks)
     except (Invalid, Refused) as error:
-        call.toast(message(call, error), Tone.BAD)
+        call.toast(message(call, error), ToastKind.BAD)
         return call.redirect(f"/send/{step.draft.id}/clean")
     counted = {"valid": found.going, HELD: found.held_rows, **found.classes}
     n = counted.get(wanted, found.refused.get(wanted, (0,))[0])
@@ -423,14 +423,14 @@ async def submit(call: Call) -> web.StreamResponse:
     assert draft is not None  # noqa: S101 - it has an address
     account, survey = account_of(call, step.state), draft.known
     if survey is None or account is None or survey.problem[0] or data.get("of") != draft.confirmed:
-        call.toast(call.gettext(words.CHANGED), Tone.BAD)
+        call.toast(call.gettext(words.CHANGED), ToastKind.BAD)
         return call.redirect(f"/send/{draft.id}/confirm")
     try:
         spec = await call.portal.context.surveyor.spec(draft, call.actor)
         prepared = await call.portal.context.tasks.prepare(spec)
         if prepared.count != survey.rows or saved_in(spec) != survey.segment:  # an audience has changed
             await service.look_again(call.db, draft.id)
-            call.toast(call.gettext(words.NUMBERS_CHANGED), Tone.BAD)
+            call.toast(call.gettext(words.NUMBERS_CHANGED), ToastKind.BAD)
             return call.redirect(f"/send/{draft.id}/confirm")
         task, _ = await call.portal.context.tasks.create(call.change(), replace(spec, survey=survey.kept()))
     except (Invalid, Refused) as error:
@@ -456,7 +456,7 @@ async def test(call: Call) -> web.StreamResponse:
     back = call.redirect(f"/send/{draft.id}/confirm")
     first = next(iter(survey.shown.get("valid", ())), None) if survey else None
     if not verified or account is None or first is None:
-        call.toast(call.gettext(words.CHANGED), Tone.BAD)
+        call.toast(call.gettext(words.CHANGED), ToastKind.BAD)
         return back
     template = template_of(call, step.state, account)
     sign = step.state.sign or (template.sign if template else "")
@@ -466,7 +466,7 @@ async def test(call: Call) -> web.StreamResponse:
     try:
         said, values, link = await linking.with_code(call, step.state, account, first.said, values)
     except SmsgwError as error:
-        call.toast(message(call, error), Tone.BAD)
+        call.toast(message(call, error), ToastKind.BAD)
         return back
     item = SendItem(
         f"+{phone}", "" if template else said, sign=sign, extend_code=step.state.extend_code,
@@ -481,7 +481,7 @@ async def test(call: Call) -> web.StreamResponse:
     try:
         result = await call.portal.context.acceptor.send(request)
     except SmsgwError as error:
-        call.toast(message(call, error), Tone.BAD)
+        call.toast(message(call, error), ToastKind.BAD)
         return back
     if not result.replayed:
         await messages.sent(
@@ -490,9 +490,9 @@ async def test(call: Call) -> web.StreamResponse:
     (one,) = result.items
     if one.code:
         english = call.language != DEFAULT
-        call.toast((english and one.message_en) or one.message or one.code, Tone.BAD)
+        call.toast((english and one.message_en) or one.message or one.code, ToastKind.BAD)
         return back
     held = one.status == "held"
-    said, tone = (words.TEST_HELD, Tone.WARNING) if held else (words.TESTED, Tone.GOOD)
+    said, tone = (words.TEST_HELD, ToastKind.WARNING) if held else (words.TESTED, ToastKind.GOOD)
     call.toast(call.filled(said, {"number": f"{phone[-11:-8]}****{phone[-4:]}"}), tone)
     return back

@@ -10,7 +10,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Field, FieldKind, Filter
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.sending.wizard import draft_of, within_reach
 from smsgw.admin.rights import route
 from smsgw.admin.words import compose as words
@@ -23,11 +23,11 @@ MENU = Entry("sending.drafts", PATH, Permission.MESSAGE_SEND)
 FILTER = Filter((Field("subject"), Field("kind", FieldKind.CHOICE, choices=words.KIND)), period=None)
 COLUMNS = (
     Column("subject", value=lambda d: d.subject or words.NO_SUBJECT, phone=Phone.TITLE),
-    Column("kind", Kind.STATE, words=words.KIND, tones=words.KIND_TONE, phone=Phone.BESIDE),
-    Column("content", Kind.LONG, value=lambda d: d.state.content, phone=Phone.SECOND),
-    Column("numbers", Kind.NUMBER, value=lambda d: d.found.valid if d.found else None),
-    Column("updated_at", Kind.TIME, sort=True),
-    Column("created_at", Kind.TIME, sort=True, shown=False),
+    Column("kind", Cell.STATE, words=words.KIND, tones=words.KIND_TONE, phone=Phone.BESIDE),
+    Column("content", Cell.LONG, value=lambda d: d.state.content, phone=Phone.SECOND),
+    Column("numbers", Cell.NUMBER, value=lambda d: d.found.valid if d.found else None),
+    Column("updated_at", Cell.TIME, sort=True),
+    Column("created_at", Cell.TIME, sort=True, shown=False),
 )
 
 

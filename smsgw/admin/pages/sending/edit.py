@@ -13,7 +13,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.filters import Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field, Form, Kind, Section
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Effect, refusal
 from smsgw.admin.pages.sending import chains, terms
 from smsgw.admin.pages.sending.wizard import line_of, pools_of
@@ -39,39 +39,39 @@ from smsgw.runtime import clock
 MOST_TEMPLATES = 200
 COMING = 5
 """Of the next runs, those that are shown."""
-_TEXT = Section((
-    Field("version", Kind.HIDDEN), Field("subject", required=True, most=MAX_NAME), Field("sign", most=20),
-    Field("content", Kind.LINES, required=True, most=MAX_CHARACTERS, help=words.EDIT_CONTENT_HELP),
+_TEXT = Inputs((
+    Input("version", InputKind.HIDDEN), Input("subject", required=True, most=MAX_NAME), Input("sign", most=20),
+    Input("content", InputKind.LINES, required=True, most=MAX_CHARACTERS, help=words.EDIT_CONTENT_HELP),
 ))  # fmt: skip
-_HOURS = Field("windows", Kind.SPANS, "day_hours", times.SPANS_HELP)
+_HOURS = Input("windows", InputKind.SPANS, "day_hours", times.SPANS_HELP)
 _DAYS = {str(day): str(day) for day in range(1, 32)} | {"-1": compose.LAST_DAY}
 _HOW = (
-    Section((
-        Field("send_rate", Kind.NUMBER, least=1, most=MAX_RATE), Field("extend_code", most=12),
-        Field("preferred_pool", Kind.CHOICE, help=words.EDIT_POOL_HELP),
-        Field("frequency_most", Kind.NUMBER, least=1, most=MOST_TAGGED, help=words.EDIT_FREQUENCY_HELP),
-        Field("frequency_every", Kind.NUMBER, least=1, most=720),
-        Field("frequency_unit", Kind.CHOICE, choices=compose.UNIT), Field("frequency_tag", most=MOST_TAG),
-        Field("steps_shares", most=60, help=words.EDIT_STEPS_HELP),
-        Field("steps_minutes", Kind.NUMBER, least=1, most=MOST_MINUTES),
-        *(Field(f"steps_{name}", most=8) for name in LIMITS),
+    Inputs((
+        Input("send_rate", InputKind.NUMBER, least=1, most=MAX_RATE), Input("extend_code", most=12),
+        Input("preferred_pool", InputKind.CHOICE, help=words.EDIT_POOL_HELP),
+        Input("frequency_most", InputKind.NUMBER, least=1, most=MOST_TAGGED, help=words.EDIT_FREQUENCY_HELP),
+        Input("frequency_every", InputKind.NUMBER, least=1, most=720),
+        Input("frequency_unit", InputKind.CHOICE, choices=compose.UNIT), Input("frequency_tag", most=MOST_TAG),
+        Input("steps_shares", most=60, help=words.EDIT_STEPS_HELP),
+        Input("steps_minutes", InputKind.NUMBER, least=1, most=MOST_MINUTES),
+        *(Input(f"steps_{name}", most=8) for name in LIMITS),
     ), words.EDIT_OPTIONS),
     *chains.SECTIONS,
 )  # fmt: skip
 _SAID = Form((
     _TEXT,
-    Section((Field("planned_at", most=16, help=words.RESCHEDULE_HELP), Field("valid_until", most=16), _HOURS),
+    Inputs((Input("planned_at", most=16, help=words.RESCHEDULE_HELP), Input("valid_until", most=16), _HOURS),
             words.EDIT_TIME),
     *_HOW,
 ))  # fmt: skip
 _AGAIN = Form((
     _TEXT,
-    Section((
-        Field("every", Kind.CHOICE, "comes_round", required=True, choices=compose.EVERY),
-        Field("every_at", required=True, most=200, help=words.EVERY_AT_HELP),
-        Field("on_week", Kind.CHOICES, choices=compose.WEEKDAY, help=words.ON_WEEK_HELP),
-        Field("on_month", Kind.CHOICES, choices=_DAYS, help=words.ON_MONTH_HELP),
-        Field("comes_until", most=10, help=words.UNTIL_HELP), _HOURS,
+    Inputs((
+        Input("every", InputKind.CHOICE, "comes_round", required=True, choices=compose.EVERY),
+        Input("every_at", required=True, most=200, help=words.EVERY_AT_HELP),
+        Input("on_week", InputKind.CHOICES, choices=compose.WEEKDAY, help=words.ON_WEEK_HELP),
+        Input("on_month", InputKind.CHOICES, choices=_DAYS, help=words.ON_MONTH_HELP),
+        Input("comes_until", most=10, help=words.UNTIL_HELP), _HOURS,
     ), words.EDIT_TIME, words.EDIT_ROUND_HELP),
     *_HOW,
 ))  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.lists import Empty, ListPage
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import tasks as words
 from smsgw.core.errors import CODES, Recorded, message_of
 from smsgw.core.permissions import Permission
@@ -21,10 +21,10 @@ FILTER = Filter(
     (Field("task", FieldKind.ID), Field("code", label="error_code"), Field("line", FieldKind.NUMBER)), period=None
 )
 COLUMNS = (
-    Column("line", Kind.NUMBER, sort=True),
-    Column("number", Kind.PHONE, phone=Phone.TITLE),
-    Column("code", Kind.CODE, "error_code", phone=Phone.BESIDE),
-    Column("message", Kind.LONG, "reason", value=_why, phone=Phone.SECOND),
+    Column("line", Cell.NUMBER, sort=True),
+    Column("number", Cell.PHONE, phone=Phone.TITLE),
+    Column("code", Cell.CODE, "error_code", phone=Phone.BESIDE),
+    Column("message", Cell.LONG, "reason", value=_why, phone=Phone.SECOND),
 )
 
 

@@ -13,7 +13,7 @@ from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.lists import Action, Cards, Effect, Empty, ListPage, reason_of
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import account_choices
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.sending import terms
 from smsgw.admin.pages.sending.seen import marked, seen, waited, waits
 from smsgw.admin.words import approval as words
@@ -77,17 +77,17 @@ def _held_for(review: Reviewed) -> list[Remembered]:
 
 
 _ABOUT = (
-    Column("reasons", Kind.TAGS, "held_for", value=lambda r: _held_for(r)),
-    Column("state", Kind.STATE, "status", words=words.STATE, tones=words.STATE_TONE),
-    Column("task", Kind.WORD, "review_kind", value=lambda r: str(r.task).lower(), words=words.KIND),
+    Column("reasons", Cell.TAGS, "held_for", value=lambda r: _held_for(r)),
+    Column("state", Cell.STATE, "status", words=words.STATE, tones=words.STATE_TONE),
+    Column("task", Cell.WORD, "review_kind", value=lambda r: str(r.task).lower(), words=words.KIND),
     Column("name", label="subject"), Column("account"), Column("sign"),
-    Column("type", Kind.WORD, "message_type", words=told.TYPE),
-    Column("origin", Kind.WORD, words=told.ORIGIN), Column("submitter"),
-    Column("created_at", Kind.TIME, "submitted_at"), Column("waited", Kind.SPAN, value=waited),
-    Column("due_at", Kind.TIME, "planned_at"),
-    Column("expires_at", Kind.TIME, "decide_until", value=lambda r: None if r.task else r.expires_at),
+    Column("type", Cell.WORD, "message_type", words=told.TYPE),
+    Column("origin", Cell.WORD, words=told.ORIGIN), Column("submitter"),
+    Column("created_at", Cell.TIME, "submitted_at"), Column("waited", Cell.SPAN, value=waited),
+    Column("due_at", Cell.TIME, "planned_at"),
+    Column("expires_at", Cell.TIME, "decide_until", value=lambda r: None if r.task else r.expires_at),
 )  # fmt: skip
-_DECIDED = (Column("decided_by"), Column("decided_at", Kind.TIME), Column("reason", label="opinion"))
+_DECIDED = (Column("decided_by"), Column("decided_at", Cell.TIME), Column("reason", label="opinion"))
 
 
 async def _detail(call: Call, row: Reviewed) -> Detail:
@@ -119,18 +119,18 @@ _FIELDS = (
 )  # fmt: skip
 _DECISION = (Field("status", FieldKind.CHOICE, choices=words.OVER), Field("decided_by", more=True))
 COLUMNS = (
-    Column("created_at", Kind.TIME, "submitted_at", sort=True),
+    Column("created_at", Cell.TIME, "submitted_at", sort=True),
     Column("account", phone=Phone.TITLE),
-    Column("content", Kind.LONG, phone=Phone.SECOND),
-    Column("reasons", Kind.TAGS, "held_for", value=lambda r: _held_for(r), phone=Phone.AWAY),
-    Column("numbers", Kind.NUMBER),
-    Column("waited", Kind.SPAN, value=waited, phone=Phone.AWAY, shown=False),
+    Column("content", Cell.LONG, phone=Phone.SECOND),
+    Column("reasons", Cell.TAGS, "held_for", value=lambda r: _held_for(r), phone=Phone.AWAY),
+    Column("numbers", Cell.NUMBER),
+    Column("waited", Cell.SPAN, value=waited, phone=Phone.AWAY, shown=False),
     Column("submitter", shown=False, phone=Phone.AWAY),
-    Column("origin", Kind.WORD, words=told.ORIGIN, phone=Phone.AWAY, shown=False),
-    Column("state", Kind.STATE, "status", words=words.STATE, tones=words.STATE_TONE, phone=Phone.BESIDE),
+    Column("origin", Cell.WORD, words=told.ORIGIN, phone=Phone.AWAY, shown=False),
+    Column("state", Cell.STATE, "status", words=words.STATE, tones=words.STATE_TONE, phone=Phone.BESIDE),
     Column("decided_by"),
-    Column("decided_at", Kind.TIME, phone=Phone.AWAY),
-    Column("reason", Kind.LONG, "opinion", phone=Phone.AWAY),
+    Column("decided_at", Cell.TIME, phone=Phone.AWAY),
+    Column("reason", Cell.LONG, "opinion", phone=Phone.AWAY),
 )
 
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import MOST_SPANS, Field, Form, Kind, Section
+from smsgw.admin.kit.forms import MOST_SPANS, Form, Input, InputKind, Inputs
 from smsgw.admin.kit.kinds import in_force, names_of
 from smsgw.admin.kit.lists import Effect
 from smsgw.admin.kit.people import own_accounts
@@ -95,15 +95,15 @@ async def _subject(call: Call) -> _Subject | None:
     )  # fmt: skip
 
 
-_SEEN = Field("seen", Kind.HIDDEN, most=2 * MOST_SPANS)
+_SEEN = Input("seen", InputKind.HIDDEN, most=2 * MOST_SPANS)
 """What was put there when the form was opened: compared when it is replaced."""
 FORM = Form((
-    Section(
+    Inputs(
         (
-            Field("review", Kind.CHOICE, "rule_review", words.INHERITED, choices=words.REVIEW),
-            Field("review_over", Kind.NUMBER, "rule_over", words.OVER_HELP, least=0, most=1_000_000),
-            Field("review_new_sign", Kind.NUMBER, "rule_new_sign", words.SIGN_HELP, least=0, most=365),
-            Field("review_new_link", Kind.CHOICE, "rule_new_link", words.LINK_HELP, choices=words.YES_NO), _SEEN,
+            Input("review", InputKind.CHOICE, "rule_review", words.INHERITED, choices=words.REVIEW),
+            Input("review_over", InputKind.NUMBER, "rule_over", words.OVER_HELP, least=0, most=1_000_000),
+            Input("review_new_sign", InputKind.NUMBER, "rule_new_sign", words.SIGN_HELP, least=0, most=365),
+            Input("review_new_link", InputKind.CHOICE, "rule_new_link", words.LINK_HELP, choices=words.YES_NO), _SEEN,
         ),
         words.RULES, words.RULES_HELP,
     ),
@@ -165,20 +165,40 @@ async def _hours_save(call: Call, subject: _Subject, values: Mapping[str, Any]) 
 
 HOURS = FormPage(
     PATH + rf"/{{id:0|[1-9]\d{{0,17}}}}/{{type:{_KINDS}}}/hours", _EDIT, words.HOURS_EDIT, words.RULES_SAVE,
-    Form((Section((Field("windows", Kind.SPANS, "day_hours", words.HOURS_HELP), _SEEN)),)), _hours_save,
+    Form((Inputs((Input("windows", InputKind.SPANS, "day_hours", words.HOURS_HELP), _SEEN)),)), _hours_save,
     lambda _: PATH, _subject, values=lambda one: {"windows": one.hours, "seen": policies.seen_as(one.there)},
     effect=_hours_effect, lead=lambda one: one.name,
 )  # fmt: skip
 
 # --- how long somebody waits -----------------------------------------------------------------------------------------
 
-TIMES = Form((
-    Section((
-        Field("review_remind_minutes", Kind.NUMBER, "rule_remind", words.REMIND_HELP, required=True, least=1,
-              most=10_080),
-        Field("review_expire_hours", Kind.NUMBER, "rule_expire", words.EXPIRE_HELP, required=True, least=1, most=120),
-    ), words.TIMES),
-))  # fmt: skip
+TIMES = Form(
+    (
+        Inputs(
+            (
+                Input(
+                    "review_remind_minutes",
+                    InputKind.NUMBER,
+                    "rule_remind",
+                    words.REMIND_HELP,
+                    required=True,
+                    least=1,
+                    most=10_080,
+                ),
+                Input(
+                    "review_expire_hours",
+                    InputKind.NUMBER,
+                    "rule_expire",
+                    words.EXPIRE_HELP,
+                    required=True,
+                    least=1,
+                    most=120,
+                ),
+            ),
+            words.TIMES,
+        ),
+    )
+)
 
 
 async def _times(call: Call) -> Any:

@@ -11,11 +11,11 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, read_id
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import own_accounts
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.sending import as_scenario, chains
 from smsgw.admin.pages.sending.terms import at_hops, hops
 from smsgw.admin.words import scenarios as words
@@ -39,23 +39,23 @@ MOST_TEMPLATES = 500
 
 
 COLUMNS = (
-    Column("id", Kind.CODE, sort=True, phone=Phone.SECOND),
+    Column("id", Cell.CODE, sort=True, phone=Phone.SECOND),
     Column("name", sort=True, phone=Phone.TITLE),
     Column("account", phone=Phone.SECOND),
-    Column("type", Kind.WORD, value=lambda one: one.terms.type.value, words=TYPE, phone=Phone.AWAY),
+    Column("type", Cell.WORD, value=lambda one: one.terms.type.value, words=TYPE, phone=Phone.AWAY),
     Column("sign", value=lambda one: one.terms.sign, phone=Phone.SECOND),
     Column("template", value=lambda one: f"#{one.terms.template_id}" if one.terms.template_id else "",
            phone=Phone.AWAY),
-    Column("scenario_window", Kind.HOURS, value=lambda one: one.terms.spans if one.terms.windows else None,
+    Column("scenario_window", Cell.HOURS, value=lambda one: one.terms.spans if one.terms.windows else None,
            phone=Phone.AWAY),
-    Column("state", Kind.STATE, "status", words=words.STATE, tones=words.TONE, phone=Phone.BESIDE),
-    Column("updated_at", Kind.TIME, sort=True, phone=Phone.AWAY),
+    Column("state", Cell.STATE, "status", words=words.STATE, tones=words.TONE, phone=Phone.BESIDE),
+    Column("updated_at", Cell.TIME, sort=True, phone=Phone.AWAY),
 )  # fmt: skip
 _MORE = (
-    Column("valid_minutes", Kind.NUMBER, value=lambda one: one.terms.valid_minutes),
-    Column("extend_code", Kind.CODE, value=lambda one: one.terms.extend_code),
-    Column("note", Kind.LONG, value=lambda one: one.terms.note),
-    Column("created_by"), Column("created_at", Kind.TIME), Column("stopped_at", Kind.TIME),
+    Column("valid_minutes", Cell.NUMBER, value=lambda one: one.terms.valid_minutes),
+    Column("extend_code", Cell.CODE, value=lambda one: one.terms.extend_code),
+    Column("note", Cell.LONG, value=lambda one: one.terms.note),
+    Column("created_by"), Column("created_at", Cell.TIME), Column("stopped_at", Cell.TIME),
 )  # fmt: skip
 
 
@@ -66,7 +66,7 @@ async def _detail(call: Call, one: Scenario) -> Detail:
     if call.may(Permission.SCENARIO_EDIT):
         links += [(words.EDIT, f"{PATH}/{one.id}/edit"), (words.COPY, f"{_NEW}?from={one.id}")]
     kept = None if one.terms.fallback is None else one.terms.fallback.plain()
-    chain = Column("fallback", Kind.TAGS, value=lambda _: hops(call, kept, own=True))
+    chain = Column("fallback", Cell.TAGS, value=lambda _: hops(call, kept, own=True))
     return Detail(one.name, [Section((*COLUMNS, *([chain] if kept else []), *_MORE), one)], links=links)
 
 
@@ -107,18 +107,18 @@ PAGE = ListPage(
 
 _FIXED = Inputs((
     Input("name", required=True, most=MOST_NAME),
-    Input("type", Takes.CHOICE, help=words.TYPE_HELP, choices=TYPE, required=True),
-    Input("template", Takes.CHOICE, help=words.TEMPLATE_HELP), Input("sign", help=words.SIGN_HELP, most=22),
+    Input("type", InputKind.CHOICE, help=words.TYPE_HELP, choices=TYPE, required=True),
+    Input("template", InputKind.CHOICE, help=words.TEMPLATE_HELP), Input("sign", help=words.SIGN_HELP, most=22),
     Input("note", help=words.NOTE_HELP, most=MOST_NOTE),
 ), words.TERMS)  # fmt: skip
 _LIMITS = Inputs((
-    Input("valid_minutes", Takes.NUMBER, help=words.VALID_HELP, least=1, most=MOST_MINUTES),
-    Input("windows", Takes.SPANS, "day_hours", words.WINDOW_HELP),
+    Input("valid_minutes", InputKind.NUMBER, help=words.VALID_HELP, least=1, most=MOST_MINUTES),
+    Input("windows", InputKind.SPANS, "day_hours", words.WINDOW_HELP),
     Input("extend_code", help=words.EXTEND_HELP, most=MOST_EXTENSION),
 ), words.LIMITS)  # fmt: skip
 
 
-_OF_NEW = Inputs((Input("account", Takes.CHOICE, required=True), *_FIXED.fields), _FIXED.heading)
+_OF_NEW = Inputs((Input("account", InputKind.CHOICE, required=True), *_FIXED.fields), _FIXED.heading)
 _ADD = Form((_OF_NEW, _LIMITS, *chains.SECTIONS))
 _EDIT = Form((_FIXED, _LIMITS, *chains.SECTIONS))
 

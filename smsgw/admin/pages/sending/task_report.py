@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 
 from smsgw.admin import words as told
 from smsgw.admin.call import Call
-from smsgw.admin.kit.charts import Chart, Kind as Look, Series
+from smsgw.admin.kit.charts import Chart, ChartKind, Series
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found
 from smsgw.admin.kit.lists import Empty, ListPage, Report
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.records.reports import LABELS, STACK
 from smsgw.admin.words import records as record_words, tasks as words
 from smsgw.admin.words.fallback import HOP
@@ -59,7 +59,7 @@ def _group(found: Found) -> str:
     return found.get("group") or GROUPS[0]
 
 
-def _by(key: str, kind: Kind = Kind.TEXT, names: Mapping[str, str] | None = None) -> Column:
+def _by(key: str, kind: Cell = Cell.TEXT, names: Mapping[str, str] | None = None) -> Column:
     return Column(key, kind, words=names or {}, phone=Phone.TITLE, when=lambda found: _group(found) == key,
                   value=lambda line: line.one.name or None)  # fmt: skip
 
@@ -68,13 +68,13 @@ def _count(key: str) -> Column:
     def value(line: Line) -> int:
         return line.one.counts.get(key, 0) if key in told.RESULT and key != "pending" else int(getattr(line.one, key))
 
-    return Column(key, Kind.NUMBER, LABELS.get(key, ""), value=value,
+    return Column(key, Cell.NUMBER, LABELS.get(key, ""), value=value,
                   to=lambda line: line.to("" if key == "submitted" else key),
                   when=_arrived if key in ("submitted", "delivered", "pending") else None)  # fmt: skip
 
 
 def _clicks(key: str, clicked: bool) -> Column:
-    return Column(key, Kind.NUMBER, f"task_{key}", value=lambda line: getattr(line.one, key), when=_arrived,
+    return Column(key, Cell.NUMBER, f"task_{key}", value=lambda line: getattr(line.one, key), when=_arrived,
                   to=lambda line: line.clicked(clicked), permission=Permission.MESSAGE_VIEW)  # fmt: skip
 
 
@@ -89,12 +89,12 @@ def _arrived(found: Found) -> bool:
 
 
 COLUMNS = (
-    _by("carrier", Kind.WORD, told.CARRIER), _by("province", Kind.WORD, PROVINCES), _by("channel"),
-    _by("reason", Kind.WORD, told.CLASS), _by("hop", Kind.WORD, HOP),
+    _by("carrier", Cell.WORD, told.CARRIER), _by("province", Cell.WORD, PROVINCES), _by("channel"),
+    _by("reason", Cell.WORD, told.CLASS), _by("hop", Cell.WORD, HOP),
     *map(_count, ("submitted", "delivered", "failed", "unknown", "unsent", "pending")),
-    Column("success_rate", Kind.PERCENT, value=lambda line: line.one.success_rate, phone=Phone.BESIDE,
+    Column("success_rate", Cell.PERCENT, value=lambda line: line.one.success_rate, phone=Phone.BESIDE,
            when=_arrived),
-    Column("replied", Kind.NUMBER, value=lambda line: line.one.replies, when=_arrived),
+    Column("replied", Cell.NUMBER, value=lambda line: line.one.replies, when=_arrived),
     _clicks("clicked", True), _clicks("unclicked", False),
 )  # fmt: skip
 FILTER = Filter(
@@ -153,7 +153,7 @@ async def _chart(call: Call, found: Found) -> Chart:
         said += call.filled(words.CLICK_SUMMARY, all_)
         rates = [Series(say(words.CLICK_RATE), [line.one.click_rate for line in lines], "purple")]
     return Chart(
-        call.filled(words.REPORT_CHART, {"name": name}), Look.STACK, labels,
+        call.filled(words.REPORT_CHART, {"name": name}), ChartKind.STACK, labels,
         [Series(say(told.RESULT[key]), values, STACK[key]) for key, values in bars.items()],
         summary=said, rates=rates, dots=True,
     )  # fmt: skip

@@ -16,12 +16,12 @@ from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period, Problem, read_id
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field as Input, Form, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, opted
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import account_choices
 from smsgw.admin.kit.sent_links import unkept
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.sending import again, as_scenario, edit, stages, terms
 from smsgw.admin.pages.sending.again import export_of, may_take
 from smsgw.admin.pages.sending.wizard import line_of
@@ -72,35 +72,35 @@ def _left(one: ListedTask) -> int:
 _SUBJECT = Column("name", label="subject", value=lambda t: t.task.name or f"#{t.id}", phone=Phone.TITLE)
 _ACCOUNT = Column("account", phone=Phone.SECOND)
 _SUBMITTER = Column("submitter", value=lambda t: t.task.submitter, phone=Phone.AWAY)
-_NUMBERS = Column("numbers", Kind.NUMBER, value=lambda t: t.progress.valid)
-_STATE = Column("state", Kind.STATE, "status", value=lambda t: t.task.state, words=words.STATE,
+_NUMBERS = Column("numbers", Cell.NUMBER, value=lambda t: t.progress.valid)
+_STATE = Column("state", Cell.STATE, "status", value=lambda t: t.task.state, words=words.STATE,
                 tones=words.STATE_TONE, phone=Phone.BESIDE)  # fmt: skip
-_PLANNED = Column("planned_at", Kind.TIME, sort=True, value=lambda t: t.task.next_at or t.task.send_at)
-_ROUND = Column("comes_round", Kind.WORD, words=compose.EVERY, phone=Phone.THIRD,
+_PLANNED = Column("planned_at", Cell.TIME, sort=True, value=lambda t: t.task.next_at or t.task.send_at)
+_ROUND = Column("comes_round", Cell.WORD, words=compose.EVERY, phone=Phone.THIRD,
                 value=lambda t: t.task.recurring["every"] if t.task.recurring else "")  # fmt: skip
-_UNTIL = Column("comes_until", Kind.TIME, value=lambda t: terms.last(t.task), phone=Phone.AWAY)
-_CREATED = Column("created_at", Kind.TIME, sort=True, value=lambda t: t.task.created_at)
-_CONTENT = Column("content", Kind.LONG, permission=Permission.MESSAGE_READ, value=lambda t: t.task.content)
+_UNTIL = Column("comes_until", Cell.TIME, value=lambda t: terms.last(t.task), phone=Phone.AWAY)
+_CREATED = Column("created_at", Cell.TIME, sort=True, value=lambda t: t.task.created_at)
+_CONTENT = Column("content", Cell.LONG, permission=Permission.MESSAGE_READ, value=lambda t: t.task.content)
 _COUNTS = (
-    Column("progress", Kind.PROGRESS, value=_percent, phone=Phone.SECOND),
-    Column("delivered", Kind.NUMBER, value=lambda t: t.progress.statuses.get("delivered", 0)),
-    Column("failed", Kind.NUMBER),
-    Column("unknown", Kind.NUMBER),
+    Column("progress", Cell.PROGRESS, value=_percent, phone=Phone.SECOND),
+    Column("delivered", Cell.NUMBER, value=lambda t: t.progress.statuses.get("delivered", 0)),
+    Column("failed", Cell.NUMBER),
+    Column("unknown", Cell.NUMBER),
 )
-_CANCELLED = Column("cancelled", Kind.NUMBER, value=_cancelled)
-_ID = Column("id", Kind.CODE, "task", shown=False, phone=Phone.AWAY)
-_TYPE = Column("type", Kind.WORD, "message_type", value=lambda t: t.task.type, words=told.TYPE, shown=False)
-_ENDED = Column("done_at", Kind.TIME, value=lambda t: t.task.ended_at, shown=False, phone=Phone.AWAY)
+_CANCELLED = Column("cancelled", Cell.NUMBER, value=_cancelled)
+_ID = Column("id", Cell.CODE, "task", shown=False, phone=Phone.AWAY)
+_TYPE = Column("type", Cell.WORD, "message_type", value=lambda t: t.task.type, words=told.TYPE, shown=False)
+_ENDED = Column("done_at", Cell.TIME, value=lambda t: t.task.ended_at, shown=False, phone=Phone.AWAY)
 COLUMNS = (_SUBJECT, _ACCOUNT, _SUBMITTER, _NUMBERS, *_COUNTS, _STATE, _CREATED, _ENDED, _TYPE, _ID)
 _NEXT = replace(_PLANNED, label="comes_next")
 _MADE, _MAKER = replace(_CREATED, shown=False), replace(_SUBMITTER, shown=False)
 """What comes next, and what it says, is to fit a desk."""
 WAITING_COLUMNS = (_SUBJECT, _NEXT, _ROUND, _UNTIL, _ACCOUNT, _CONTENT, _NUMBERS, _MAKER, _STATE, _MADE, _ID)
-_ABOUT = (_STATE, *_COUNTS, _CANCELLED, Column("pending", Kind.NUMBER, value=_left), _NUMBERS)
+_ABOUT = (_STATE, *_COUNTS, _CANCELLED, Column("pending", Cell.NUMBER, value=_left), _NUMBERS)
 _MORE = (
     _CONTENT, _ACCOUNT, _TYPE,
-    Column("origin", Kind.WORD, value=lambda t: t.task.origin, words=told.ORIGIN), _SUBMITTER, _CREATED, _PLANNED,
-    Column("started_at", Kind.TIME, value=lambda t: t.task.started_at), _ENDED, _ID,
+    Column("origin", Cell.WORD, value=lambda t: t.task.origin, words=told.ORIGIN), _SUBMITTER, _CREATED, _PLANNED,
+    Column("started_at", Cell.TIME, value=lambda t: t.task.started_at), _ENDED, _ID,
 )  # fmt: skip
 
 
@@ -113,7 +113,7 @@ def _wording(call: Call, one: ListedTask) -> tuple[Column, Column]:
         template = snapshot.policies.book.template(line_of(account), task.template_id or 0)
         sign = (template.sign if template else "") or account.default_sign
     text = f"【{sign}】{task.content}" if sign and not task.content.startswith("【") else task.content
-    original = Column("original", Kind.LONG, permission=Permission.MESSAGE_READ, value=lambda _: text)
+    original = Column("original", Cell.LONG, permission=Permission.MESSAGE_READ, value=lambda _: text)
     return Column("sign", value=lambda _: sign), original
 
 
@@ -214,7 +214,7 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
     links = []
     if task.recurring is not None and view is not None and view.runs:
         made = [_run(call, task, dict(row)) for row in view.runs[:MOST_RUNS]]
-        columns.append(Column("runs_made", Kind.TAGS, value=lambda _: made))
+        columns.append(Column("runs_made", Cell.TAGS, value=lambda _: made))
     if task.run:
         links.append((words.REPORT, f"/tasks/report?task={task.id}"))
     if task.run and task.fallback is not None:
@@ -259,10 +259,10 @@ async def _detail(call: Call, one: ListedTask) -> Detail:
     columns += terms.columns(call, task)
     if task.fallback is not None and task.run:
         n = await chains.arrived(call.db, task.id, task.run)
-        columns.append(Column("hops_arrived", Kind.NUMBER, value=lambda _: n))
+        columns.append(Column("hops_arrived", Cell.NUMBER, value=lambda _: n))
     sections = [Section(columns, one)]
     if bad:
-        sections.append(Section([Column("problems", Kind.TAGS)], {"problems": bad}))
+        sections.append(Section([Column("problems", Cell.TAGS)], {"problems": bad}))
     notice = _why(call, task.reason, task.detail) if task.reason else ""
     if task.reason == "REVIEW_REJECTED" and task.state != "cancelled":
         notice = call.filled(words.EDIT_REJECTED, {"reason": str(task.detail.get("reason", ""))})
@@ -308,8 +308,8 @@ async def _clicks(call: Call, task: Task) -> list[Column]:
         return [Column("task_clicked", value=lambda _: call.gettext(why))] if why else []
     at = _records(task, await outcome.since(call.db, task), run=True)
     return [
-        Column("task_clicked", Kind.NUMBER, value=lambda _: found.clicked, to=lambda _: f"{at}&clicked=true"),
-        Column("task_unclicked", Kind.NUMBER, value=lambda _: found.unclicked, to=lambda _: f"{at}&clicked=false"),
+        Column("task_clicked", Cell.NUMBER, value=lambda _: found.clicked, to=lambda _: f"{at}&clicked=true"),
+        Column("task_unclicked", Cell.NUMBER, value=lambda _: found.unclicked, to=lambda _: f"{at}&clicked=false"),
     ]
 
 

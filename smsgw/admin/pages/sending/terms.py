@@ -11,7 +11,7 @@ from typing import Any
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
 from smsgw.admin.kit import spans
-from smsgw.admin.kit.tables import Column, Kind
+from smsgw.admin.kit.tables import Cell, Column
 from smsgw.admin.words import compose, fallback as words, tasks
 from smsgw.core.errors import Invalid
 from smsgw.core.fallback import chain_of
@@ -138,21 +138,21 @@ def last(task: Task) -> datetime | None:
 def columns(call: Call, task: Task) -> Sequence[Column]:
     """Facts of how it is sent; what is as usual is not told. Their values do not depend on the row."""
     urgent = compose.PRIORITY["1"]
-    said: Mapping[str, tuple[Kind, Any]] = {
-        "priority": (Kind.TEXT, call.gettext(urgent) if task.emergency else ""),
-        "recurring": (Kind.TEXT, again(call, task)),
-        "next_runs": (Kind.TAGS, coming(task)),
-        "comes_until": (Kind.TIME, last(task)),
-        "day_hours": (Kind.TEXT, hours(call, task)),
-        "estimated_end": (Kind.TIME, ends(call, task)),
-        "valid_until": (Kind.TIME, task.expire_at),
-        "send_rate": (Kind.NUMBER, task.rate or None),
-        "extend_code": (Kind.TEXT, task.extend_code),
-        "preferred_pool": (Kind.TEXT, task.prefer),
-        "sent_link": (Kind.TEXT, f"#{task.link_id}" if task.link_id is not None else ""),
-        "frequency": (Kind.TAGS, often(call, task)),
-        "steps": (Kind.TAGS, steps(call, task)),
-        "fallback": (Kind.TAGS, hops(call, task.fallback)),
+    said: Mapping[str, tuple[Cell, Any]] = {
+        "priority": (Cell.TEXT, call.gettext(urgent) if task.emergency else ""),
+        "recurring": (Cell.TEXT, again(call, task)),
+        "next_runs": (Cell.TAGS, coming(task)),
+        "comes_until": (Cell.TIME, last(task)),
+        "day_hours": (Cell.TEXT, hours(call, task)),
+        "estimated_end": (Cell.TIME, ends(call, task)),
+        "valid_until": (Cell.TIME, task.expire_at),
+        "send_rate": (Cell.NUMBER, task.rate or None),
+        "extend_code": (Cell.TEXT, task.extend_code),
+        "preferred_pool": (Cell.TEXT, task.prefer),
+        "sent_link": (Cell.TEXT, f"#{task.link_id}" if task.link_id is not None else ""),
+        "frequency": (Cell.TAGS, often(call, task)),
+        "steps": (Cell.TAGS, steps(call, task)),
+        "fallback": (Cell.TAGS, hops(call, task.fallback)),
     }
     return [Column(key, kind, value=_always(value)) for key, (kind, value) in said.items() if value]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from smsgw.admin import words as all_words
 from smsgw.admin.kit.filters import Problem
-from smsgw.admin.kit.forms import Field, Filled, Form, Kind, Section
+from smsgw.admin.kit.forms import Filled, Form, Input, InputKind, Inputs
 from smsgw.admin.words import setup as words
 from smsgw.platform.channels.model import ChannelView
 
@@ -19,21 +19,21 @@ PORTS = {"cmpp30": 7890, "cmpp20": 7890, "smpp34": 2775, "sgip12": 8801, "smgp30
 _LOGIN = {"cmpp30": "cmpp_login", "cmpp20": "cmpp_login", "smpp34": "smpp_login", "sgip12": "sgip_login",
           "smgp30": "smgp_login"}  # fmt: skip
 _LONGEST_LOGIN = {"cmpp30": 6, "cmpp20": 6, "smpp34": 15, "sgip12": 16, "smgp30": 8}
-_NAME = Field(
+_NAME = Input(
     "name", label="channel_name", required=True, most=64, pattern=r"[A-Za-z0-9_.-]{1,64}", help=words.NAME_HELP,
     problem=words.NAME_PROBLEM,
 )  # fmt: skip
-_SECRET = Field("password", Kind.SECRET, "secret", words.SECRET_HELP, required=True, most=64)
+_SECRET = Input("password", InputKind.SECRET, "secret", words.SECRET_HELP, required=True, most=64)
 _PACE = (
-    Field("access_code", pattern=r"[0-9]{0,20}", help=words.CODE_HELP, problem=words.CODE_PROBLEM),
-    Field("carriers", Kind.CHOICES, choices=CARRIERS, help=words.CARRIERS_HELP),
-    Field("rate", Kind.NUMBER, least=0, most=100_000, help=words.RATE_HELP, required=True),
-    Field("connections", Kind.NUMBER, least=1, most=64, required=True),
-    Field("window", Kind.NUMBER, least=1, most=1000, help=words.WINDOW_HELP, required=True),
+    Input("access_code", pattern=r"[0-9]{0,20}", help=words.CODE_HELP, problem=words.CODE_PROBLEM),
+    Input("carriers", InputKind.CHOICES, choices=CARRIERS, help=words.CARRIERS_HELP),
+    Input("rate", InputKind.NUMBER, least=0, most=100_000, help=words.RATE_HELP, required=True),
+    Input("connections", InputKind.NUMBER, least=1, most=64, required=True),
+    Input("window", InputKind.NUMBER, least=1, most=1000, help=words.WINDOW_HELP, required=True),
 )
 
 
-_WHY = Field("reason", most=200, help=words.WHY_HELP)
+_WHY = Input("reason", most=200, help=words.WHY_HELP)
 
 
 def _listens(text: str) -> Problem | None:
@@ -42,23 +42,23 @@ def _listens(text: str) -> Problem | None:
     return None if good else Problem(words.LISTEN_PROBLEM)
 
 
-_SERVICE = Field("service_id", most=21, help=words.SERVICE_HELP)
-_CMPP = (_SERVICE, Field("msg_src", most=6, help=words.MSG_SRC_HELP))
-_MORE: dict[str, tuple[Field, ...]] = {
+_SERVICE = Input("service_id", most=21, help=words.SERVICE_HELP)
+_CMPP = (_SERVICE, Input("msg_src", most=6, help=words.MSG_SRC_HELP))
+_MORE: dict[str, tuple[Input, ...]] = {
     "cmpp30": _CMPP,
     "cmpp20": _CMPP,
     "smpp34": (
-        Field("system_type", most=12, help=words.SERVICE_HELP),
-        Field("bind", Kind.CHOICE, choices=words.BIND, required=True),
-        Field("tls", Kind.SWITCH, help=words.TLS_HELP),
+        Input("system_type", most=12, help=words.SERVICE_HELP),
+        Input("bind", InputKind.CHOICE, choices=words.BIND, required=True),
+        Input("tls", InputKind.SWITCH, help=words.TLS_HELP),
     ),
     "sgip12": (
-        Field("node", Kind.NUMBER, "node_number", words.NODE_HELP, required=True, least=1, most=4_294_967_295),
-        Field("corp_id", most=5, pattern=r"[0-9]{0,5}", help=words.SERVICE_HELP),
+        Input("node", InputKind.NUMBER, "node_number", words.NODE_HELP, required=True, least=1, most=4_294_967_295),
+        Input("corp_id", most=5, pattern=r"[0-9]{0,5}", help=words.SERVICE_HELP),
         _SERVICE,
-        Field("sgip_listen", required=True, most=255, help=words.LISTEN_HELP, check=_listens),
+        Input("sgip_listen", required=True, most=255, help=words.LISTEN_HELP, check=_listens),
     ),
-    "smgp30": (_SERVICE, Field("smgp_version", Kind.CHOICE, choices={"3.0": "3.0", "1.3": "1.3"}, required=True)),
+    "smgp30": (_SERVICE, Input("smgp_version", InputKind.CHOICE, choices={"3.0": "3.0", "1.3": "1.3"}, required=True)),
 }
 _PLAIN: Mapping[str, Any] = {
     "service_id": "", "msg_src": "", "system_type": "", "bind": "transceiver", "tls": False, "node": 0, "corp_id": "",
@@ -71,14 +71,14 @@ def form(protocol: str, *, new: bool) -> Form:
     """The form of a protocol; the name and the password belong to a new channel."""
     secret = _SECRET if new else replace(_SECRET, help=words.SECRET_KEPT_HELP, required=False)
     gate = (
-        Field("host", required=True, most=255, pattern=r"\S+", help=words.HOST_HELP),
-        Field("port", Kind.NUMBER, least=1, most=65535, required=True),
+        Input("host", required=True, most=255, pattern=r"\S+", help=words.HOST_HELP),
+        Input("port", InputKind.NUMBER, least=1, most=65535, required=True),
     )
-    login = Field("username", label=_LOGIN[protocol], required=True, most=_LONGEST_LOGIN[protocol])
+    login = Input("username", label=_LOGIN[protocol], required=True, most=_LONGEST_LOGIN[protocol])
     return Form((
-        Section((_NAME, *gate) if new else gate, words.SECTION_GATE), Section((login, secret), words.SECTION_LOGIN),
-        Section(_PACE, words.SECTION_PACE), Section(_MORE[protocol], words.SECTION_MORE),
-        *(() if new else (Section((_WHY,), words.SECTION_WHY),)),
+        Inputs((_NAME, *gate) if new else gate, words.SECTION_GATE), Inputs((login, secret), words.SECTION_LOGIN),
+        Inputs(_PACE, words.SECTION_PACE), Inputs(_MORE[protocol], words.SECTION_MORE),
+        *(() if new else (Inputs((_WHY,), words.SECTION_WHY),)),
     ))  # fmt: skip
 
 

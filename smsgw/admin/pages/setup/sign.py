@@ -9,7 +9,7 @@ from aiohttp import web
 
 from smsgw.admin import words as all_words
 from smsgw.admin.call import Call
-from smsgw.admin.kit.forms import Field, Filled, Form, Kind, Section
+from smsgw.admin.kit.forms import Filled, Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import refusal
 from smsgw.admin.kit.pieces import field_alone
 from smsgw.admin.pages.setup import steps
@@ -28,20 +28,20 @@ FIRST_UNITS = 10_000
 MOST_UNITS = 100_000_000
 _SHOWN = 20
 """Signatures beside the form, the newest."""
-_OLD = Field("account", Kind.CHOICE, required=True)
+_OLD = Input("account", InputKind.CHOICE, required=True)
 _NEW = (
-    Field("display_name", required=True, most=64),
-    Field("name", label="account_name", required=True, most=64, pattern=r"[A-Za-z0-9_.-]{1,64}",
+    Input("display_name", required=True, most=64),
+    Input("name", label="account_name", required=True, most=64, pattern=r"[A-Za-z0-9_.-]{1,64}",
           help=words.ACCOUNT_NAME_HELP, problem=words.NAME_PROBLEM),
 )  # fmt: skip
-_UNITS = Field("units", Kind.NUMBER, help=words.UNITS_HELP, least=0, most=MOST_UNITS)
-_SIGN = Field(
+_UNITS = Input("units", InputKind.NUMBER, help=words.UNITS_HELP, least=0, most=MOST_UNITS)
+_SIGN = Input(
     "sign", label="sign_text", required=True, least=2, most=20, pattern=r"[^【】\s]{2,20}", help=words.SIGN_HELP
 )
-_REGISTERED = Field(
-    "registered", Kind.CHOICES, help=words.REGISTERED_HELP, choices={c: all_words.CARRIER[c] for c in CARRIERS}
+_REGISTERED = Input(
+    "registered", InputKind.CHOICES, help=words.REGISTERED_HELP, choices={c: all_words.CARRIER[c] for c in CARRIERS}
 )
-_CODES = Field("login_codes", Kind.SWITCH, help=words.CODES_HELP)
+_CODES = Input("login_codes", InputKind.SWITCH, help=words.CODES_HELP)
 
 
 async def own(call: Call) -> list[Account]:
@@ -50,13 +50,13 @@ async def own(call: Call) -> list[Account]:
 
 
 async def _form(call: Call, known: list[Account]) -> tuple[Form, dict[str, Mapping[str, str]]]:
-    first: tuple[Field, ...] = (_OLD,) if known else (*_NEW, *((_UNITS,) if call.may(Permission.BALANCE_EDIT) else ()))
+    first: tuple[Input, ...] = (_OLD,) if known else (*_NEW, *((_UNITS,) if call.may(Permission.BALANCE_EDIT) else ()))
     sections = [
-        Section(first, words.SECTION_ACCOUNT, words.ACCOUNT_SECTION_HELP),
-        Section((_SIGN, _REGISTERED) if call.may(Permission.SIGN_DECIDE) else (_SIGN,), words.SECTION_SIGN),
+        Inputs(first, words.SECTION_ACCOUNT, words.ACCOUNT_SECTION_HELP),
+        Inputs((_SIGN, _REGISTERED) if call.may(Permission.SIGN_DECIDE) else (_SIGN,), words.SECTION_SIGN),
     ]
     if call.may(Permission.SECURITY_EDIT) and not (await login_queries.policy(call.db)).sms_accounts:
-        sections.append(Section((_CODES,), words.SECTION_CODES))
+        sections.append(Inputs((_CODES,), words.SECTION_CODES))
     named = {str(a.id): f"{a.name} · {a.display_name}" if a.display_name else a.name for a in known}
     return Form(sections), {"account": named}
 

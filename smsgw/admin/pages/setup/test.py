@@ -8,7 +8,7 @@ from aiohttp import web
 
 from smsgw.admin.call import Call
 from smsgw.admin.i18n import DEFAULT
-from smsgw.admin.kit.forms import Field, Filled, Form, Kind, Section
+from smsgw.admin.kit.forms import Filled, Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import refusal
 from smsgw.admin.kit.pieces import field_alone
 from smsgw.admin.pages.records import trace
@@ -27,9 +27,9 @@ from smsgw.runtime import clock
 
 STEP = 6
 _ONE = steps.TEST + "/{id:[0-9]{1,19}}"
-_TO = Field("number", Kind.PHONE, required=True, help=words.TEST_HELP, autocomplete="tel")
-_CONTENT = Field("content", Kind.LINES, required=True, most=500)
-_FORM = Form((Section((Field("account", Kind.CHOICE, required=True), _TO, _CONTENT)),))
+_TO = Input("number", InputKind.PHONE, required=True, help=words.TEST_HELP, autocomplete="tel")
+_CONTENT = Input("content", InputKind.LINES, required=True, most=500)
+_FORM = Form((Inputs((Input("account", InputKind.CHOICE, required=True), _TO, _CONTENT)),))
 
 
 async def _usable(call: Call) -> list[Account]:

@@ -12,11 +12,11 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Filter, Period, Problem
 from smsgw.admin.kit.form_pages import FormPage, Wrong
-from smsgw.admin.kit.forms import Field, Form, Kind as Takes, Section as Fields
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import role_name
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import notices as words
 from smsgw.core.permissions import Permission as P
 from smsgw.platform.notices import queries, service
@@ -26,21 +26,21 @@ from smsgw.runtime import clock
 MENU = Entry("system.notices", "/announcements", P.NOTICE_EDIT)
 COLUMNS = (
     Column("title", phone=Phone.TITLE),
-    Column("audience", Kind.WORD, words=words.AUDIENCE),
-    Column("told", Kind.NUMBER, phone=Phone.AWAY),
-    Column("read", Kind.NUMBER, "read_by", phone=Phone.AWAY),
-    Column("published_at", Kind.TIME, sort=True, phone=Phone.SECOND),
-    Column("until", Kind.TIME, "expires_at", phone=Phone.AWAY),
+    Column("audience", Cell.WORD, words=words.AUDIENCE),
+    Column("told", Cell.NUMBER, phone=Phone.AWAY),
+    Column("read", Cell.NUMBER, "read_by", phone=Phone.AWAY),
+    Column("published_at", Cell.TIME, sort=True, phone=Phone.SECOND),
+    Column("until", Cell.TIME, "expires_at", phone=Phone.AWAY),
     Column("published_by", label="publisher", phone=Phone.AWAY),
-    Column("state", Kind.STATE, "status", words=words.STATE, tones=words.STATE_TONE, phone=Phone.BESIDE),
+    Column("state", Cell.STATE, "status", words=words.STATE, tones=words.STATE_TONE, phone=Phone.BESIDE),
 )
-_CONTENT = Column("content", Kind.LONG)
-_FORM = Form((Fields((
-    Field("title", required=True, most=service.MOST_TITLE),
-    Field("content", Takes.LINES, required=True, most=service.MOST_CONTENT),
-    Field("audience", Takes.CHOICE, required=True, choices=words.AUDIENCE),
-    Field("roles", Takes.CHOICES, "role"), Field("departments", Takes.CHOICES, "department"),
-    Field("days", Takes.NUMBER, "days_shown", help=words.DAYS_HELP, required=True, least=1, most=365),
+_CONTENT = Column("content", Cell.LONG)
+_FORM = Form((Inputs((
+    Input("title", required=True, most=service.MOST_TITLE),
+    Input("content", InputKind.LINES, required=True, most=service.MOST_CONTENT),
+    Input("audience", InputKind.CHOICE, required=True, choices=words.AUDIENCE),
+    Input("roles", InputKind.CHOICES, "role"), Input("departments", InputKind.CHOICES, "department"),
+    Input("days", InputKind.NUMBER, "days_shown", help=words.DAYS_HELP, required=True, least=1, most=365),
 )),))  # fmt: skip
 
 

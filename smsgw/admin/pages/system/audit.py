@@ -9,7 +9,7 @@ from smsgw.admin.kit.details import Detail, Section, differences
 from smsgw.admin.kit.filters import Field, FieldKind, Filter, Found, Period
 from smsgw.admin.kit.lists import Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.rights import route
 from smsgw.admin.words import lists as words
 from smsgw.admin.words.audit import action_words, actions_called, object_words
@@ -26,12 +26,12 @@ FILTER = Filter(
     Period("7d"),
 )  # fmt: skip
 COLUMNS = (
-    Column("at", Kind.TIME, "time", sort=True, phone=Phone.BESIDE),
-    Column("actor", Kind.USER, value=lambda e: (e.name, e.actor), phone=Phone.TITLE),
-    Column("action", Kind.USER, value=lambda e: action_words(e.action), phone=Phone.SECOND),
-    Column("object", Kind.USER, value=lambda e: object_words(e.object)),
+    Column("at", Cell.TIME, "time", sort=True, phone=Phone.BESIDE),
+    Column("actor", Cell.USER, value=lambda e: (e.name, e.actor), phone=Phone.TITLE),
+    Column("action", Cell.USER, value=lambda e: action_words(e.action), phone=Phone.SECOND),
+    Column("object", Cell.USER, value=lambda e: object_words(e.object)),
     Column("address", phone=Phone.AWAY),
-    Column("sealed", Kind.BOOL, shown=False, phone=Phone.AWAY),
+    Column("sealed", Cell.BOOL, shown=False, phone=Phone.AWAY),
 )
 
 

@@ -8,7 +8,7 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.filters import Filter, Found, Period
 from smsgw.admin.kit.lists import Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.rights import route
 from smsgw.admin.words import lists as words
 from smsgw.core.actor import Actor
@@ -20,8 +20,8 @@ from smsgw.platform.paging import Slice, Window
 
 MENU = Entry("system.evidence", "/evidence", Permission.AUDIT_VIEW)
 COLUMNS = (
-    Column("day", sort=True, phone=Phone.TITLE), Column("leaves", Kind.NUMBER, "evidence_leaves", phone=Phone.BESIDE),
-    Column("root", Kind.HASH, "evidence_root", phone=Phone.SECOND), Column("made_at", Kind.TIME, "created_at"),
+    Column("day", sort=True, phone=Phone.TITLE), Column("leaves", Cell.NUMBER, "evidence_leaves", phone=Phone.BESIDE),
+    Column("root", Cell.HASH, "evidence_root", phone=Phone.SECOND), Column("made_at", Cell.TIME, "created_at"),
 )  # fmt: skip
 
 

@@ -12,11 +12,11 @@ from aiohttp import web
 from smsgw.admin.call import Call
 from smsgw.admin.kit.brand import Shown, picture_answer, style_of
 from smsgw.admin.kit.details import differences
-from smsgw.admin.kit.forms import Field, Filled, Form, Kind, Section
+from smsgw.admin.kit.forms import Filled, Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import refusal
 from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.pieces import field_alone
-from smsgw.admin.kit.toasts import Kind as Tone
+from smsgw.admin.kit.toasts import ToastKind
 from smsgw.admin.rights import Proof, route
 from smsgw.admin.words import brand as words
 from smsgw.core.brand import ANY_HOST, LONGEST, Look, contrast, name_of
@@ -36,30 +36,40 @@ MAX_PEM_TEXT = 100_000
 VIEW, EDIT = Permission.SETTING_VIEW, Permission.SETTING_EDIT
 
 
-def _text(key: str, kind: Kind = Kind.TEXT, **more: Any) -> Field:
-    return Field(key, kind, most=LONGEST[key], **more)
+def _text(key: str, kind: InputKind = InputKind.TEXT, **more: Any) -> Input:
+    return Input(key, kind, most=LONGEST[key], **more)
 
 
-FORM = Form((
-    Section(
-        (_text("name", label="brand_name", required=True), _text("purchaser")), words.IDENTITY, words.IDENTITY_HELP,
-    ),
-    Section(
-        (
-            Field("colour", required=True, most=7, pattern="#[0-9a-fA-F]{6}", problem=words.COLOUR_PROBLEM,
-                  help=words.COLOUR_HELP),
-            Field("login_style", Kind.CHOICE, required=True, choices=words.STYLES),
+FORM = Form(
+    (
+        Inputs(
+            (_text("name", label="brand_name", required=True), _text("purchaser")), words.IDENTITY, words.IDENTITY_HELP
         ),
-        words.LOOKS,
-    ),
-    Section(
-        (_text("welcome", Kind.LINES), _text("footer", Kind.LINES), _text("icp", help=words.ICP_HELP)), words.WORDS,
-    ),
-    Section(
-        (_text("support_name"), _text("support_phone"), _text("support_mail", Kind.EMAIL)), words.SUPPORT,
-        words.SUPPORT_HELP,
-    ),
-))  # fmt: skip
+        Inputs(
+            (
+                Input(
+                    "colour",
+                    required=True,
+                    most=7,
+                    pattern="#[0-9a-fA-F]{6}",
+                    problem=words.COLOUR_PROBLEM,
+                    help=words.COLOUR_HELP,
+                ),
+                Input("login_style", InputKind.CHOICE, required=True, choices=words.STYLES),
+            ),
+            words.LOOKS,
+        ),
+        Inputs(
+            (_text("welcome", InputKind.LINES), _text("footer", InputKind.LINES), _text("icp", help=words.ICP_HELP)),
+            words.WORDS,
+        ),
+        Inputs(
+            (_text("support_name"), _text("support_phone"), _text("support_mail", InputKind.EMAIL)),
+            words.SUPPORT,
+            words.SUPPORT_HELP,
+        ),
+    )
+)
 
 
 async def _brand(call: Call) -> BrandEntry:
@@ -162,9 +172,11 @@ async def put_picture(call: Call) -> web.StreamResponse:
         if octets:
             sha256 = await service.put_picture(call.change(), octets)
             await service.draft(call.change(), brand.id, {call.request.match_info["which"]: sha256})
-        call.toast(call.gettext(words.PICTURE_SAVED if octets else words.NO_FILE), Tone.GOOD if octets else Tone.BAD)
+        call.toast(
+            call.gettext(words.PICTURE_SAVED if octets else words.NO_FILE), ToastKind.GOOD if octets else ToastKind.BAD
+        )
     except SmsgwError as exc:
-        call.toast(refusal(call, exc), Tone.BAD)
+        call.toast(refusal(call, exc), ToastKind.BAD)
     return call.redirect(_address(brand) + "#pictures")
 
 

@@ -11,10 +11,10 @@ from smsgw.admin.call import Call
 from smsgw.admin.kit.details import Button, Detail, Section
 from smsgw.admin.kit.filters import Filter
 from smsgw.admin.kit.form_pages import FormPage
-from smsgw.admin.kit.forms import Field as Input, Form, Kind as Takes, Section as Inputs
+from smsgw.admin.kit.forms import Form, Input, InputKind, Inputs
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage, reason_of
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.rights import route
 from smsgw.admin.words import retention as words
 from smsgw.core.ids import CHINA
@@ -72,19 +72,19 @@ async def show(call: Call) -> web.StreamResponse:
 
 
 def _days(name: str) -> Column:
-    return Column(f"{name}_days", Kind.NUMBER, phone=Phone.SECOND)
+    return Column(f"{name}_days", Cell.NUMBER, phone=Phone.SECOND)
 
 
 COLUMNS = (
-    Column("asked_at", Kind.TIME, sort=True, phone=Phone.TITLE),
-    Column("rule_state", Kind.STATE, words=words.STATE, tones=words.STATE_TONE, phone=Phone.BESIDE,
+    Column("asked_at", Cell.TIME, sort=True, phone=Phone.TITLE),
+    Column("rule_state", Cell.STATE, words=words.STATE, tones=words.STATE_TONE, phone=Phone.BESIDE,
            value=lambda one: "holds" if one.holds else one.state),
     *map(_days, CLASSES),
-    Column("texts_go", Kind.BOOL, value=lambda one: one.texts, phone=Phone.AWAY),
-    Column("why_so", Kind.LONG, value=lambda one: one.reason, phone=Phone.THIRD),
+    Column("texts_go", Cell.BOOL, value=lambda one: one.texts, phone=Phone.AWAY),
+    Column("why_so", Cell.LONG, value=lambda one: one.reason, phone=Phone.THIRD),
     Column("asked_by", label="submitter", phone=Phone.AWAY),
-    Column("decided_by", phone=Phone.AWAY), Column("decided_at", Kind.TIME, phone=Phone.AWAY),
-    Column("answer", Kind.LONG, "lift_answer", shown=False, phone=Phone.AWAY),
+    Column("decided_by", phone=Phone.AWAY), Column("decided_at", Cell.TIME, phone=Phone.AWAY),
+    Column("answer", Cell.LONG, "lift_answer", shown=False, phone=Phone.AWAY),
 )  # fmt: skip
 
 
@@ -123,12 +123,12 @@ PAGE = ListPage(
 
 
 def _field(name: str) -> Input:
-    return Input(f"{name}_days", Takes.NUMBER, help=words.DAYS_HELP[name], required=True, least=0, most=MOST_DAYS)
+    return Input(f"{name}_days", InputKind.NUMBER, help=words.DAYS_HELP[name], required=True, least=0, most=MOST_DAYS)
 
 
 _FORM = Form((
     Inputs(tuple(map(_field, CLASSES))),
-    Inputs((Input("texts", Takes.SWITCH, "texts_go", words.TEXTS_HELP),
+    Inputs((Input("texts", InputKind.SWITCH, "texts_go", words.TEXTS_HELP),
             Input("reason", label="why_so", required=True, least=LEAST_REASON, most=MOST_REASON))),
 ))  # fmt: skip
 

@@ -9,7 +9,7 @@ from smsgw.admin.kit.details import Detail, Section
 from smsgw.admin.kit.filters import Field, FieldKind, Filter
 from smsgw.admin.kit.lists import Action, Effect, Empty, ListPage
 from smsgw.admin.kit.menu import Entry
-from smsgw.admin.kit.tables import Column, Kind, Phone, Sort
+from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import login as words
 from smsgw.core.permissions import Permission
 from smsgw.platform.org import service
@@ -25,15 +25,15 @@ FILTER = Filter(
     period=None,
 )  # fmt: skip
 COLUMNS = (
-    Column("person", Kind.USER, sort=True, value=lambda s: (s.name, s.login), phone=Phone.TITLE),
+    Column("person", Cell.USER, sort=True, value=lambda s: (s.name, s.login), phone=Phone.TITLE),
     Column("department", phone=Phone.SECOND),
-    Column("device", Kind.DEVICE, value=lambda s: s.agent, phone=Phone.THIRD),
+    Column("device", Cell.DEVICE, value=lambda s: s.agent, phone=Phone.THIRD),
     Column("address", phone=Phone.BESIDE),
-    Column("factors", Kind.TAGS, words=words.FACTORS, phone=Phone.AWAY),
-    Column("created_at", Kind.TIME, "logged_in_at", sort=True, phone=Phone.AWAY),
-    Column("seen_at", Kind.TIME, sort=True),
+    Column("factors", Cell.TAGS, words=words.FACTORS, phone=Phone.AWAY),
+    Column("created_at", Cell.TIME, "logged_in_at", sort=True, phone=Phone.AWAY),
+    Column("seen_at", Cell.TIME, sort=True),
 )
-_AGENT = Column("agent", Kind.CODE)
+_AGENT = Column("agent", Cell.CODE)
 
 
 async def _detail(call: Call, row: ListedSession) -> Detail:
