@@ -53,7 +53,9 @@ def run(*command: str) -> str:
 
 
 @pytest.mark.parametrize(
-    "command", [("ruff", "check", "."), ("mypy",), ("lint-imports", "--no-cache")], ids=lambda command: command[0]
+    "command",
+    [("ruff", "check", "."), ("ruff", "format", "--check", "."), ("mypy",), ("lint-imports", "--no-cache")],
+    ids=lambda command: " ".join(command[:2]),
 )
 @pytest.mark.slow
 def test_tool_has_nothing_to_say(command: tuple[str, ...]) -> None:
