@@ -154,8 +154,7 @@ DEFAULTS: Mapping[str, Limits] = {
         consent="marketing",
     ),
 }
-"""What holds where nothing is set. Installations that had accounts before the last three were defaults have them
-switched off in so many words (migration 0277)."""
+"""What holds where nothing is set."""
 
 # --- forms ------------------------------------------------------------------------------------------------------
 

@@ -117,7 +117,7 @@ FAMILIES: dict[str, Family] = {
         "two nodes: the owner killed, frozen, cut from the database, drained",
         storms("owner-killed", "owner-frozen", "owner-cut", "owner-drained"), 20, TWO,
     ),
-    "F30": Family("upgrade under load from the release before the last migration, back", upgrade, 1, stage=upgrades),
+    "F30": Family("upgrade under load to a release with further migrations, back", upgrade, 1, stage=upgrades),
     "F39": Family(
         "two nodes behind HAProxy, 1,000/s: drained, upgraded from the release of a day ago, back",
         rolling, 1, stage=rolled,

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import random
+import shutil
 import subprocess
 import tarfile
 import time
@@ -23,29 +24,39 @@ from storm import load
 
 from smsgw.runtime import aio
 from smsgw.store.engine.embedded import EmbeddedPostgres
-from smsgw.store.engine.migrate import migrations
+from smsgw.store.engine.migrate import BASELINE, SCHEMA_VERSION
 
 LEG = 600
 """Messages between the steps."""
+LATER = (
+    "ALTER TABLE message ADD COLUMN later text NOT NULL DEFAULT '';\n"
+    "ALTER TABLE ledger ADD CONSTRAINT ledger_later CHECK (id > 0) NOT VALID;\n",
+    "-- outside a transaction\n"
+    "DROP INDEX CONCURRENTLY IF EXISTS ledger_later;\nCREATE INDEX CONCURRENTLY ledger_later ON ledger (id);\n"
+    "ALTER TABLE ledger VALIDATE CONSTRAINT ledger_later;\n",
+)
+"""Migrations of a release after this one: of tables that are written all the time."""
 
 
 def _git(*args: str) -> bytes:
     return subprocess.run(["git", "-C", str(ROOT), *args], capture_output=True, check=True).stdout
 
 
-def release_before(folder: Path) -> int:
-    """The program as it was before its last migration, unpacked there; the schema that it knows."""
-    last = migrations()[-1]
-    added = _git("log", "--diff-filter=A", "--format=%H", "--", f"smsgw/store/migrations/{last.name}").split()
-    assert added, f"{last.name} is not committed"
-    return unpacked(f"{added[-1].decode()}^", folder)
+def release_after(folder: Path) -> Path:
+    """This program with the migrations of ``LATER``, put there."""
+    shutil.copytree(ROOT / "smsgw", folder / "smsgw", ignore=shutil.ignore_patterns("__pycache__"))
+    for number, sql in enumerate(LATER, SCHEMA_VERSION + 1):
+        (folder / "smsgw/store/migrations" / f"{number:04}_later.sql").write_text(sql)
+    return folder
 
 
 def unpacked(commit: str, folder: Path) -> int:
     """The program as it was at a commit, unpacked there; the schema that it knows."""
     with tarfile.open(fileobj=BytesIO(_git("archive", commit, "smsgw"))) as archive:
         archive.extractall(folder, filter="data")
-    return max(int(path.name[:4]) for path in (folder / "smsgw/store/migrations").glob("*.sql"))
+    known = {int(path.name[:4]) for path in (folder / "smsgw/store/migrations").iterdir()}
+    assert BASELINE in known, f"{commit} is from before the baseline: name a later one by CHAOS_RELEASE"
+    return max(known)
 
 
 def release_of_a_day_ago() -> str:
@@ -72,17 +83,15 @@ async def old_database(folder: Path) -> AsyncIterator[EmbeddedPostgres]:
 
 @contextlib.asynccontextmanager
 async def upgrades(folder: Path) -> AsyncIterator[Ground]:
-    """Node 1 runs the earlier release, node 2 (not started yet) this one."""
-    schema = release_before(folder / "old")
-    print(f"  from schema {schema} to {migrations()[-1].number}")
+    """Node 1 runs this program, node 2 (not started yet) a later one."""
+    later = release_after(folder / "later")
     async with (
         old_database(folder / "database") as database,
-        site(
-            folder / "node", dsn=database.owner_dsn, behaviour=slow_enough, root=folder / "old", balance=10**6
-        ) as built,
+        site(folder / "node", dsn=database.owner_dsn, behaviour=slow_enough, balance=10**6) as built,
         contextlib.AsyncExitStack() as stack,
     ):
         second = built.node.another()
+        second.root = later
         stack.push_async_callback(put_down, second)
         built.customer.client = await stack.enter_async_context(Either([built.node, second], built.client.key))
         yield Ground(
@@ -138,20 +147,23 @@ STEP = 6.0
 
 @dataclass
 class Rolled(Ground):
-    """``front`` is where customers call; ``old`` the folder of the earlier release (or of this one)."""
+    """``front`` is where customers call; ``old`` and ``new`` the folders of two releases, of which one is this."""
 
     front: Front | None = None
     old: Path = ROOT
+    new: Path = ROOT
 
 
 @contextlib.asynccontextmanager
 async def rolled(folder: Path, *, commit: str = "", dsn: str = "") -> AsyncIterator[Rolled]:
-    """Two nodes of an earlier release behind HAProxy. ``commit`` "-": of this one, without another history."""
-    old = ROOT
-    if commit != "-":
+    """Two nodes of an earlier release behind HAProxy. ``commit`` "-": of this one, and the other comes after it."""
+    old, new = ROOT, ROOT
+    if commit == "-":
+        new = await asyncio.to_thread(release_after, folder / "later")
+    else:
         commit, old = commit or release_of_a_day_ago(), folder / "old"
         schema = await asyncio.to_thread(unpacked, commit, old)
-        print(f"  release {commit[:8]}, schema {schema}; this one {migrations()[-1].number}")
+        print(f"  release {commit[:8]}, schema {schema}; this one {SCHEMA_VERSION}")
     async with contextlib.AsyncExitStack() as stack:
         dsn = dsn or (await stack.enter_async_context(old_database(folder / "database"))).owner_dsn
         built = await stack.enter_async_context(site(
@@ -166,19 +178,27 @@ async def rolled(folder: Path, *, commit: str = "", dsn: str = "") -> AsyncItera
         before = await stack.enter_async_context(front([built.node, second]))
         built.customer.client = await stack.enter_async_context(Client(cast(Any, before), built.client.key))
         yield Rolled(
-            built.node, built.carriers, built.customer, built.signer, dsn=dsn, others=[second], front=before, old=old
+            built.node,
+            built.carriers,
+            built.customer,
+            built.signer,
+            dsn=dsn,
+            others=[second],
+            front=before,
+            old=old,
+            new=new,
         )
 
 
 async def roll(built: Rolled, *, batches: float, singles: float, step: float, size: int = 100) -> dict[str, object]:
-    """Node by node drained, ended, begun with this program; then so with the earlier one again. Nothing is refused, and
-    what it took."""
+    """Node by node drained, ended, begun with the newer program; then so with the earlier one again. Nothing is refused,
+    and what it took."""
     assert built.front is not None
     customer, pauses, began = built.customer, {}, time.monotonic()
     load_ = Load(cast(Site, built), batches=batches, singles=singles, size=size)
     async with load_.beside():
         await asyncio.sleep(step)
-        for name, root in (("upgraded", ROOT), ("back", built.old)):
+        for name, root in (("upgraded", built.new), ("back", built.old)):
             for n, node in enumerate(built.nodes):
                 at = time.monotonic()
                 await built.front.drain(node)

@@ -563,10 +563,6 @@ WORDS: dict[str, tuple[str, str]] = {
         "所选短信超过 {most} 条：请在任务页再次发送给未点击的人",
         "more than {most} messages: send to those who have not clicked from the task's page",
     ),
-    "link.nodes": (
-        "节点 {nodes} 运行的旧版本不识别短链，会给所有人发送同一个无效地址；请先升级全部节点",
-        "node(s) {nodes} run an older release that would send all the same address; upgrade all nodes first",
-    ),
     "link.one": ("id 与 target 填写其一", "one of id and target"),
     "short_link.target": (
         "目标须为 http:// 或 https:// 开头的网址，不含空格、用户名和密码，最长 {most} 个字符",

@@ -12,10 +12,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "kind.exists": ("业务类型 {name} 已存在", "there is a kind {name} already"),
     "kind.label_taken": ("名称“{label}”已被其他业务类型使用", "another kind is called {label}"),
     "kind.many": ("业务类型最多 {most} 个（含已停用）", "there may be {most} kinds, retired ones among them"),
-    "kind.nodes": (
-        "节点 {nodes} 运行的旧版本不识别自定义业务类型；请先升级全部节点",
-        "node(s) {nodes} run an older release that does not know of kinds; upgrade all nodes first",
-    ),
     "kind.retired": ("业务类型 {name} 已停用", "the kind {name} is retired"),
     "kind.same": ("业务类型已经处于该状态", "the kind is so already"),
     "text.at_most": ("须为不超过 {limit} 个字符的文本", "a text of at most {limit} characters"),
@@ -109,10 +105,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "account.training_serves": (
         "平台用该账号发送登录验证码或告警短信，演练会使其无法送达；请先改用其他账号",
         "the platform sends login codes or alarms by this account, and they would reach nobody; name another one first",
-    ),
-    "account.training_nodes": (
-        "节点 {nodes} 运行的旧版本不识别演练模式，会把演练短信发往真实手机；请先升级全部节点",
-        "node(s) {nodes} run an older release that would send a rehearsal to phones; upgrade all nodes first",
     ),
     "account.training_active": (
         "进入或退出演练模式前须先停用账号",

@@ -15,7 +15,6 @@ from smsgw.core.errors import Invalid, Refused
 from smsgw.core.permissions import Permission
 from smsgw.core.words import phrase
 from smsgw.platform.change import Change
-from smsgw.store.engine import nodes
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.states import by_name
 
@@ -23,8 +22,6 @@ LEAST_REASON, MOST_REASON = 2, 200
 MOST: Final = 10_000
 """Parts beyond which nobody counts on."""
 PATIENCE: Final = 60.0
-SCHEMA: Final = 148
-"""The first whose programs know of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +66,7 @@ _SWITCH = "UPDATE account SET training = $2 WHERE id = $1"
 
 async def switch(change: Change, account_id: int, *, on: bool, reason: str) -> None:
     """Begin or end the training mode of an account. ``PARAM_INVALID``, ``NOT_FOUND``; ``STATE_CONFLICT`` for one that
-    is so already, is not stopped, has something under way, or by which the platform sends login codes or alarms, and
-    to begin while a node runs a program that does not know of it."""
+    is so already, is not stopped, has something under way, or by which the platform sends login codes or alarms."""
     reason = " ".join(reason.split())
     if not LEAST_REASON <= len(reason) <= MOST_REASON or not reason.isprintable():
         said = phrase("text.between", low=LEAST_REASON, high=MOST_REASON)
@@ -85,9 +81,6 @@ async def switch(change: Change, account_id: int, *, on: bool, reason: str) -> N
             raise Refused("STATE_CONFLICT", reason=phrase("account.training_active"))
         if on and await unit.connection.fetchval(_SERVES, account_id):
             raise Refused("STATE_CONFLICT", reason=phrase("account.training_serves"))
-        if on and (behind := await nodes.behind(unit.connection, SCHEMA)):
-            said = phrase("account.training_nodes", nodes=", ".join(map(str, behind)))
-            raise Refused("STATE_CONFLICT", reason=said)
         left = await waiting(unit.connection, account_id)
         if left.parts or left.tasks:
             said = phrase("account.training_waits", parts=left.parts, tasks=left.tasks)

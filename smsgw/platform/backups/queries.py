@@ -10,10 +10,11 @@ from typing import Annotated, NamedTuple
 from smsgw.core.actor import Actor
 from smsgw.platform.listing import EVERYTHING, Listing
 from smsgw.platform.paging import Order
+from smsgw.store.engine import migrate
 from smsgw.store.engine.database import Database
 
-SCHEMA = 190
-"""The database must have it for backups to be entered: one is made before an upgrade, too."""
+SCHEMA = migrate.BASELINE
+"""The oldest of which backups are made, before an upgrade, too."""
 LOST = 120
 """Seconds without word of a backup under way, from which it is lost: whoever made it was killed."""
 

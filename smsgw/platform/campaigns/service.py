@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 import structlog
 from msgspec import convert, structs, to_builtins
@@ -62,15 +62,12 @@ from smsgw.platform.change import Change, Unit
 from smsgw.platform.fallback import rules as fallback_rules
 from smsgw.platform.links.sending import Codes, SentLinks, check_room
 from smsgw.runtime import clock
-from smsgw.store.engine import nodes
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import events, resends, reviews, task_parts, tasks as store
 
 log = structlog.get_logger(__name__)
 
 _WANTED, _EMERGENCY = phrase("review.wanted"), phrase("review.emergency")
-LINKS_SCHEMA: Final = 210
-"""The first whose programs know of short links in texts."""
 REJUDGED = 20_000
 """Rows of an edited task that are asked anew while somebody waits for it; one of more rows is seen by a reviewer."""
 PAGE = 500
@@ -349,15 +346,12 @@ class Tasks:
 
     async def _link(self, spec: TaskSpec, now: datetime, *, placed: bool = False) -> Codes | None:
         """What the link in its text is like; ``placed``: it is known to have a place there. ``LINK_NOT_FOUND``,
-        ``LINK_NOT_ACTIVE``, ``LINK_PLACE_MISSING``; ``STATE_CONFLICT`` while a node runs a program that would send all
-        the same address: later none starts (0211)."""
+        ``LINK_NOT_ACTIVE``, ``LINK_PLACE_MISSING``."""
         if spec.link_id is None:
             return None
         in_values = any(PLACE in value for value in spec.params.values())
         if not (placed or in_values or NAME in variables.Template(spec.content).names):
             raise Invalid("LINK_PLACE_MISSING", place=PLACE)
-        if behind := await nodes.behind(self.database, LINKS_SCHEMA):
-            raise Refused("STATE_CONFLICT", reason=phrase("link.nodes", nodes=", ".join(map(str, behind))))
         return await self.links.samples(spec.account, spec.link_id, now)
 
     async def _rows(self, spec: TaskSpec, forms: Forms | None, link: Codes | None) -> tuple[Plan, list[list[str]], int]:

@@ -1,14 +1,10 @@
 """Changes of business kinds; every node follows within seconds.
 
 A kind's name is for good: records, figures and programs name it. What people read may change. One that is not wanted
-any more is retired: nothing new is sent of it, and what was sent is still told and counted by it. A program from before
-kinds would do with them as with their types: while a node runs one none is made, and once there is one none starts on
-this database.
+any more is retired: nothing new is sent of it, and what was sent is still told and counted by it.
 """
 
 from __future__ import annotations
-
-from typing import Final
 
 from smsgw.core import kinds
 from smsgw.core.errors import Invalid, Refused
@@ -18,10 +14,6 @@ from smsgw.core.permissions import Permission
 from smsgw.core.words import chinese_of, phrase
 from smsgw.platform.change import EVERYBODY, Change
 from smsgw.store.config import kinds as store
-from smsgw.store.engine import nodes
-
-SCHEMA: Final = 194
-"""The first whose programs know of kinds."""
 
 _TURN = "SELECT pg_advisory_xact_lock(hashtextextended('smsgw.kinds', 0))"
 _ADD = "INSERT INTO message_kind (name, label, base) VALUES ($1, $2, $3)"
@@ -31,7 +23,7 @@ _RETIRE = "UPDATE message_kind SET retired_at = CASE WHEN $2 THEN now() END WHER
 
 async def add(change: Change, name: str, label: str, base: MessageType) -> None:
     """Make a kind of a type. ``PARAM_INVALID``; ``STATE_CONFLICT`` when there is one of the name, the label is
-    another's, there are too many, or a node runs a program that does not know of kinds."""
+    another's, or there are too many."""
     if not kinds.NAME.fullmatch(name) or name in kinds.RESERVED:
         raise Invalid("PARAM_INVALID", field="name", reason=phrase("kind.name"))
     label = _label(label)
@@ -43,9 +35,6 @@ async def add(change: Change, name: str, label: str, base: MessageType) -> None:
         if len(there) >= kinds.MOST:
             raise Refused("STATE_CONFLICT", reason=phrase("kind.many", most=kinds.MOST))
         _free(there, name, label)
-        if behind := await nodes.behind(unit.connection, SCHEMA):
-            said = phrase("kind.nodes", nodes=", ".join(map(str, behind)))
-            raise Refused("STATE_CONFLICT", reason=said)
         await unit.connection.execute(_ADD, name, label, base)
         unit.record("kind.add", f"kind/{name}", after={"label": label, "base": str(base)})
 

@@ -94,8 +94,8 @@ UNKNOWN = _ALL
 SEQUENCES = frozenset({"USAGE", "SELECT"})
 
 FUNCTIONS = (
-    "account_priced", "audit_prune", "evidence_forget", "kinds_need", "links_need", "mo_mask", "partition_drop",
-    "partition_index", "partition_make", "stat_sum_keep", "training_needs",
+    "account_priced", "audit_prune", "evidence_forget", "mo_mask", "partition_drop", "partition_index",
+    "partition_make", "stat_sum_keep",
 )  # fmt: skip
 """What the owner does for the application."""
 

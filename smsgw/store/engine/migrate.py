@@ -1,5 +1,8 @@
 """Numbered migrations, forward only, under an advisory lock; the schema states the oldest program it accepts.
 
+The first migration is the baseline: a folder of files, which are read in the order of their names and make an empty
+database what it is. What a database from before it has is not brought to it.
+
 A migration is one transaction: its locks are held to its end, so it reads no long table. What does is a migration of
 its own, ``-- outside a transaction`` its first line: each statement stands by itself and keeps no writer out
 (``CONCURRENTLY``, ``VALIDATE``), and all may be run again, as a migration that broke off begins anew.
@@ -12,6 +15,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 import asyncpg
 import structlog
@@ -26,7 +30,7 @@ _LOCK = 0x736D736777  # "smsgw"
 _POLL = 0.2
 _APART = "-- outside a transaction\n"
 _END = re.compile(r";[^\S\n]*\n")
-_NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.(pre|post)\.sql$")
+_NAME = re.compile(r"^(\d{4})_[a-z0-9_]+(\.sql)?$")
 
 
 class SchemaTooNew(RuntimeError):
@@ -49,19 +53,28 @@ def migrations() -> list[Migration]:
     """All migrations this program ships, in order."""
     folder = resources.files("smsgw.store").joinpath("migrations")
     found = [
-        Migration(int(match[1]), entry.name, entry.read_text("utf-8"))
+        Migration(int(match[1]), entry.name, _read(entry))
         for entry in folder.iterdir()
         if (match := _NAME.match(entry.name))
     ]
     return sorted(found, key=lambda m: m.number)
 
 
-SCHEMA_VERSION = migrations()[-1].number
+def _read(entry: Traversable) -> str:
+    if entry.is_file():
+        return entry.read_text("utf-8")
+    return "\n".join(file.read_text("utf-8") for file in sorted(entry.iterdir(), key=lambda f: f.name))
+
+
+_KNOWN = migrations()
+BASELINE = _KNOWN[0].number
+"""The oldest schema that this program can upgrade."""
+SCHEMA_VERSION = _KNOWN[-1].number
 """What this program was written for: the highest migration it ships."""
 
 
 class SchemaTooOld(RuntimeError):
-    """The database needs migrations, and the role that we are is not their owner."""
+    """The database needs migrations, and the role that we are is not their owner; or it is from before the baseline."""
 
 
 _MAY = """
@@ -136,7 +149,7 @@ async def look(dsn: str, least: int) -> None:
 
 
 async def _accepted(connection: database.Connection) -> int:
-    """The schema that there is, if this program may use it."""
+    """The schema that there is, if this program may use it or upgrade it."""
     row = await connection.fetchrow("SELECT version, compat FROM schema_info")
     if row is None:
         raise SchemaTooNew("the table schema_info is empty: this is not a database of smsgw")
@@ -146,6 +159,11 @@ async def _accepted(connection: database.Connection) -> int:
             f"this one knows {SCHEMA_VERSION}: install the newer smsgw"
         )
     version: int = row["version"]
+    if version < BASELINE:
+        raise SchemaTooOld(
+            f"the database has schema {version}, from before the baseline {BASELINE}, and cannot be upgraded; nothing in "
+            "it was changed: keep it for the program that made it, and give this one an empty database"
+        )
     return version
 
 

@@ -293,7 +293,7 @@ WHERE l.resource LIKE 'node/%' AND l.expires_at > clock_timestamp() AND COALESCE
 
 
 async def behind(reader: Database | Connection, schema: int) -> list[int]:
-    """Nodes that live and whose program does not know this schema."""
+    """Nodes that live and whose program does not know this schema: what they would do harm with is not begun."""
     return [row["node"] for row in await reader.fetch(_BEHIND, schema)]
 
 

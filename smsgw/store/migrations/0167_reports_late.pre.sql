@@ -1,1 +1,0 @@
-INSERT INTO alarm_rule (kind) VALUES ('report_late') ON CONFLICT DO NOTHING;
