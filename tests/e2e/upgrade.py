@@ -191,8 +191,8 @@ async def rolled(folder: Path, *, commit: str = "", dsn: str = "") -> AsyncItera
 
 
 async def roll(built: Rolled, *, batches: float, singles: float, step: float, size: int = 100) -> dict[str, object]:
-    """Node by node drained, ended, begun with the newer program; then so with the earlier one again. Nothing is refused,
-    and what it took."""
+    """Node by node drained, ended, begun with the newer program; then so with the earlier one again. Nothing is
+    refused; what it took."""
     assert built.front is not None
     customer, pauses, began = built.customer, {}, time.monotonic()
     load_ = Load(cast(Site, built), batches=batches, singles=singles, size=size)

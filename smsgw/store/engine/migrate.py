@@ -161,8 +161,8 @@ async def _accepted(connection: database.Connection) -> int:
     version: int = row["version"]
     if version < BASELINE:
         raise SchemaTooOld(
-            f"the database has schema {version}, from before the baseline {BASELINE}, and cannot be upgraded; nothing in "
-            "it was changed: keep it for the program that made it, and give this one an empty database"
+            f"the database has schema {version}, from before the baseline {BASELINE}, and cannot be upgraded; nothing "
+            "in it was changed: keep it for the program that made it, and give this one an empty database"
         )
     return version
 

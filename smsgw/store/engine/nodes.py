@@ -285,18 +285,6 @@ async def ask_time(database: Database) -> Word:
     return Word(at.astimezone(UTC), asked, clock.steady())
 
 
-# An older program takes the lease without a word of itself: what was said under another lease is not its own.
-_BEHIND = """
-SELECT l.node FROM lease l LEFT JOIN node n ON n.number = l.node AND n.schema_epoch = l.epoch
-WHERE l.resource LIKE 'node/%' AND l.expires_at > clock_timestamp() AND COALESCE(n.schema, 0) < $1 ORDER BY l.node
-"""
-
-
-async def behind(reader: Database | Connection, schema: int) -> list[int]:
-    """Nodes that live and whose program does not know this schema: what they would do harm with is not begun."""
-    return [row["node"] for row in await reader.fetch(_BEHIND, schema)]
-
-
 _MISSING = """
 SELECT n.number, n.place, n.seen_at FROM node n LEFT JOIN lease l ON l.resource = 'node/' || n.number
 WHERE n.removed_at IS NULL AND n.seen_at > clock_timestamp() - make_interval(days => $1)

@@ -14,7 +14,6 @@ import pytest
 import pytest_asyncio
 from api_server import Answer, Api, running
 from changes import by_test
-from databases import change
 from days import noon
 from standins import Alone, AnyDestination
 
@@ -36,13 +35,11 @@ from smsgw.platform.links.model import NewLink
 from smsgw.platform.links.table import LinkTable
 from smsgw.platform.lists import consents, service as lists
 from smsgw.platform.lists.consents import Given, Source
-from smsgw.platform.policies import queries as policy_queries, service as policies
+from smsgw.platform.policies import service as policies
 from smsgw.platform.scenarios import service as scenarios
 from smsgw.platform.scenarios.model import Terms
 from smsgw.platform.url_filings import service as url_filings
 from smsgw.platform.words import service as words
-from smsgw.store.engine.database import Database
-from smsgw.store.engine.migrate import migrations
 from smsgw.store.messages import abroad, daily
 
 PHONE, OTHER = "13800138000", "13800138001"
@@ -210,19 +207,6 @@ async def test_a_new_installation_sends_what_is_approved_filed_and_agreed_to(api
     await url_filings.set_state(by_test(db), filed.id, Filing.REGISTERED)
     await changed(api)
     assert (await post(api, OTHER, content=text, type="marketing")).status == 202
-
-
-async def test_an_installation_that_has_accounts_goes_on_as_before(dsn: str, database: Database) -> None:
-    (migration,) = (m for m in migrations() if m.number == 277)
-    await change(dsn, "DELETE FROM policy", migration.sql)
-    assert await policy_queries.deviations(database, accounts=None) == [], "nobody sends yet"
-    await accounts.add(by_test(database), "shop")
-    await policies.put(by_test(database), "sign_policy", "registered")
-    await change(dsn, migration.sql)
-    found = await policy_queries.deviations(database, accounts=None)
-    assert {one.name: one.value for one in found} == {
-        "consent": "off", "filed_links": "off", "sign_policy": "registered",
-    }  # fmt: skip
 
 
 async def test_signatures_are_approved_and_registered(api: Api) -> None:
@@ -594,10 +578,7 @@ def only(answer: Answer) -> str:
 
 
 async def test_a_kind_is_stored_told_and_counted_by_its_own_name(api: Api) -> None:
-    compat = "SELECT compat FROM schema_info"
-    assert await api.ctx.db.fetchval(compat) < kinds.SCHEMA
     await make(api)
-    assert await api.ctx.db.fetchval(compat) == kinds.SCHEMA, "no older program starts any more"
     answer = await send(api, "bill")
     assert answer.status == 202, answer.body
     record = (await api.get(f"/messages/{only(answer)}")).data

@@ -48,7 +48,6 @@ from smsgw.public.app import PublicContext
 from smsgw.runtime import aio, clock, config
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.mapped import MappedFile
-from smsgw.store.engine.migrate import migrations
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.engine.spool import Reader, Segment, Spool
 from smsgw.web.listening import Connections, Listener
@@ -941,22 +940,3 @@ async def test_addresses_of_visitors_go_and_what_they_have_told_stays(edge: Edge
     assert (found.hits, found.humans) == (2, 2)
     assert [row["province"] for row in await edge.stored()] == ["广东", "广东"]
     assert (await Forgetting(edge.database, SEALER).run()).rows == {}
-
-
-async def test_figures_of_clicks_before_there_were_figures_are_counted_beside_running_nodes(edge: Edge) -> None:
-    link, quiet = await edge.make(chosen="spring"), await edge.make(chosen="quiet")
-    for agent in (PHONE["User-Agent"], "curl/8.5.0"):
-        await edge.open("/spring", User_Agent=agent)
-    await edge.judge()
-    counted = await edge.database.fetch("SELECT * FROM link_hour")
-    await edge.open("/spring")  # and is not judged yet
-    await edge.enter()
-    await as_owner(edge.database.dsn, "DELETE FROM link_hour")
-    await edge.database.execute("UPDATE short_link SET hits = 0, humans = 0, recount = false")
-    (migration,) = (m for m in migrations() if m.number == 223)
-    for _ in range(2):  # it may begin anew
-        await as_owner(edge.database.dsn, *migration.apart)
-    assert await edge.database.fetch("SELECT * FROM link_hour") == counted
-    rows = await edge.database.fetch("SELECT id, hits, humans, recount FROM short_link ORDER BY id")
-    assert [tuple(row) for row in rows] == [(link.id, 2, 1, True), (quiet.id, 0, 0, False)]
-    assert await edge.database.fetchval("SELECT told FROM link_visitor")

@@ -55,7 +55,6 @@ from smsgw.store.config import (
 from smsgw.store.engine import leases, nodes, resealing
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Journal, node_of
-from smsgw.store.engine.migrate import SCHEMA_VERSION
 from smsgw.store.engine.secrets import KeyFileError, Sealer, load_key
 from smsgw.store.records import audit, pseudonyms
 
@@ -527,18 +526,6 @@ def test_the_file_of_a_data_directory(tmp_path: Path) -> None:
     (tmp_path / nodes.FILE).write_text('{"instance": "x", "number": 1}')
     with pytest.raises(nodes.IdentityUnreadable, match="put it back from a backup, or remove it"):
         nodes.identity(tmp_path)
-
-
-async def test_a_node_is_behind_whose_program_says_nothing_under_its_lease(database: Database, tmp_path: Path) -> None:
-    one = await take(database, tmp_path, "one")
-    two = await take(database, tmp_path, "two")
-    async with database.acquire(timeout=5) as connection:
-        assert await nodes.behind(connection, SCHEMA_VERSION) == []
-        assert await nodes.behind(connection, SCHEMA_VERSION + 1) == [one.number, two.number]
-        await database.execute("UPDATE lease SET epoch = epoch + 100 WHERE resource = 'node/' || $1::int", one.number)
-        assert await nodes.behind(connection, SCHEMA_VERSION) == [one.number], "an older program has taken it back"
-        await dies(database, one)
-        assert await nodes.behind(connection, SCHEMA_VERSION) == []
 
 
 async def test_links_that_no_node_serves_are_an_alarm(database: Database, tmp_path: Path) -> None:

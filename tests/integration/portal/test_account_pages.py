@@ -23,7 +23,7 @@ from smsgw.core.model import ChannelStatus
 from smsgw.core.permissions import Permission as P
 from smsgw.core.states import PartState as S
 from smsgw.core.tasks import Task
-from smsgw.platform.accounts import listing, service, training
+from smsgw.platform.accounts import listing, service
 from smsgw.platform.accounts.reminders import MOST_EACH, AccountReminders as Reminders
 from smsgw.platform.channels import service as channels
 from smsgw.platform.org import service as org
@@ -140,18 +140,7 @@ async def test_who_works_for_an_account_that_rehearses_is_told_on_every_page(sit
         page = await boss.post(f"{one}/training", {"reason": "新员工培训", "confirmed": "1"})
         assert "登录验证码" in page, "nobody would get one"
         await site.db.execute(codes, [])
-        await site.db.execute(
-            "INSERT INTO node (number, instance, place, since, seen_at) VALUES (9, 'a', 'b', now(), now())"
-        )
-        lease = "INSERT INTO lease (resource, node, epoch, expires_at) VALUES ('node/9', 9, 5, 'infinity')"
-        await site.db.execute(lease)
-        page = await boss.post(f"{one}/training", {"reason": "新员工培训", "confirmed": "1"})
-        assert (boss.status, "节点 9 运行的旧版本不识别演练模式" in page) == (422, True), "it would send to phones"
-        await site.db.execute("DELETE FROM lease WHERE resource = 'node/9'")
-        compat = "SELECT compat FROM schema_info"
-        assert await site.db.fetchval(compat) < training.SCHEMA, "older programs may still come back"
         await boss.confirms(f"{one}/training", {"reason": "新员工培训"}, "不会到达任何手机")
-        assert await site.db.fetchval(compat) == training.SCHEMA, "and now none that would send it to phones"
         assert "演练模式" in await boss.get(one)
         await site.snapshots.follow()
         for path in ("/", "/records", "/tasks"):
