@@ -690,14 +690,3 @@ async def test_two_that_people_cannot_tell_apart(api: Api) -> None:
         await kinds.restore(by_test(api.ctx.db), "bill")
     await kinds.rename(by_test(api.ctx.db), "bill", "旧账单")
     await kinds.restore(by_test(api.ctx.db), "bill")
-
-
-async def test_none_is_made_while_a_node_runs_an_older_program(api: Api) -> None:
-    await api.ctx.db.execute(
-        "INSERT INTO node (number, instance, place, since, seen_at, schema, schema_epoch)"
-        " VALUES (7, 'old', 'old', now(), now(), 177, 1);"
-        "INSERT INTO lease (resource, node, epoch, expires_at) VALUES ('node/7', 7, 1, now() + interval '1 hour')"
-    )
-    with pytest.raises(Refused) as caught:
-        await make(api)
-    assert "node(s) 7 run" in english_of(caught.value.detail["reason"])

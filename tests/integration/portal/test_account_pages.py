@@ -18,7 +18,7 @@ from visits import add_role, linked, page_for, signed_in
 
 from smsgw.admin.pages.connect import account_training
 from smsgw.admin.rights import Proof
-from smsgw.core.actor import ActorLabel, ScopeKind
+from smsgw.core.actor import Actor, ActorLabel, ScopeKind
 from smsgw.core.model import ChannelStatus
 from smsgw.core.permissions import Permission as P
 from smsgw.core.states import PartState as S
@@ -27,7 +27,9 @@ from smsgw.platform.accounts import listing, service
 from smsgw.platform.accounts.reminders import MOST_EACH, AccountReminders as Reminders
 from smsgw.platform.channels import service as channels
 from smsgw.platform.org import service as org
+from smsgw.platform.paging import Window
 from smsgw.platform.routing import queries
+from smsgw.platform.routing.queries import VERSIONS
 from smsgw.store.messages import tasks
 
 pytestmark = pytest.mark.staff(boss="super")
@@ -212,7 +214,8 @@ async def test_what_waits_follows_to_the_new_channel_and_back(site: Site) -> Non
         assert await pools(site) == ["CMCC", "CTCC", "CMCC"]
         await site.snapshots.follow()
         assert "没有改走其他通道" in await boss.refusal(f"/accounts/{hall}/route/restore", back | {"confirmed": "1"})
-    assert [one.note for one in await queries.versions(site.db)] == ["维护结束", "原通道维护"]
+    versions = (await VERSIONS.search(site.db, Actor.system("test"), None, Window())).rows
+    assert [one.note for one in versions] == ["维护结束", "原通道维护"]
 
 
 async def test_the_effect_tells_apart_what_follows_and_what_stays(site: Site) -> None:

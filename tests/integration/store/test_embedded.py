@@ -357,10 +357,11 @@ async def look(pg: EmbeddedPostgres) -> None:
         assert not await connection.fetchval("SELECT has_database_privilege('smsgw', 'smsgw', 'TEMP, CREATE')")
     finally:
         await connection.close()
-    await migrate.migrate(pg.owner_dsn, application=pg.dsn)
+    connection = await asyncpg.connect(pg.owner_dsn)
+    assert await connection.fetchval("SELECT count(*) FROM account WHERE name = 'shop'") == 1
+    await connection.close()
     connection = await asyncpg.connect(pg.dsn)
     try:
-        assert await connection.fetchval("SELECT count(*) FROM account WHERE name = 'shop'") == 1
         with pytest.raises(asyncpg.InsufficientPrivilegeError):
             await connection.execute("COPY (SELECT 1) TO PROGRAM 'true'")
     finally:
