@@ -18,7 +18,7 @@ from smsgw.core.ids import IdSource
 from smsgw.core.numbers import Segments
 from smsgw.node.build import Composition, Ground
 from smsgw.runtime.config import Config, DurabilityConfig, HttpConfig, NodeConfig
-from smsgw.runtime.crew import Place
+from smsgw.runtime.worker_pool import Place
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Journal, Replay, boot_id
 from smsgw.store.engine.nodes import Number

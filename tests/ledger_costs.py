@@ -33,10 +33,10 @@ from smsgw.pipeline.accept.at_once import messages_of
 from smsgw.pipeline.outcomes.writer import MAX_AGE
 from smsgw.runtime import clock, log
 from smsgw.store.engine import partitions
+from smsgw.store.engine.cte_batch import COPIED
 from smsgw.store.engine.database_roles import ADMIN
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.engine.secrets import Sealer
-from smsgw.store.engine.together import COPIED
 from smsgw.store.messages import claiming
 from smsgw.store.messages.calls import Fence, NewCall
 from smsgw.store.records import audit

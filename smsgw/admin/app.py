@@ -28,14 +28,14 @@ from smsgw.core.errors import Refused, SmsgwError, http_status
 from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.audit.readings import Readings
 from smsgw.platform.sheets.service import Sheets
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.web import serving
 from smsgw.web.listening import longest
 
 __all__ = ["PortalContext", "routes", "setup"]
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log, at_once=5)
+sparing = RateLimitedLogger(log, at_once=5)
 
 MAX_FORM = 512 * 1024
 """Octets; the largest form, 1,000 numbers and 1,000 characters, has a tenth of it."""

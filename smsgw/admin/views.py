@@ -34,9 +34,9 @@ from smsgw.admin.words.languages import LANGUAGES
 from smsgw.admin.words.menu import SIDES
 from smsgw.admin.words.person import THEMES
 from smsgw.core.alarms import about_of
-from smsgw.core.carried import Heard, Remembered
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
+from smsgw.core.wording_json import Heard, Remembered
 from smsgw.core.words import Wording, spoken
 from smsgw.runtime import clock
 

@@ -40,7 +40,7 @@ from smsgw.pipeline.accept.kept_answers import KeptAnswers
 from smsgw.platform.calls import masking
 from smsgw.platform.calls.log import Refusal
 from smsgw.runtime import clock
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.web import serving, uploads
 from smsgw.web.bodies import Body
 from smsgw.web.envelope import JSON, AllRejected, failure, prefers_english, success
@@ -49,8 +49,8 @@ from smsgw.web.request_ids import RequestIds
 from smsgw.web.serving import API_BASE
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log, at_once=10)
-daily = Sparing(log, every=86_400.0)
+sparing = RateLimitedLogger(log, at_once=10)
+daily = RateLimitedLogger(log, every=86_400.0)
 
 V1_DEPRECATED = 1_793_491_200
 """Since when version 1 of the signature is not to be used (2026-11-01, Unix seconds)."""

@@ -16,9 +16,9 @@ import asyncpg
 import structlog
 
 from smsgw.channels.services import Services
-from smsgw.core.heads import Heads
 from smsgw.core.ids import first_id
 from smsgw.core.model import Claimed, Lane, Outcome, OutcomeKind
+from smsgw.core.queue_cursors import QueueCursors
 from smsgw.pipeline.fleet import Membership, Queue
 from smsgw.pipeline.outcomes.writer import MAX_AGE
 from smsgw.runtime import aio, clock, failpoints
@@ -86,7 +86,7 @@ class Claims:
         self._lost: deque[tuple[float, int]] = deque(maxlen=100)
         self._hot: dict[Queue, None] = dict.fromkeys(self._everywhere())
         self._back_at = float("-inf")
-        self._heads: Heads[Queue] = Heads(self._loop.time)
+        self._heads: QueueCursors[Queue] = QueueCursors(self._loop.time)
         self._made = 0
         self._deferred_at = 0.0
         self._deferred_rests = 0.0

@@ -25,13 +25,13 @@ from smsgw.core.pacing import Pacer
 from smsgw.core.throttling import Throttling
 from smsgw.pipeline.fleet import Queue
 from smsgw.runtime import aio, clock, failpoints
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.store.engine.database import CONFLICT, OUTAGE
 from smsgw.store.engine.leases import Lease
 from smsgw.store.messages.calls import Fence
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log)
+sparing = RateLimitedLogger(log)
 
 POLL = 0.5
 """Seconds between looks for work that nobody has announced: other nodes' messages, deferred parts come due."""

@@ -17,9 +17,9 @@ from smsgw.channels.channel import GRACE, STOP_PATIENCE, Channel
 from smsgw.channels.probing import Probing
 from smsgw.channels.services import Services
 from smsgw.core.errors import Invalid, SmsgwError
-from smsgw.core.heads import REST
 from smsgw.core.ids import first_id, time_of
 from smsgw.core.model import TEST_CHANNEL, AtWork, ChannelSpec, ChannelStatus, UnknownPolicy
+from smsgw.core.queue_cursors import REST
 from smsgw.pipeline.fleet import Membership, membership, pools_of
 from smsgw.pipeline.outcomes.recovery import correct_taken_over, give_back_unwritten, recover_channel
 from smsgw.pipeline.outcomes.writer import MAX_AGE

@@ -14,7 +14,7 @@ import click
 
 from smsgw.commands.base import Context, Failed, a_dsn, group, json_option, known, print_json, print_rows
 from smsgw.core.actor import Actor
-from smsgw.node import opening
+from smsgw.node import database_setup
 from smsgw.platform.backups import service
 from smsgw.platform.backups.queries import BACKUPS, SCHEMA, Backup
 from smsgw.platform.handles import Database
@@ -63,7 +63,9 @@ async def backup_make(ctx: Context, folder: Path, keep: int, owner_dsn: str, as_
     if owner_dsn and not ctx.settings.database.dsn:
         raise Failed("--dsn is for a database of your own; the embedded one needs none")
     async with _opened(ctx) as database:
-        made = await service.make(ctx.change(database), opening.owner_of(ctx.settings, owner_dsn), folder, keep, _told)
+        made = await service.make(
+            ctx.change(database), database_setup.owner_of(ctx.settings, owner_dsn), folder, keep, _told
+        )
     if as_json:
         print_json(_line(made))
     else:

@@ -28,7 +28,7 @@ from smsgw.core.printable import printable
 from smsgw.core.words import Wording
 from smsgw.runtime import clock, config
 from smsgw.runtime.config import Config, ConfigError
-from smsgw.runtime.crew import CONTROL, serving
+from smsgw.runtime.worker_pool import CONTROL, serving
 
 if TYPE_CHECKING:
     from smsgw.core.actor import Actor
@@ -89,9 +89,9 @@ class Context:
 
         An embedded database is used where it runs, or started for the moment.
         """
-        from smsgw.node import opening
+        from smsgw.node import database_setup
 
-        return opening.database(self.settings, owner_dsn=owner_dsn, as_it_is=as_it_is)
+        return database_setup.database(self.settings, owner_dsn=owner_dsn, as_it_is=as_it_is)
 
     def ids(self) -> Callable[[], int]:
         """Makes ids of no node, so that a daemon may make some at the same moment."""
@@ -99,9 +99,9 @@ class Context:
 
     def sealer(self) -> Sealer:
         """The key that seals stored secrets."""
-        from smsgw.node import opening
+        from smsgw.node import database_setup
 
-        return opening.sealer(self.settings)
+        return database_setup.sealer(self.settings)
 
     async def daemon(self, method: str, path: str, body: Any = None) -> Any:
         """Ask the running daemon."""

@@ -15,7 +15,7 @@ from smsgw.platform.database import queries
 from smsgw.runtime import log
 from smsgw.runtime.attached import attach
 from smsgw.runtime.config import MAX_WORKERS
-from smsgw.runtime.crew import EDGE, Place, left_over
+from smsgw.runtime.worker_pool import EDGE, Place, left_over
 
 
 @command()
@@ -26,7 +26,7 @@ from smsgw.runtime.crew import EDGE, Place, left_over
 @pass_context
 def run(ctx: Context, attached: bool, worker: int | None, of: int, edge: bool) -> None:
     """Run the daemon."""
-    from smsgw.node import edge as edges, life, supervisor
+    from smsgw.node import life, link_server as edges, supervisor
 
     if attached:
         attach()

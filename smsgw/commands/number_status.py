@@ -11,7 +11,7 @@ import click
 from smsgw.commands.base import Context, Failed, group, json_option, print_json, print_rows, print_table
 from smsgw.core.number_state import SOURCE_NAMES, STATE_NAMES, NumberState, parse
 from smsgw.core.numbers import InvalidNumber, mask, normalize
-from smsgw.core.words import heard
+from smsgw.core.words import chinese_lexicon
 from smsgw.platform.numbers import queries, service
 from smsgw.platform.numbers.model import KnownNumber
 from smsgw.platform.settings import queries as settings
@@ -57,7 +57,7 @@ async def status_import(ctx: Context, file: Path, state: str, days_old: int) -> 
                 if not any(cells) or (line == 1 and not any(c.isdigit() for c in cells[0])):
                     continue  # blank, or a heading
                 said = cells[1] if len(cells) > 1 and cells[1] else state
-                if said in ("3", heard.IN_NO_LIBRARY):
+                if said in ("3", chinese_lexicon.IN_NO_LIBRARY):
                     continue
                 try:
                     wanted[normalize(cells[0])] = parse(said)

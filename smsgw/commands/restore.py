@@ -14,7 +14,7 @@ import click
 
 from smsgw.commands.base import Context, Failed, a_dsn, command, json_option, print_json, say
 from smsgw.core.states import PartState
-from smsgw.node import opening
+from smsgw.node import database_setup
 from smsgw.platform.backups import restore as service
 from smsgw.platform.backups.restore import Plan, Restored
 from smsgw.platform.messages.undecided import WAS
@@ -60,7 +60,7 @@ async def restore(
     if plan is not None and not lost_key:
         service.opens(plan, sealer)
     told: Callable[[str], None] = lambda what: None if as_json else say(f"{what} ...")  # noqa: E731
-    async with opening.target(settings, owner_dsn) as target, service.alone(target) as claim:
+    async with database_setup.target(settings, owner_dsn) as target, service.alone(target) as claim:
         if plan is not None:
             await service.fits(plan, target)
             migrations = await service.load(plan, target, claim, told)
@@ -70,7 +70,7 @@ async def restore(
                 _tell_open(waiting)
             _ask("Take the database as it is, and let none of them go by itself?", yes)
             migrations = await service.take(target, claim, told)
-        async with opening.restored(settings, target) as database:
+        async with database_setup.restored(settings, target) as database:
             done = await service.settle(ctx.change(database), plan, claim, sealer, begun, migrations, lost_key=lost_key)
     print_json(asdict(done)) if as_json else _report(done)
 

@@ -10,7 +10,7 @@ import click
 from smsgw.commands.base import Context, group, json_option, print_json, print_table
 from smsgw.core.ids import CHINA
 from smsgw.core.retention import CLASSES, Ages, least
-from smsgw.pipeline.upkeep.forgetting import Forgetting
+from smsgw.pipeline.upkeep.retention import RetentionSweep
 from smsgw.platform.paging import MOST, Window
 from smsgw.platform.retention import queries, service
 from smsgw.runtime import clock
@@ -97,7 +97,7 @@ async def retention_decide(ctx: Context, rule: int, passes: bool, answer: str) -
 async def retention_run(ctx: Context, as_json: bool) -> None:
     """Do now what is due, in small steps beside the sending; may be broken off and repeated."""
     async with ctx.database() as database:
-        done = await Forgetting(database, ctx.sealer(), _least(ctx)).run()
+        done = await RetentionSweep(database, ctx.sealer(), _least(ctx)).run()
     if as_json:
         print_json(asdict(done))
         return

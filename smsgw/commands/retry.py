@@ -8,7 +8,7 @@ from smsgw.commands.base import Context, Failed, group, json_option, print_json,
 from smsgw.core import report_codes
 from smsgw.core.code_book import Source
 from smsgw.core.model import REPORT_CLASSES, MessageType
-from smsgw.core.retry import DEFAULTS, NEVER_RETRIED, Fault, How, Rule
+from smsgw.core.retry import DEFAULTS, NEVER_RETRIED, Fault, RetryAction, Rule
 from smsgw.platform.routing import queries, service
 from smsgw.platform.routing.model import CARRIERS
 
@@ -47,7 +47,7 @@ async def retry_list(ctx: Context, as_json: bool) -> None:
 @retry.command("set")
 @click.argument("fault", type=FAULTS)
 @click.argument("kind", type=TYPES, metavar="TYPE")
-@click.option("--how", type=click.Choice([str(h) for h in How]), required=True)
+@click.option("--how", type=click.Choice([str(h) for h in RetryAction]), required=True)
 @click.option("--tries", type=click.IntRange(0, 100), default=1, show_default=True, help="0: without limit.")
 @click.option("--deadline", type=click.FloatRange(0), default=0, help="Seconds from acceptance; 0: validity.")
 @click.option("--first", type=click.FloatRange(0, 86_400), default=0, help="Seconds before the first retry …")
@@ -56,12 +56,12 @@ async def retry_set(
     ctx: Context, fault: str, kind: str, how: str, tries: int, deadline: float, first: float, most: float | None
 ) -> str:
     """Change one cell."""
-    if Fault(fault) in NEVER_RETRIED and how != How.NEVER:
+    if Fault(fault) in NEVER_RETRIED and how != RetryAction.NEVER:
         raise Failed(f"{fault}: it may have arrived, or nobody knows what the code means; never retried")
     longest = first if most is None else most
     if longest < first:
         raise click.BadParameter("below --first", param_hint="--most")
-    rule = Rule(How(how), tries, deadline, first, longest)
+    rule = Rule(RetryAction(how), tries, deadline, first, longest)
     async with ctx.database() as database:
         await service.set_rule(ctx.change(database), Fault(fault), MessageType(kind), rule)
     await ctx.tell_daemon()

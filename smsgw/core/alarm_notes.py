@@ -20,8 +20,8 @@ from enum import StrEnum
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from smsgw.core.alarms import CRITICAL, about_of
-from smsgw.core.carried import Moment
 from smsgw.core.push_format import Call, signature, webhook_id
+from smsgw.core.wording_json import Moment
 from smsgw.core.words import Wording, label, labels_of, phrase, spoken
 
 TOGETHER, TOGETHER_SMS = 20, 200

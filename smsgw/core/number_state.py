@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from smsgw.core.words import heard, labels_of, phrase
+from smsgw.core.words import chinese_lexicon, labels_of, phrase
 
 
 class NumberState(StrEnum):
@@ -37,8 +37,8 @@ _NAMES = {
     "2": NumberState.SUSPENDED,
     "4": NumberState.SILENT,
     "5": NumberState.RISKY,
-    heard.SILENT: NumberState.SILENT,
-    heard.RISKY: NumberState.RISKY,
+    chinese_lexicon.SILENT: NumberState.SILENT,
+    chinese_lexicon.RISKY: NumberState.RISKY,
 }
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Collection
 
-from smsgw.core.words import heard
+from smsgw.core.words import chinese_lexicon
 
 LOOKED_AT = 200
 """Characters of a reply that are looked at: what is longer says something else. Bringing a text into its plain form
 takes time that grows with the square of the marks on a letter."""
-DEFAULT_WORDS = heard.OPT_OUT
+DEFAULT_WORDS = chinese_lexicon.OPT_OUT
 
 
 def plain(text: str) -> str:

@@ -26,7 +26,7 @@ import math
 from dataclasses import dataclass
 
 from smsgw.core.bucket import TokenBucket
-from smsgw.core.sliding import SlidingCount
+from smsgw.core.sliding_window import SlidingCount
 
 CUT = 0.7
 """Factor of the rate when much is refused, and of a trial."""

@@ -19,7 +19,7 @@ from smsgw.core.model import Account, MessageType
 from smsgw.core.schedule import ALWAYS, Windows, written
 from smsgw.core.templates import ContentBook
 from smsgw.core.url_filings import Filed, Link, LinkBook
-from smsgw.core.words import Wording, heard, labels_of, phrase
+from smsgw.core.words import Wording, chinese_lexicon, labels_of, phrase
 
 MAX_RATES = 8
 LONGEST = 30 * 86_400
@@ -327,10 +327,10 @@ NO_POLICY = PolicySet({(0, ""): {name: parse(name, "off") for name in RELAXED}})
 def optout_pattern(words: Iterable[str]) -> re.Pattern[str]:
     """Finds, at the end of a text, that a reply of one of these words (in plain form) ends such messages."""
     known = "|".join(sorted((re.escape(w) for w in words), key=len, reverse=True))
-    say, out = heard.REPLY, heard.OUT
+    say, out = chinese_lexicon.REPLY, chinese_lexicon.OUT
     return re.compile(
-        rf"(?:{out}{say}(?:{known})|{say}(?:{known}){heard.MAY}{out}|reply(?:{known})to(?:stop|unsubscribe|optout))$"
+        rf"(?:{out}{say}(?:{known})|{say}(?:{known}){chinese_lexicon.MAY}{out}|reply(?:{known})to(?:stop|unsubscribe|optout))$"
     )
 
 
-OPTOUT_WORDING = heard.OPT_OUT_ENDING
+OPTOUT_WORDING = chinese_lexicon.OPT_OUT_ENDING

@@ -44,7 +44,7 @@ ELSEWHERE_ONLY = frozenset({Fault.CHANNEL, Fault.PORTED})
 """Another try on the same channel makes no sense."""
 
 
-class How(StrEnum):
+class RetryAction(StrEnum):
     """Where the next try goes."""
 
     NEVER = "never"
@@ -57,7 +57,7 @@ class How(StrEnum):
 class Rule:
     """One cell of the table."""
 
-    how: How
+    how: RetryAction
     tries: int = 0
     """Further tries after the first; 0: as many as fit."""
     deadline: float = 0.0
@@ -72,27 +72,27 @@ class Rule:
         return min(self.most, self.first * 2.0 ** min(max(tried, 0), 20))
 
 
-NEVER = Rule(How.NEVER)
+NEVER = Rule(RetryAction.NEVER)
 _OTP, _NOTICE, _MARKETING = MessageType.OTP, MessageType.NOTICE, MessageType.MARKETING
 Table = Mapping[tuple[Fault, MessageType], Rule]
 
 DEFAULTS: Table = {
     **{(fault, kind): NEVER for fault in Fault for kind in MessageType},
-    **{(Fault.THROTTLE, kind): Rule(How.SAME, first=1, most=60) for kind in MessageType},
-    (Fault.BUSY, _OTP): Rule(How.OTHER, first=1, most=10),
-    (Fault.BUSY, _NOTICE): Rule(How.SAME, first=5, most=60),
-    (Fault.BUSY, _MARKETING): Rule(How.SAME, first=5, most=60),
-    (Fault.NETWORK, _OTP): Rule(How.OTHER, tries=2, deadline=120, first=1, most=10),
-    (Fault.NETWORK, _NOTICE): Rule(How.OTHER, tries=3, deadline=6 * 3600, first=30, most=600),
-    (Fault.NETWORK, _MARKETING): Rule(How.SAME, tries=2, deadline=12 * 3600, first=300, most=3600),
-    (Fault.ABSENT, _NOTICE): Rule(How.SAME, tries=1, deadline=12 * 3600, first=1800, most=1800),
-    (Fault.LIMIT, _NOTICE): Rule(How.SAME, tries=1, deadline=24 * 3600, first=3600, most=3600),
-    (Fault.CHANNEL, _OTP): Rule(How.OTHER, tries=2, deadline=120),
-    (Fault.CHANNEL, _NOTICE): Rule(How.OTHER, tries=2, deadline=3600),
-    (Fault.CHANNEL, _MARKETING): Rule(How.OTHER, tries=2, deadline=6 * 3600),
-    (Fault.PORTED, _OTP): Rule(How.OTHER, tries=2, deadline=120),
-    (Fault.PORTED, _NOTICE): Rule(How.OTHER, tries=2, deadline=24 * 3600),
-    (Fault.PORTED, _MARKETING): Rule(How.OTHER, tries=2, deadline=24 * 3600),
+    **{(Fault.THROTTLE, kind): Rule(RetryAction.SAME, first=1, most=60) for kind in MessageType},
+    (Fault.BUSY, _OTP): Rule(RetryAction.OTHER, first=1, most=10),
+    (Fault.BUSY, _NOTICE): Rule(RetryAction.SAME, first=5, most=60),
+    (Fault.BUSY, _MARKETING): Rule(RetryAction.SAME, first=5, most=60),
+    (Fault.NETWORK, _OTP): Rule(RetryAction.OTHER, tries=2, deadline=120, first=1, most=10),
+    (Fault.NETWORK, _NOTICE): Rule(RetryAction.OTHER, tries=3, deadline=6 * 3600, first=30, most=600),
+    (Fault.NETWORK, _MARKETING): Rule(RetryAction.SAME, tries=2, deadline=12 * 3600, first=300, most=3600),
+    (Fault.ABSENT, _NOTICE): Rule(RetryAction.SAME, tries=1, deadline=12 * 3600, first=1800, most=1800),
+    (Fault.LIMIT, _NOTICE): Rule(RetryAction.SAME, tries=1, deadline=24 * 3600, first=3600, most=3600),
+    (Fault.CHANNEL, _OTP): Rule(RetryAction.OTHER, tries=2, deadline=120),
+    (Fault.CHANNEL, _NOTICE): Rule(RetryAction.OTHER, tries=2, deadline=3600),
+    (Fault.CHANNEL, _MARKETING): Rule(RetryAction.OTHER, tries=2, deadline=6 * 3600),
+    (Fault.PORTED, _OTP): Rule(RetryAction.OTHER, tries=2, deadline=120),
+    (Fault.PORTED, _NOTICE): Rule(RetryAction.OTHER, tries=2, deadline=24 * 3600),
+    (Fault.PORTED, _MARKETING): Rule(RetryAction.OTHER, tries=2, deadline=24 * 3600),
 }
 """The table without an operator's changes."""
 
@@ -108,7 +108,7 @@ def type_of(lane: int) -> MessageType:
 class Decision:
     """Another try: where, and after how many seconds."""
 
-    how: How
+    how: RetryAction
     delay: float
 
 
@@ -123,11 +123,11 @@ def decide(
     if fault in NEVER_RETRIED:
         return None
     rule = table.get((fault, type_of(lane)), NEVER)
-    if rule.how is How.NEVER or (rule.tries and tried >= rule.tries):
+    if rule.how is RetryAction.NEVER or (rule.tries and tried >= rule.tries):
         return None
     delay = rule.delay(tried)
     if delay >= left or (rule.deadline and age + delay > rule.deadline):
         return None
-    if rule.how is How.OTHER and not others:
-        return None if fault in ELSEWHERE_ONLY else Decision(How.SAME, delay)
+    if rule.how is RetryAction.OTHER and not others:
+        return None if fault in ELSEWHERE_ONLY else Decision(RetryAction.SAME, delay)
     return Decision(rule.how, delay)

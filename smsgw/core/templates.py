@@ -10,9 +10,9 @@ from enum import StrEnum
 from functools import cached_property
 
 from smsgw.core import numbers
-from smsgw.core.fitting import Literal, Patience, Piece, Place, fits
+from smsgw.core.template_match import Literal, Patience, Piece, Place, fits
 from smsgw.core.url_filings import found_in, target_in
-from smsgw.core.words import heard, phrase
+from smsgw.core.words import chinese_lexicon, phrase
 
 MAX_CONTENT = 1000
 MAX_VARIABLES = 30
@@ -57,7 +57,7 @@ _VALUES = {
     Form.DIGITS: re.compile(r"[0-9]+"),
     Form.ALNUM: re.compile(r"[A-Za-z0-9]+"),
     Form.AMOUNT: re.compile(r"[0-9.,+\-]+"),
-    Form.DATE: re.compile(heard.DATE),
+    Form.DATE: re.compile(chinese_lexicon.DATE),
 }
 """What the values of a form are made of."""
 DEFAULT_LENGTH = {Form.TEXT: 35, Form.DIGITS: 20, Form.ALNUM: 20, Form.AMOUNT: 16, Form.DATE: 30}

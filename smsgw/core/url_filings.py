@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Address
 
-from smsgw.core.words import heard, labels_of, phrase
+from smsgw.core.words import chinese_lexicon, labels_of, phrase
 
 MAX_FILED = 20_000
 """Filings of all accounts."""
@@ -47,7 +47,7 @@ _COUNTRIES = (
     "td tf tg th tj tk tl tm tn to tr tt tv tw tz ua ug uk us uy uz va vc ve vg vi vn vu wf ws ye yt za zm zw"
 )
 _TOP = "|".join(sorted({*_GENERIC.split(), *_COUNTRIES.split()}, key=len, reverse=True))
-_TOP_CHINESE = "|".join((*heard.DOMAINS, "com", "cn", "net", "org", "top", "vip", "xyz", "shop"))
+_TOP_CHINESE = "|".join((*chinese_lexicon.DOMAINS, "com", "cn", "net", "org", "top", "vip", "xyz", "shop"))
 
 _LABEL = r"[a-z0-9](?:[a-z0-9_-]{0,61}[a-z0-9])?"
 _REST = r"[a-z0-9\-._~:/?#\[\]@!$&'()*+,;=%\\|]"

@@ -9,7 +9,6 @@ from functools import partial
 
 from smsgw.core.actor import EVERYTHING, Actor, ActorKind, ActorLabel, Author
 from smsgw.core.blocklist import MANUAL, Scope
-from smsgw.core.carried import Heard
 from smsgw.core.errors import messages_of
 from smsgw.core.ids import CHINA, EPOCH_MS
 from smsgw.core.model import Inbound
@@ -18,6 +17,7 @@ from smsgw.core.optout import DEFAULT_WORDS
 from smsgw.core.permissions import ALL, Permission
 from smsgw.core.policy import Listed
 from smsgw.core.retention import Ages
+from smsgw.core.wording_json import Heard
 from smsgw.core.words import phrase
 from smsgw.demo.carriers import CHANNELS
 from smsgw.demo.interfaces import RECEIVERS

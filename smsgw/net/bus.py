@@ -29,9 +29,9 @@ from redis.exceptions import RedisError
 from smsgw.core.rates import Meter
 from smsgw.runtime import aio
 from smsgw.runtime.config import RedisConfig, redis_server, split_address
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 
-sparing = Sparing(structlog.get_logger(__name__))
+sparing = RateLimitedLogger(structlog.get_logger(__name__))
 
 BUDGET = 0.5
 """Seconds for a word, and for the first echo."""

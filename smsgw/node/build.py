@@ -41,14 +41,14 @@ from smsgw.core.numbers import Segments
 from smsgw.net.mail import Mailer
 from smsgw.net.tls import Certificate
 from smsgw.node import metrics
-from smsgw.node.anywhere import Anywhere, TryingOfAll, WatchesOfAll
 from smsgw.node.health import Health
-from smsgw.node.news import News
 from smsgw.node.parts import Node, Parts
 from smsgw.node.probes import probes
 from smsgw.node.siblings import Siblings, Succession
 from smsgw.node.test_carrier import TestCarrier
 from smsgw.node.watchdog import Watchdog
+from smsgw.node.worker_lookup import Anywhere, TryingOfAll, WatchesOfAll
+from smsgw.node.worker_messages import News
 from smsgw.partners.service import Partners
 from smsgw.pipeline.accept.acceptor import Acceptor, Callbacks, DiskGuard
 from smsgw.pipeline.accept.checks import Checker
@@ -73,13 +73,13 @@ from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.alarms import AlarmTable
 from smsgw.pipeline.upkeep.auditing import Auditing
+from smsgw.pipeline.upkeep.delivery_rate import Successes
 from smsgw.pipeline.upkeep.evidencing import Evidencing
-from smsgw.pipeline.upkeep.forgetting import Forgetting
 from smsgw.pipeline.upkeep.lateness import Lateness
 from smsgw.pipeline.upkeep.maintenance import Maintenance
 from smsgw.pipeline.upkeep.measures import Measures
+from smsgw.pipeline.upkeep.retention import RetentionSweep
 from smsgw.pipeline.upkeep.shifting import Shifting
-from smsgw.pipeline.upkeep.successes import Successes
 from smsgw.platform.accounts.rebate_rules import Rebating
 from smsgw.platform.accounts.reminders import AccountReminders
 from smsgw.platform.alarms.memory import Memory
@@ -107,12 +107,12 @@ from smsgw.platform.files.service import FileStore
 from smsgw.platform.health.report import Configured
 from smsgw.platform.health.sizes import Sizes
 from smsgw.platform.jobs.runner import JobRunner
+from smsgw.platform.links.click_notifications import FirstClicks
 from smsgw.platform.links.clicks import RESERVE_MB, Clicks
 from smsgw.platform.links.code_files import CodeFiles
 from smsgw.platform.links.counting import VisitorCount
 from smsgw.platform.links.sending import SentLinks
 from smsgw.platform.links.table import LinkTable
-from smsgw.platform.links.telling import FirstClicks
 from smsgw.platform.lists.consent_import import ConsentImporter
 from smsgw.platform.lists.number_import import NumberImporter
 from smsgw.platform.load_tests.running import FOLDER as LOAD_TESTS, LoadTests
@@ -128,9 +128,9 @@ from smsgw.platform.tickets.watching import TicketWatch
 from smsgw.platform.words.importing import WordImporter
 from smsgw.public.app import SHARE, PublicContext
 from smsgw.recording.contents import decoded
-from smsgw.runtime import clock, config, crew
+from smsgw.runtime import clock, config, worker_pool
 from smsgw.runtime.config import MAX_WORKERS, Config
-from smsgw.runtime.crew import METERS, Place
+from smsgw.runtime.worker_pool import METERS, Place
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Journal, Replay
 from smsgw.store.engine.nodes import Number
@@ -244,8 +244,8 @@ class Composition:
         return Evidencing(self.database, self.sealer, self.settings)
 
     @cached_property
-    def forgetting(self) -> Forgetting:
-        return Forgetting(self.database, self.sealer, self.least)
+    def forgetting(self) -> RetentionSweep:
+        return RetentionSweep(self.database, self.sealer, self.least)
 
     @property
     def least(self) -> Mapping[str, int]:
@@ -403,7 +403,7 @@ class Composition:
     @property
     def own_ports(self) -> frozenset[int]:
         """Where this node listens, or another process of its installation."""
-        return self.settings.ports | crew.ports_of_ops(self.settings, self.place)
+        return self.settings.ports | worker_pool.ports_of_ops(self.settings, self.place)
 
     @cached_property
     def sender(self) -> Sender:

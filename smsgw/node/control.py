@@ -28,9 +28,9 @@ from smsgw.core.model import Origin
 from smsgw.core.report_ids import Spelling
 from smsgw.core.words import english_of, phrase
 from smsgw.node import content_control, operators, task_control
-from smsgw.node.anywhere import watched
 from smsgw.node.operators import ACTOR
 from smsgw.node.siblings import Lent, Told
+from smsgw.node.worker_lookup import watched
 from smsgw.pipeline.accept.acceptor import SendItem, SendRequest
 from smsgw.platform.accounts import queries as account_queries
 from smsgw.platform.change import Change
@@ -38,7 +38,7 @@ from smsgw.platform.channels import checks, queries as channel_queries, service 
 from smsgw.platform.diagnostics import service as diagnostics
 from smsgw.platform.messages import service as message_service, undecided
 from smsgw.platform.webhooks import service as webhook_service
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.store.records import audit
 from smsgw.web.listening import longest
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from smsgw.node.parts import Node
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log)
+sparing = RateLimitedLogger(log)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 WRITE_TIMEOUT = 10.0

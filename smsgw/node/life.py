@@ -25,7 +25,7 @@ from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.core.ids import CHINA, IdSource
 from smsgw.core.words import english_of
 from smsgw.net import unix_paths
-from smsgw.node import control, metrics, opening, past
+from smsgw.node import control, database_setup, metrics, stale_state
 from smsgw.node.build import Ground, build
 from smsgw.node.control import follow_now
 from smsgw.node.parts import Node
@@ -34,9 +34,9 @@ from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.calls import queries as calls
 from smsgw.platform.org import setup_code
 from smsgw.public import app as public
-from smsgw.runtime import aio, clock, crew, failpoints, private
+from smsgw.runtime import aio, clock, failpoints, private, worker_pool
 from smsgw.runtime.config import Config
-from smsgw.runtime.crew import HeldLock, Place
+from smsgw.runtime.worker_pool import HeldLock, Place
 from smsgw.store.config import keys, segments
 from smsgw.store.engine import journal as journals, migrate, nodes, partitions
 from smsgw.store.engine.database import Database, forgive_abandoned
@@ -80,7 +80,7 @@ class Daemon:
     def __init__(self, settings: Config, place: Place | None = None) -> None:
         """``place``: among the workers of a supervisor, by whose settings it goes; None: it is alone."""
         self._place = place or Place(settings.node.data_dir)
-        self._settings = crew.settings_of(settings, self._place)
+        self._settings = worker_pool.settings_of(settings, self._place)
         self._node: Node | None = None
         self._closers: list[tuple[str, Callable[[], Any]]] = []
         self._locks: list[HeldLock] = []
@@ -108,7 +108,7 @@ class Daemon:
         except BaseException:
             await self.stop()
             raise
-        self._locks[-1].say(str(os.getpid()), crew.SERVES)
+        self._locks[-1].say(str(os.getpid()), worker_pool.SERVES)
         log.info("daemon.started", node=node.settings.node.number, **node.urls)
 
     async def _note_start(self, node: Node) -> None:
@@ -137,7 +137,7 @@ class Daemon:
             self._closers.append(("postgres", embedded.stop))
             folders.append(embedded.home)
         elif self._place.crewed:
-            folders = opening.disks(data_dir, self._place.root, dsn)
+            folders = database_setup.disks(data_dir, self._place.root, dsn)
         await migrate.migrate(owner, application=dsn)
         sizes = {"vital": VITAL_POOL, "readers": settings.database.read_pool, "database": settings.database.pool}
         pools = {name: Database(dsn, size=size, sealer=lambda: sealer) for name, size in sizes.items()}
@@ -151,7 +151,7 @@ class Daemon:
         ids = IdSource(number.number, clock.ms, after=number.after)
         async with database.acquire(timeout=60) as connection:
             await partitions.ensure(connection, clock.now().astimezone(CHINA).date(), newest=ids.newest_made)
-        sealer = opening.sealer(settings)
+        sealer = database_setup.sealer(settings)
         audit.use(lambda: sealer)
         journal = Journal(data_dir / "journal", number.number, boot_id())
         replay = journal.open()
@@ -174,7 +174,7 @@ class Daemon:
             raise ClockWrong(f"{english_of(problem or '')}: set the one that is wrong (NTP) and start again")
         data_dir = self._settings.node.data_dir
         who = nodes.identity(data_dir, had=journals.node_of(data_dir / "journal"))
-        await past.part_with(database, who)
+        await stale_state.part_with(database, who)
         public = self._settings.public
         if public.hosts and not public.listen:
             log.warning("links.not_served", hosts=public.hosts, hint="set [public] listen on at least one node")
@@ -381,19 +381,19 @@ class Daemon:
         """Give the number back; one that nothing is left of is not missed by anybody."""
         node = self.node
         await node.heartbeat.leave()
-        if self._drained and not crew.kept(self._place.folder):
+        if self._drained and not worker_pool.kept(self._place.folder):
             with contextlib.suppress(SmsgwError):
                 await nodes.retire(node.database, nodes.identity(self._place.folder))
 
     async def _take_locks(self, data_dir: Path) -> None:
         """One process a folder; and one without a supervisor is no worker's neighbour."""
         patience = LOCK_PATIENCE if self._place.crewed else LOOKED_AT
-        wanted = [(data_dir / crew.LOCK, patience)]
-        edge = crew.folder_of(self._place.root, crew.EDGE)
+        wanted = [(data_dir / worker_pool.LOCK, patience)]
+        edge = worker_pool.folder_of(self._place.root, worker_pool.EDGE)
         if self._place.worker == 1 and not self._place.edge and edge.exists():  # it had our clicks, and may still
-            wanted.insert(0, (edge / crew.LOCK, LOCK_PATIENCE))
+            wanted.insert(0, (edge / worker_pool.LOCK, LOCK_PATIENCE))
         if not self._place.crewed:  # first: as long as there is a supervisor its edge does not end
-            wanted.insert(0, (data_dir / crew.SUPERVISOR, patience))
+            wanted.insert(0, (data_dir / worker_pool.SUPERVISOR, patience))
         for path, seconds in wanted:
             self._locks.append(await taken(path, seconds))
 

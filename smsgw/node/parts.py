@@ -12,12 +12,12 @@ from smsgw.channels.manager import ChannelManager
 from smsgw.core.guessing import Guesses
 from smsgw.core.ids import IdSource
 from smsgw.net.tls import Certificate
-from smsgw.node.anywhere import Anywhere
 from smsgw.node.health import Health
-from smsgw.node.news import News
 from smsgw.node.siblings import Siblings, Succession
 from smsgw.node.test_carrier import TestCarrier
 from smsgw.node.watchdog import Watchdog
+from smsgw.node.worker_lookup import Anywhere
+from smsgw.node.worker_messages import News
 from smsgw.partners.service import Partners
 from smsgw.pipeline.accept.acceptor import Acceptor
 from smsgw.pipeline.accept.nonces import Nonces
@@ -37,13 +37,13 @@ from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import SnapshotFollower
 from smsgw.pipeline.upkeep.alarms import AlarmTable
 from smsgw.pipeline.upkeep.auditing import Auditing
+from smsgw.pipeline.upkeep.delivery_rate import Successes
 from smsgw.pipeline.upkeep.evidencing import Evidencing
-from smsgw.pipeline.upkeep.forgetting import Forgetting
 from smsgw.pipeline.upkeep.lateness import Lateness
 from smsgw.pipeline.upkeep.maintenance import Maintenance
 from smsgw.pipeline.upkeep.measures import Measures
+from smsgw.pipeline.upkeep.retention import RetentionSweep
 from smsgw.pipeline.upkeep.shifting import Shifting
-from smsgw.pipeline.upkeep.successes import Successes
 from smsgw.platform.accounts.rebate_rules import Rebating
 from smsgw.platform.accounts.reminders import AccountReminders
 from smsgw.platform.alarms.notifier import Notifier
@@ -67,7 +67,7 @@ from smsgw.platform.review.service import Reviewing
 from smsgw.platform.tickets.watching import TicketWatch
 from smsgw.public.app import PublicContext
 from smsgw.runtime.config import Config
-from smsgw.runtime.crew import Place
+from smsgw.runtime.worker_pool import Place
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Journal
 from smsgw.store.engine.secrets import Sealer
@@ -89,7 +89,7 @@ class Parts:
     guesses: Guesses
     auditing: Auditing
     evidencing: Evidencing
-    forgetting: Forgetting
+    forgetting: RetentionSweep
     successes: Successes
     lateness: Lateness
     shifting: Shifting

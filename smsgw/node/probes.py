@@ -7,8 +7,8 @@ from pathlib import Path
 
 from smsgw.core.alarm_rules import Rules
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
-from smsgw.core.carried import unpacked
 from smsgw.core.ids import CHINA
+from smsgw.core.wording_json import unpacked
 from smsgw.core.words import Wording, label, listed, phrase
 from smsgw.node import control_client
 from smsgw.node.parts import Parts
@@ -16,7 +16,7 @@ from smsgw.pipeline.accept.spooling import damaged
 from smsgw.pipeline.outcomes import parking
 from smsgw.pipeline.upkeep.alarms import Probe, channel_findings, standby_findings
 from smsgw.platform.links import queries as link_queries
-from smsgw.runtime import clock, crew
+from smsgw.runtime import clock, worker_pool
 from smsgw.store.engine import partitions, rows
 from smsgw.store.engine.server_versions import is_faulty
 from smsgw.store.messages import abroad, checking
@@ -29,7 +29,7 @@ EDGE_BEGINS_WITHIN = 15.0
 
 async def _of_edge(root: Path, about: str) -> list[Finding]:
     """What is wrong with the edge of an installation, told ``about`` the node that asks."""
-    socket = crew.folder_of(root, crew.EDGE) / crew.CONTROL
+    socket = worker_pool.folder_of(root, worker_pool.EDGE) / worker_pool.CONTROL
     try:
         said = await control_client.call(socket, "GET", f"/edge/findings?about={about}", timeout_s=ASK_EDGE_WITHIN)
         return [Finding(kind, object_, severity, unpacked(detail)) for kind, object_, severity, detail in said]
@@ -74,8 +74,8 @@ def probes(parts: Parts) -> dict[str, Probe]:
 
     async def spool() -> Iterable[Finding]:
         spooling, place = parts.acceptor.spooling, parts.place
-        gone = crew.beyond(place.root, place.of).values() if place.worker == 1 else ()
-        kept = [path for folder in gone for path in crew.kept(folder)]
+        gone = worker_pool.beyond(place.root, place.of).values() if place.worker == 1 else ()
+        kept = [path for folder in gone for path in worker_pool.kept(folder)]
         return spooling.findings(node, kept) if spooling else damaged(node, kept)
 
     async def complaints() -> Iterable[Finding]:

@@ -25,9 +25,9 @@ from smsgw.core.model import ChannelStatus
 from smsgw.node import control_client
 from smsgw.pipeline.heartbeat import Cluster
 from smsgw.pipeline.periodic import Periodic
-from smsgw.runtime import crew
+from smsgw.runtime import worker_pool
 from smsgw.runtime.aio import boottime
-from smsgw.runtime.crew import Place, Presence
+from smsgw.runtime.worker_pool import Place, Presence
 from smsgw.store.engine import nodes, restoring
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Journal, Replay, boot_id
@@ -73,11 +73,11 @@ class _Sibling:
 
     @property
     def control(self) -> Path:
-        return self.folder / crew.CONTROL
+        return self.folder / worker_pool.CONTROL
 
     def look(self, now: float, kept: bool) -> None:
         """Find out whether it is there. ``kept``: its channels are kept for it though it has not begun yet."""
-        found = crew.presence(self.folder)
+        found = worker_pool.presence(self.folder)
         if found is not self.presence:
             if found is Presence.ABSENT and self.presence is not None:
                 self._left()
@@ -95,7 +95,7 @@ class _Sibling:
     def _left(self) -> None:
         self.trusted = False
         self.lines = ()
-        self.died = self.unread = not crew.ended_in_order(self.folder)
+        self.died = self.unread = not worker_pool.ended_in_order(self.folder)
         if self.died:
             log.error("worker.gone", sibling=self.worker)
 
@@ -137,7 +137,7 @@ class Siblings:
     def __init__(self, place: Place) -> None:
         self.place = place
         self._began = boottime()
-        self._of = {k: _Sibling(k, crew.folder_of(place.root, k), since=self._began) for k in place.siblings}
+        self._of = {k: _Sibling(k, worker_pool.folder_of(place.root, k), since=self._began) for k in place.siblings}
         self._lines: Mapping[int, ChannelStatus] = {}
 
     @property
@@ -253,7 +253,7 @@ class Siblings:
             }
             for s in self._of.values()
         ]
-        edge = crew.presence(crew.folder_of(self.place.root, crew.EDGE)).value
+        edge = worker_pool.presence(worker_pool.folder_of(self.place.root, worker_pool.EDGE)).value
         led: list[dict[str, Any]] = [{"worker": "edge", "state": edge, "channels": None}]
         workers = sorted([own, *others], key=lambda one: int(str(one["worker"])))
         return [*workers, *(led if self.place.edge else ())]
@@ -312,13 +312,13 @@ class Succession:
         place = self._siblings.place
         if place.worker != 1:
             return
-        left = crew.left_over(place.root, place.of)
-        for worker, folder in crew.beyond(place.root, place.of).items():
-            with crew.kept_away(folder) as alone:
+        left = worker_pool.left_over(place.root, place.of)
+        for worker, folder in worker_pool.beyond(place.root, place.of).items():
+            with worker_pool.kept_away(folder) as alone:
                 try:
                     if alone and worker in left:
                         self._channels.hear_of(*await self._read(folder))
-                    elif alone and not crew.kept(folder):
+                    elif alone and not worker_pool.kept(folder):
                         await nodes.retire(self._database, nodes.identity(folder))
                 except (nodes.IdentityUnreadable, OSError) as exc:  # what is left over is no reason not to begin
                     log.error("worker.left_unread", sibling=worker, error=str(exc))
@@ -333,7 +333,7 @@ class Succession:
             await self._inherit(worker, folder)
 
     async def _inherit(self, worker: int, folder: Path) -> None:
-        with crew.kept_away(folder) as alone:
+        with worker_pool.kept_away(folder) as alone:
             if not alone:  # its successor was faster, and reads the journal itself
                 return
             try:

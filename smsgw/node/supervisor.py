@@ -20,9 +20,9 @@ import structlog
 
 from smsgw.node.life import AlreadyRunning
 from smsgw.node.watchdog import Watchdog
-from smsgw.runtime import aio, crew, private
+from smsgw.runtime import aio, private, worker_pool
 from smsgw.runtime.config import Config, split_address
-from smsgw.runtime.crew import HeldLock, Place, Presence
+from smsgw.runtime.worker_pool import HeldLock, Place, Presence
 from smsgw.store.engine import migrate
 from smsgw.store.engine.embedded import EmbeddedPostgres
 
@@ -149,9 +149,9 @@ class Supervisor:
         self._root = settings.node.data_dir
         self._of = settings.node.processes
         edge = settings.edge
-        workers = [*range(1, self._of + 1), *([crew.EDGE] if edge else []), *surplus]
+        workers = [*range(1, self._of + 1), *([worker_pool.EDGE] if edge else []), *surplus]
         self._workers = [_Worker(Place(self._root, worker, self._of, crewed=True, edge=edge)) for worker in workers]
-        self._lock = HeldLock(self._root / crew.SUPERVISOR)
+        self._lock = HeldLock(self._root / worker_pool.SUPERVISOR)
         self._watchdog = Watchdog()
         self._stopping = asyncio.Event()
         self._status = 0
@@ -163,7 +163,7 @@ class Supervisor:
         """Until SIGTERM or SIGINT, or until a worker cannot start for the first time."""
         self._signals()
         private.close(self._root)
-        (self._root / crew.FOLDER).mkdir(mode=0o700, exist_ok=True)
+        (self._root / worker_pool.FOLDER).mkdir(mode=0o700, exist_ok=True)
         if owner := self._lock.take():
             raise AlreadyRunning(
                 f"{self._root} is in use by another smsgw (pid {owner}); stop it or choose another data directory"
@@ -173,7 +173,7 @@ class Supervisor:
         try:
             await self._alone()
             self._environment = self._reserve() | await self._open_database()
-            (self._root / crew.METERS).unlink(missing_ok=True)  # of an earlier boot, perhaps
+            (self._root / worker_pool.METERS).unlink(missing_ok=True)  # of an earlier boot, perhaps
             first, *others = self._workers
             for some in ([first], others):  # the others have the files that the first one makes
                 if not self._stopping.is_set():
@@ -204,8 +204,12 @@ class Supervisor:
     async def _alone(self) -> None:
         """Workers whose supervisor was killed end by themselves, and are waited for."""
         patience = asyncio.get_running_loop().time() + FORMER_PATIENCE
-        folders = [self._root, crew.folder_of(self._root, crew.EDGE), *crew.beyond(self._root, 1).values()]
-        while any(crew.presence(folder) is not Presence.ABSENT for folder in folders):
+        folders = [
+            self._root,
+            worker_pool.folder_of(self._root, worker_pool.EDGE),
+            *worker_pool.beyond(self._root, 1).values(),
+        ]
+        while any(worker_pool.presence(folder) is not Presence.ABSENT for folder in folders):
             if self._stopping.is_set() or asyncio.get_running_loop().time() > patience:
                 raise AlreadyRunning(f"workers of an earlier smsgw still run in {self._root}: end them and start again")
             await asyncio.sleep(FORMER_EVERY)

@@ -11,7 +11,7 @@ from datetime import datetime
 import sdnotify
 import structlog
 
-from smsgw.core.carried import Moment
+from smsgw.core.wording_json import Moment
 from smsgw.core.words import Wording, phrase
 from smsgw.runtime import clock
 

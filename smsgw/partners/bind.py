@@ -17,7 +17,6 @@ from smsgw.core.ids import IdSource
 from smsgw.core.model import Account
 from smsgw.core.partners import Partner, ReplyTo
 from smsgw.net.connection import Connection
-from smsgw.partners.again import Left, UnderWay
 from smsgw.partners.delivery import Delivery, Feed
 from smsgw.partners.parts import Parts
 from smsgw.partners.protocol_server import (
@@ -32,6 +31,7 @@ from smsgw.partners.protocol_server import (
     Unfit,
     text_of,
 )
+from smsgw.partners.resubmits import Left, UnderWay
 from smsgw.partners.sources import extension_of
 from smsgw.pipeline.accept.acceptor import Acceptor, ItemResult, SendItem, SendRequest
 from smsgw.pipeline.snapshot import Snapshots
@@ -39,11 +39,11 @@ from smsgw.protocols.events import Answer, Closed, Event, Expired, Late, Request
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.states import RECEIVING
 from smsgw.runtime import aio, clock
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.store.messages.partner_parts import Part
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log)
+sparing = RateLimitedLogger(log)
 
 UNANSWERED_PAUSE = 30.0
 """Seconds until an event is offered again that the partner has left without an answer."""

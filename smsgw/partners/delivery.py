@@ -18,8 +18,8 @@ from typing import Protocol
 import structlog
 
 from smsgw.core.errors import SmsgwError, Temporary
-from smsgw.core.heads import Stretch
 from smsgw.core.partners import Partner
+from smsgw.core.queue_cursors import Stretch
 from smsgw.core.webhooks import MO, REPORT, Way
 from smsgw.net import connection as net
 from smsgw.partners.protocol_server import ProtocolServer
@@ -28,7 +28,7 @@ from smsgw.pipeline.snapshot import Snapshots
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import NotBound, WindowFull
 from smsgw.runtime import aio, clock
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.store.engine.database import STATEMENT_TIMEOUT, Connection, Database
 from smsgw.store.engine.group_commit import Batcher
 from smsgw.store.messages import bind_events as store, events
@@ -36,7 +36,7 @@ from smsgw.store.messages.bind_events import Claimed
 from smsgw.store.messages.events import MAX_PULL, BoundEvent, Found
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log)
+sparing = RateLimitedLogger(log)
 
 KINDS = (MO, REPORT)
 CLAIM_INTERVAL = 0.02

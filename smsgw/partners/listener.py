@@ -22,11 +22,11 @@ from smsgw.protocols.events import Closed, Event, LoginRequest, Refused, Violati
 from smsgw.protocols.session import Session, SessionConfig
 from smsgw.runtime import clock
 from smsgw.runtime.config import split_address
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.runtime.tarpit import Tarpit
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log)
+sparing = RateLimitedLogger(log)
 
 MAX_STRANGERS = 512
 """Connections that have not logged in; the oldest makes room for a new one …"""

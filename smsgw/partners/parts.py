@@ -15,8 +15,8 @@ from smsgw.core.ids import IdSource
 from smsgw.core.model import Origin
 from smsgw.core.partners import IN_PARTS, Partner
 from smsgw.core.text import Coding
-from smsgw.partners.again import Answers, Line
 from smsgw.partners.protocol_server import NotText, text_of
+from smsgw.partners.resubmits import Answers, Line
 from smsgw.pipeline.accept.acceptor import OUTAGE_PATIENCE, Acceptor, SendItem, SendRequest
 from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.periodic import Periodic

@@ -24,7 +24,6 @@ from smsgw.core.model import Account
 from smsgw.core.partners import Partner, admits
 from smsgw.core.states import PartState
 from smsgw.net.connection import Connection
-from smsgw.partners.again import Left
 from smsgw.partners.bind import TOO_FAST, Bind
 from smsgw.partners.cmpp import CmppServer
 from smsgw.partners.connects import Connects
@@ -32,6 +31,7 @@ from smsgw.partners.delivery import KINDS, Feed, Settler
 from smsgw.partners.listener import PARTNER, Listener
 from smsgw.partners.parts import Parts
 from smsgw.partners.protocol_server import Cancel, Login, ProtocolServer, Standing, Unfit
+from smsgw.partners.resubmits import Left
 from smsgw.partners.smpp import SmppServer
 from smsgw.pipeline.accept.acceptor import Acceptor
 from smsgw.pipeline.events import EventHub
@@ -43,7 +43,7 @@ from smsgw.protocols.events import LoginRequest
 from smsgw.protocols.states import State
 from smsgw.runtime import aio, clock, tarpit
 from smsgw.runtime.config import Config, PartnerConfig
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.runtime.tarpit import Tarpit
 from smsgw.store.config import partners as store
 from smsgw.store.engine.database import Database
@@ -52,10 +52,10 @@ from smsgw.store.messages import events, partner_parts, partner_queries
 from smsgw.store.messages.partner_parts import Part
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log)
-coming = Sparing(log, at_once=10)
+sparing = RateLimitedLogger(log)
+coming = RateLimitedLogger(log, at_once=10)
 """Who comes and goes: seldom, but for those who do nothing else."""
-turned_away = Sparing(log, at_once=10)
+turned_away = RateLimitedLogger(log, at_once=10)
 """Who wants in and may not, by network: whoever comes again and again under ever new names is one all the same."""
 
 CONFIRM_EVERY = 3.0

@@ -25,14 +25,14 @@ from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.runtime.config import RedisConfig
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.store.engine.secrets import Passing, Sealer
 
 if TYPE_CHECKING:
     from smsgw.net.bus import Bus, Seen
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log)
+sparing = RateLimitedLogger(log)
 
 SOON = 0.02
 """Seconds in which what is told is gathered into one word, or for as long as others wait to go out."""

@@ -18,13 +18,13 @@ import structlog
 
 from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.runtime import aio, clock
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.leases import Lease
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log)
+sparing = RateLimitedLogger(log)
 
 PATIENCE = 900.0
 """Seconds for one step: its statements have limits of their own, and far tighter ones."""

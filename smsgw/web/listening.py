@@ -23,12 +23,12 @@ from aiohttp.http_parser import RawRequestMessage
 
 from smsgw.core.addresses import Network, place_of
 from smsgw.runtime import aio
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.runtime.tarpit import Tarpit
 from smsgw.web import serving
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log)
+sparing = RateLimitedLogger(log)
 
 BACKLOG = 1024
 AT_ONCE = 32

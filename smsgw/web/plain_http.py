@@ -12,14 +12,14 @@ from smsgw.core.addresses import Network, place_of
 from smsgw.core.errors import Refused
 from smsgw.runtime import clock
 from smsgw.runtime.config import HttpConfig, split_address
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.web import serving
 from smsgw.web.envelope import JSON, failure, prefers_english
 from smsgw.web.request_ids import RequestIds
 from smsgw.web.serving import API_BASE
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log)
+sparing = RateLimitedLogger(log)
 
 _HEALTH = frozenset({"/health", "/ready"})
 _HOST = re.compile(r"([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?", re.ASCII)

@@ -33,7 +33,7 @@ from smsgw.platform.links import code_files, queries
 from smsgw.platform.links.clicks import JUDGE_EVERY, SETTLED
 from smsgw.platform.links.model import NewLink, ShortLink
 from smsgw.platform.org import queries as people, service as org
-from smsgw.runtime import aio, clock, crew
+from smsgw.runtime import aio, clock, worker_pool
 from smsgw.store.engine.database import Database
 
 Figures = dict[str, object]
@@ -260,7 +260,7 @@ async def redirects(
 
 async def _waiting(built: Site) -> str:
     """How many clicks are not in the database yet, and how many nobody has judged."""
-    folders = [crew.folder_of(built.node.data_dir, worker) for worker in built.node.workers or (1,)]
+    folders = [worker_pool.folder_of(built.node.data_dir, worker) for worker in built.node.workers or (1,)]
     files = [path for folder in folders for path in (folder / "clicks").glob("*.spool")]
     octets = 0
     for path in files:

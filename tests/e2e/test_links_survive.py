@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 from harness import Node, alarmed, database_beside, free_port, opened, until
 
-from smsgw.runtime import aio, crew
+from smsgw.runtime import aio, worker_pool
 
 HOST = "s.example.cn"
 PHONE = {
@@ -189,10 +189,10 @@ async def test_an_edge_of_its_own_waits_for_no_node_and_loses_no_click(dsn: str,
 
         # Killed while people open links, and while clicks are entered.
         for _ in range(2):
-            edge = node.workers[crew.EDGE]
+            edge = node.workers[worker_pool.EDGE]
             await _killed_meanwhile(opener, partial(os.kill, edge, signal.SIGKILL))
             await opener.led_on()
-            assert node.workers[crew.EDGE] != edge
+            assert node.workers[worker_pool.EDGE] != edge
         await node.ready()
         await until(lambda: _all_of(dsn, opener), what="all clicks are in the database")
 
@@ -207,14 +207,14 @@ async def test_an_edge_of_its_own_waits_for_no_node_and_loses_no_click(dsn: str,
         hammering = aio.spawn(opener.many(100_000), name="test.open")
         before = len(opener.led)
         await until(lambda: len(opener.led) > before + 300, what="links are opened")
-        edge, worker = node.workers[crew.EDGE], node.workers[1]
+        edge, worker = node.workers[worker_pool.EDGE], node.workers[1]
         os.kill(edge, signal.SIGSTOP)  # it is there still when the next one begins
         node.die()
         os.kill(worker, signal.SIGKILL)
         node._settings["PUBLIC_OWN_PROCESS"] = "false"
         node.launch()
         await asyncio.sleep(5)
-        assert crew.presence(data_dir) is not crew.Presence.SERVING, "two had the same clicks"
+        assert worker_pool.presence(data_dir) is not worker_pool.Presence.SERVING, "two had the same clicks"
         os.kill(edge, signal.SIGCONT)
         await until(lambda: not Path(f"/proc/{edge}").exists(), what="the edge ends with its supervisor")
         await aio.cancel(hammering)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from smsgw.partners.again import IMPATIENT_AFTER, Answers
+from smsgw.partners.resubmits import IMPATIENT_AFTER, Answers
 from smsgw.store.messages.partner_parts import Part, _Heap
 
 START = datetime(2026, 12, 1, 4, 0, tzinfo=UTC)

@@ -28,7 +28,7 @@ from unittest import mock
 
 from smsgw.runtime import clock
 from smsgw.runtime.clock import Clock
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 
 EPOCH = datetime(2026, 3, 1, 4, tzinfo=UTC).timestamp()
 """Wall time at which every run begins."""
@@ -220,7 +220,7 @@ def simulated(loop: VirtualLoop, seed: int) -> Iterator[None]:
         stack.enter_context(mock.patch.object(secrets, "randbelow", dice.randrange))
         stack.enter_context(mock.patch.object(smsgw.store.engine.journal, "os", _Os()))
         for name, module in list(sys.modules.items()):  # what was said in the run before is none of this one's
-            if name.startswith("smsgw.") and isinstance(lines := getattr(module, "sparing", None), Sparing):
+            if name.startswith("smsgw.") and isinstance(lines := getattr(module, "sparing", None), RateLimitedLogger):
                 stack.enter_context(mock.patch.object(lines, "_kinds", {}))
         stack.callback(clock.current.reset, clock.current.set(Clock(time.time)))
         yield

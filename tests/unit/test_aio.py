@@ -19,8 +19,8 @@ from smsgw.core.words import english_of
 from smsgw.runtime import aio, tarpit
 from smsgw.runtime.clock import SLEW, Clock, Word
 from smsgw.runtime.pace import Pace
-from smsgw.runtime.seldom import Seldom
 from smsgw.runtime.tarpit import Tarpit
+from smsgw.runtime.ttl_cache import TtlCache
 
 
 async def test_a_deadline_counts_what_the_loop_has_run() -> None:
@@ -223,7 +223,7 @@ async def test_what_was_found_holds_for_its_time_and_a_failed_look_is_repeated()
             raise OSError("away")
         return [looks]
 
-    seldom = Seldom(5.0, look, monotonic=lambda: now)
+    seldom = TtlCache(5.0, look, monotonic=lambda: now)
     assert [await seldom(), await seldom()] == [[1], [1]]
     now = 104.9
     assert await seldom() == [1]

@@ -28,17 +28,17 @@ from smsgw.core.guessing import Guesses
 from smsgw.core.keys import ApiKey
 from smsgw.core.model import Outcome, OutcomeKind
 from smsgw.node import control, control_client, siblings as module
-from smsgw.node.anywhere import Anywhere, TryingOfAll, WatchesOfAll
 from smsgw.node.life import AlreadyRunning, Daemon
-from smsgw.node.news import News
 from smsgw.node.siblings import Lent, Siblings
+from smsgw.node.worker_lookup import Anywhere, TryingOfAll, WatchesOfAll
+from smsgw.node.worker_messages import News
 from smsgw.pipeline import neighbours
 from smsgw.pipeline.accept.metering import SLOTS, SharedMeters
 from smsgw.pipeline.events import EventHub
 from smsgw.platform.calls.trying import Door, Signing, Tried, Trying
 from smsgw.platform.channels.watching import Passed, Watch, Watches
-from smsgw.runtime import aio, config, crew
-from smsgw.runtime.crew import HeldLock, Place, Presence
+from smsgw.runtime import aio, config, worker_pool
+from smsgw.runtime.worker_pool import HeldLock, Place, Presence
 from smsgw.store.engine.journal import Journal
 from smsgw.store.engine.secrets import Sealer
 
@@ -60,10 +60,10 @@ def held() -> Iterator[dict[int, HeldLock]]:
 
 
 def begins(root: Path, worker: int, held: dict[int, HeldLock], *, serves: bool = True) -> None:
-    lock = held[worker] = HeldLock(place(root, worker).folder / crew.LOCK)
+    lock = held[worker] = HeldLock(place(root, worker).folder / worker_pool.LOCK)
     assert lock.take() is None
     if serves:
-        lock.say("1", crew.SERVES)
+        lock.say("1", worker_pool.SERVES)
 
 
 def test_each_worker_has_its_own_folder_and_a_part_of_what_there_is(tmp_path: Path) -> None:
@@ -72,17 +72,19 @@ def test_each_worker_has_its_own_folder_and_a_part_of_what_there_is(tmp_path: Pa
         http=config.HttpConfig(connections_per_address=1000, bodies_mb=128),
         durability=config.DurabilityConfig(spool_mb=100), partners_smpp=config.PartnerConfig("127.0.0.1:2775"),
     )  # fmt: skip
-    first, second, third = (crew.settings_of(settings, place(tmp_path, k)) for k in THREE)
+    first, second, third = (worker_pool.settings_of(settings, place(tmp_path, k)) for k in THREE)
     assert (first.node, first.ops.listen, first.key_file) == (settings.node, "127.0.0.1:9090", settings.key_file)
     assert (second.node.data_dir, second.node.number) == (tmp_path / "workers" / "2", 0)
     assert (second.ops.listen, third.ops.listen) == ("127.0.0.1:9091", "127.0.0.1:9092")
     assert (second.key_file, second.anchor_file.parent) == (settings.key_file, second.node.data_dir)
-    assert crew.settings_of(settings, Place(tmp_path)) is settings, "a single process"
+    assert worker_pool.settings_of(settings, Place(tmp_path)) is settings, "a single process"
     for one in (first, second, third):
         assert (one.durability.spool_mb, one.http.bodies_mb, one.http.connections_per_address) == (33, 42, 334)
         assert one.partners_smpp.listen
-    assert not crew.settings_of(settings, place(tmp_path, 3, of=2)).partners_smpp.listen, "it takes nothing any more"
-    little = crew.settings_of(config.Config(durability=config.DurabilityConfig(spool_mb=16)), place(tmp_path, 1))
+    assert not worker_pool.settings_of(settings, place(tmp_path, 3, of=2)).partners_smpp.listen, (
+        "it takes nothing any more"
+    )
+    little = worker_pool.settings_of(config.Config(durability=config.DurabilityConfig(spool_mb=16)), place(tmp_path, 1))
     assert little.durability.spool_mb == 16, "the least"
 
 
@@ -93,25 +95,25 @@ def test_the_edge_has_a_folder_and_a_port_behind_the_workers(tmp_path: Path) -> 
         public=config.PublicConfig(listen="127.0.0.1:8443", hosts=("s.example.cn",), own_process=True),
     )
     assert settings.edge
-    edge = Place(tmp_path, crew.EDGE, 2, crewed=True, edge=True)
-    made = crew.settings_of_edge(settings, edge)
+    edge = Place(tmp_path, worker_pool.EDGE, 2, crewed=True, edge=True)
+    made = worker_pool.settings_of_edge(settings, edge)
     assert (edge.folder, made.node.data_dir) == (tmp_path / "workers" / "edge", tmp_path)
     assert (made.ops.listen, made.public) == ("127.0.0.1:9092", settings.public)
     assert (edge.surplus, edge.siblings) == (False, [1, 2])
     second = Place(tmp_path, 2, 2, crewed=True, edge=True)
     assert (edge.name, second.name) == ("edge", 2), "as the log says"
     assert second.siblings == [1]
-    assert crew.ports_of_ops(crew.settings_of(settings, second), second) == {9090, 9091, 9092}
+    assert worker_pool.ports_of_ops(worker_pool.settings_of(settings, second), second) == {9090, 9091, 9092}
     edge.folder.mkdir(parents=True)
-    assert crew.beyond(tmp_path, 1) == {}, "it is no worker"
+    assert worker_pool.beyond(tmp_path, 1) == {}, "it is no worker"
     assert not replace(settings, public=replace(settings.public, listen="")).edge
 
 
 async def test_who_begins_beside_a_supervisor_hears_of_it_at_once(tmp_path: Path, held: dict[int, HeldLock]) -> None:
     """Its edge, whose end would be waited for, does not end."""
-    edge = crew.folder_of(tmp_path, crew.EDGE)
+    edge = worker_pool.folder_of(tmp_path, worker_pool.EDGE)
     edge.mkdir(parents=True)
-    for n, path in enumerate((tmp_path / crew.SUPERVISOR, edge / crew.LOCK)):
+    for n, path in enumerate((tmp_path / worker_pool.SUPERVISOR, edge / worker_pool.LOCK)):
         held[n] = HeldLock(path)
         assert held[n].take() is None
     daemon = Daemon(config.Config(node=config.NodeConfig(data_dir=tmp_path)))
@@ -129,31 +131,31 @@ async def test_who_begins_beside_a_supervisor_hears_of_it_at_once(tmp_path: Path
 
 def test_the_kernel_says_who_is_there(tmp_path: Path, held: dict[int, HeldLock]) -> None:
     folder = place(tmp_path, 2).folder
-    assert crew.presence(folder) is Presence.ABSENT
+    assert worker_pool.presence(folder) is Presence.ABSENT
     begins(tmp_path, 2, held, serves=False)
-    assert crew.presence(folder) is Presence.STARTING
-    held[2].say("1", crew.SERVES)
-    assert crew.presence(folder) is Presence.SERVING
-    assert crew.serving(tmp_path) == [folder]
-    with crew.kept_away(folder) as alone:
+    assert worker_pool.presence(folder) is Presence.STARTING
+    held[2].say("1", worker_pool.SERVES)
+    assert worker_pool.presence(folder) is Presence.SERVING
+    assert worker_pool.serving(tmp_path) == [folder]
+    with worker_pool.kept_away(folder) as alone:
         assert not alone
     held[2].give()
-    assert crew.presence(folder) is Presence.ABSENT
-    assert crew.left_over(tmp_path, 1) == [2], "it has not ended in order"
-    with crew.kept_away(folder) as alone, crew.kept_away(folder) as another:
+    assert worker_pool.presence(folder) is Presence.ABSENT
+    assert worker_pool.left_over(tmp_path, 1) == [2], "it has not ended in order"
+    with worker_pool.kept_away(folder) as alone, worker_pool.kept_away(folder) as another:
         assert (alone, another) == (True, True)
-        assert HeldLock(folder / crew.LOCK).take() is not None, "nobody begins meanwhile"
+        assert HeldLock(folder / worker_pool.LOCK).take() is not None, "nobody begins meanwhile"
 
 
 def test_what_a_worker_has_left_is_found(tmp_path: Path, held: dict[int, HeldLock]) -> None:
     begins(tmp_path, 2, held)
     held[2].say()
     held[2].give()
-    assert (crew.left_over(tmp_path, 1), list(crew.beyond(tmp_path, 1))) == ([], [2])
+    assert (worker_pool.left_over(tmp_path, 1), list(worker_pool.beyond(tmp_path, 1))) == ([], [2])
     (place(tmp_path, 2).folder / "spool").mkdir()
     (place(tmp_path, 2).folder / "spool" / "1.spool").write_bytes(b"x")
-    assert crew.left_over(tmp_path, 1) == [2]
-    assert crew.left_over(tmp_path, 2) == [], "it is wanted"
+    assert worker_pool.left_over(tmp_path, 1) == [2]
+    assert worker_pool.left_over(tmp_path, 2) == [], "it is wanted"
 
 
 class Time:
@@ -210,7 +212,7 @@ def test_who_is_absent_is_stood_in_for(tmp_path: Path, time: Time, held: dict[in
     made._of[2].answered = time.now
     made.look()
     assert owners(made) == own | gained, "it may take long to begin"
-    held[3].say("1", crew.SERVES)
+    held[3].say("1", worker_pool.SERVES)
     made.look()
     time.after(module.SETTLED - 1, made)
     made._of[3].answered = time.now
@@ -263,11 +265,13 @@ async def test_what_is_left_over_and_cannot_be_read_stops_nobody(tmp_path: Path,
     (place(tmp_path, 3).folder / "spool").mkdir()
     kept = place(tmp_path, 3).folder / "spool" / "000000000001.kept"
     kept.write_bytes(b"x")
-    assert crew.left_over(tmp_path, 1) == [2]
+    assert worker_pool.left_over(tmp_path, 1) == [2]
     nobody: Any = None
     channels: Any = SimpleNamespace(hear_of=pytest.fail)
     await module.Succession(Siblings(Place(tmp_path)), channels, nobody, nobody).start()
-    assert crew.kept(place(tmp_path, 3).folder) == [kept], "nor is it called retired: it would have taken the database"
+    assert worker_pool.kept(place(tmp_path, 3).folder) == [kept], (
+        "nor is it called retired: it would have taken the database"
+    )
 
 
 class Others:
@@ -277,7 +281,7 @@ class Others:
 
 
 def test_two_workers_grant_together(tmp_path: Path) -> None:
-    one, other = (SharedMeters(tmp_path / crew.METERS, Others()) for _ in range(2))
+    one, other = (SharedMeters(tmp_path / worker_pool.METERS, Others()) for _ in range(2))
     assert (one.granting, other.granting) == (2, 2)
     granted = sum(meters.take(7, 10.0, 100.0, 1) == 0 for meters in (one, other) for _ in range(10))
     assert granted == 10
@@ -300,7 +304,7 @@ time.sleep(600)
 
 
 def test_nobody_waits_for_a_worker_that_is_frozen_with_a_meter(tmp_path: Path) -> None:
-    path = tmp_path / crew.METERS
+    path = tmp_path / worker_pool.METERS
     meters = SharedMeters(path, Others())
     assert path.stat().st_blocks * 512 >= SLOTS * 16, "its room is there"
     with subprocess.Popen([sys.executable, "-c", FROZEN, str(path)], stdout=subprocess.PIPE) as other:
@@ -320,7 +324,7 @@ def test_without_room_for_meters_each_grants_its_part(tmp_path: Path, monkeypatc
         raise OSError(errno.ENOSPC, "no space left")
 
     monkeypatch.setattr(os, "posix_fallocate", full)
-    meters = SharedMeters(tmp_path / crew.METERS, Others())
+    meters = SharedMeters(tmp_path / worker_pool.METERS, Others())
     assert sum(meters.take(7, 10.0, 100.0, 1) == 0 for _ in range(20)) == 5
     assert meters.remaining(7, 10.0, 100.0) == 0
     meters.close()
@@ -375,7 +379,7 @@ class There:
 
 @asynccontextmanager
 async def served(root: Path, worker: int, application: web.Application | None = None) -> AsyncIterator[Any]:
-    there: Any = There(place(root, worker).folder / crew.CONTROL)
+    there: Any = There(place(root, worker).folder / worker_pool.CONTROL)
     runner = web.AppRunner(application or control.application(there))
     await runner.setup()
     await web.UnixSite(runner, str(there.controls[0])).start()

@@ -26,8 +26,8 @@ from smsgw.core.brand import LONGEST, name_of, parse_host, parse_look
 from smsgw.core.errors import SmsgwError
 from smsgw.core.keywords import Action, Plain, Word, WordFilter
 from smsgw.core.model import MessageType, Origin
+from smsgw.core.number_parsing import pieces
 from smsgw.core.optout import DEFAULT_WORDS, wants_out
-from smsgw.core.pasted import pieces
 from smsgw.core.printable import printable
 from smsgw.core.templates import variables_of
 from smsgw.core.text import Coding

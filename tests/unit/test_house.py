@@ -400,7 +400,7 @@ def imported(tree: ast.Module, names: Collection[str]) -> set[str]:
 
 
 WORDS = ("core/words/", "admin/words", "api/words")
-"""Where sentences have their home, and Chinese that is data (core/words/heard.py, samples.py)."""
+"""Where sentences have their home, and Chinese that is data (core/words/chinese_lexicon.py, samples.py)."""
 HAN = re.compile("[\u3400-\u9fff]")
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from smsgw.runtime.log import Output
-from smsgw.runtime.sparing import MAX_KINDS, Sparing
+from smsgw.runtime.rate_limited_logger import MAX_KINDS, RateLimitedLogger
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ async def lines(log: Log, n: int) -> None:
 
 
 async def test_the_first_line_then_the_count(log: Log) -> None:
-    sparing = Sparing(log, every=0.5)
+    sparing = RateLimitedLogger(log, every=0.5)
     for n in range(1000):
         sparing.warning("link.violation", ("a", "window"), channel="a", kind="window", detail=n)
     first = ("warning", "link.violation", {"channel": "a", "kind": "window", "detail": 0})
@@ -181,13 +181,13 @@ async def test_the_first_line_then_the_count(log: Log) -> None:
 
 
 async def test_a_stack_is_not_kept_and_after_a_quiet_time_it_is_news_again(log: Log) -> None:
-    sparing = Sparing(log, every=0.01)
+    sparing = RateLimitedLogger(log, every=0.01)
     sparing.error("x", 1, exc_info=True)
     await asyncio.sleep(0.05)
     sparing.error("x", 1, exc_info=True)
     assert log.lines == [("error", "x", {"exc_info": True})] * 2
     log.lines.clear()
-    sparing = Sparing(log, every=0.02)  # no stack is kept
+    sparing = RateLimitedLogger(log, every=0.02)  # no stack is kept
     for _ in range(3):
         sparing.error("x", 1, exc_info=ValueError())
     await lines(log, 2)
@@ -195,14 +195,14 @@ async def test_a_stack_is_not_kept_and_after_a_quiet_time_it_is_news_again(log: 
 
 
 async def test_kinds_do_not_hide_each_other_and_are_so_many(log: Log) -> None:
-    sparing = Sparing(log, at_once=2, every=60.0)
+    sparing = RateLimitedLogger(log, at_once=2, every=60.0)
     for _ in range(5):
         for about in ("a", "b"):
             sparing.info("x", about)
             sparing.info("y", about)
     assert len(log.lines) == 8
     log.lines.clear()
-    sparing = Sparing(log, every=0.2)  # there are only so many kinds
+    sparing = RateLimitedLogger(log, every=0.2)  # there are only so many kinds
     for n in range(MAX_KINDS * 10):
         sparing.info("x", n, n=n)
     assert len(log.lines) == MAX_KINDS + 1
@@ -211,7 +211,7 @@ async def test_kinds_do_not_hide_each_other_and_are_so_many(log: Log) -> None:
 
 
 def test_another_loop_starts_anew_and_without_one_all_is_told(log: Log) -> None:
-    sparing = Sparing(log, every=5.0)
+    sparing = RateLimitedLogger(log, every=5.0)
 
     async def twice() -> None:
         sparing.info("x", 1)
@@ -221,5 +221,5 @@ def test_another_loop_starts_anew_and_without_one_all_is_told(log: Log) -> None:
     asyncio.run(twice())
     assert len(log.lines) == 2
     for _ in range(3):
-        Sparing(log).info("x", 1)
+        RateLimitedLogger(log).info("x", 1)
     assert len(log.lines) == 5

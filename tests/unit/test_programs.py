@@ -27,8 +27,8 @@ from smsgw.node.supervisor import Supervisor
 from smsgw.node.watchdog import Watchdog
 from smsgw.runtime import aio, config, failpoints, programs
 from smsgw.runtime.config import Config, HttpConfig, NodeConfig
-from smsgw.runtime.crew import Place
 from smsgw.runtime.programs import GivingWay
+from smsgw.runtime.worker_pool import Place
 from smsgw.store.engine import embedded
 
 

@@ -8,7 +8,7 @@ from smsgw.admin.kit.filters import Problem
 from smsgw.admin.kit.forms import Input, InputKind
 from smsgw.admin.words import audience as words
 from smsgw.core import numbers
-from smsgw.core.pasted import pieces
+from smsgw.core.number_parsing import pieces
 
 MOST = 1000
 MOST_CHARACTERS = 20_000

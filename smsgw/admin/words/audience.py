@@ -5,7 +5,7 @@ from __future__ import annotations
 from smsgw.admin.i18n import N_
 from smsgw.admin.words.messages import TYPE
 from smsgw.core.blocklist import COMPLAINT, OPT_OUT
-from smsgw.core.carried import Remembered
+from smsgw.core.wording_json import Remembered
 from smsgw.core.words import Wording
 
 SOURCE: dict[str, str] = {

@@ -26,10 +26,10 @@ from smsgw.protocols.events import Bound, Closed, Event, Refused, Violation
 from smsgw.protocols.sgip import rules as sgip_rules
 from smsgw.protocols.states import RECEIVING, SENDING, State
 from smsgw.runtime import aio, clock
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log)
+sparing = RateLimitedLogger(log)
 
 CONNECT_TIMEOUT = 10.0
 REFUSED_FLOOR = 10.0

@@ -23,10 +23,10 @@ from smsgw.protocols.session import Session, SessionConfig
 from smsgw.protocols.sgip import rules
 from smsgw.protocols.sgip.pdus import Bind
 from smsgw.runtime import clock
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log)
+sparing = RateLimitedLogger(log)
 
 MAX_STRANGERS = 64
 """Connections of a listener that have not logged in; the oldest makes room for a new one …"""

@@ -14,22 +14,22 @@ from smsgw.channels.profiles import Profile
 from smsgw.channels.transport import Submitted, Traffic
 from smsgw.channels.wire.connections import Connections
 from smsgw.channels.wire.doubts import Doubts
-from smsgw.channels.wire.keeping import Keeping
 from smsgw.channels.wire.listener import Listeners, Numberings
 from smsgw.channels.wire.mapping import INTERMEDIATE, Incoming, mapping_for
 from smsgw.channels.wire.mapping.base import Intermediate
 from smsgw.channels.wire.recording import ChannelRecording
+from smsgw.channels.wire.submit_recording import Keeping
 from smsgw.core.model import ChannelSpec, Claimed, LinkStatus, Outcome, OutcomeKind, Report
 from smsgw.net.connection import Connection
 from smsgw.pipeline.outcomes.submit_log import SubmitLog
 from smsgw.protocols.events import Answer, Closed, Event, Expired, Late, Request
 from smsgw.protocols.pdu import Pdu
 from smsgw.protocols.session import NotBound, WindowFull
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.store.engine.journal import Key
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log)
+sparing = RateLimitedLogger(log)
 
 
 class WireTransport:

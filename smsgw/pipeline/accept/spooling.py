@@ -21,10 +21,10 @@ from pathlib import Path
 import structlog
 
 from smsgw.core.alarms import CRITICAL, Finding
-from smsgw.core.carried import Heard
 from smsgw.core.errors import Invalid, Reason, Refused, SmsgwError, Temporary
 from smsgw.core.model import MessageType
 from smsgw.core.states import PartState
+from smsgw.core.wording_json import Heard
 from smsgw.core.words import Wording, listed, phrase
 from smsgw.pipeline.accept.checks import Refusals
 from smsgw.pipeline.accept.entering import Entering
@@ -35,13 +35,13 @@ from smsgw.pipeline.heartbeat import Cluster
 from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.runtime import clock, failpoints
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.store.engine.spool import KEPT, TORN, Reader, Spool
 from smsgw.store.messages import replaying, restored
 from smsgw.store.messages.calls import NewCall, Stored
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log)
+sparing = RateLimitedLogger(log)
 
 LOOK_EVERY = 0.5
 ROUND_PATIENCE = 4 * 3600.0

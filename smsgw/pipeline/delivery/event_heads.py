@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from smsgw.core.errors import SmsgwError
-from smsgw.core.heads import ALL, DEAR, Heads, Stretch
 from smsgw.core.ids import first_id
+from smsgw.core.queue_cursors import ALL, DEAR, QueueCursors, Stretch
 from smsgw.store.engine.database import was_slow
 from smsgw.store.messages.events import Found
 
@@ -35,7 +35,7 @@ class EventHead:
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self._clock = asyncio.get_running_loop().time
-        self._heads: Heads[None] = Heads(self._clock)
+        self._heads: QueueCursors[None] = QueueCursors(self._clock)
 
     @property
     def since(self) -> int:

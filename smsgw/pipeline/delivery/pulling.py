@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import product
 
 from smsgw.core.errors import SmsgwError
-from smsgw.core.heads import Stretch
+from smsgw.core.queue_cursors import Stretch
 from smsgw.core.webhooks import MO, REPORT, Hooks, Way, type_of
 from smsgw.pipeline.delivery.event_heads import EventHeads
 from smsgw.pipeline.events import OTHERS

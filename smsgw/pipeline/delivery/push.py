@@ -16,11 +16,11 @@ import structlog
 from smsgw.core import push_format, webhooks
 from smsgw.core.actor import Actor
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
-from smsgw.core.carried import Heard, Moment
 from smsgw.core.errors import Refused, SmsgwError
-from smsgw.core.heads import REST, Stretch
 from smsgw.core.ids import IdSource, time_of
+from smsgw.core.queue_cursors import REST, Stretch
 from smsgw.core.webhooks import REPORT, Endpoint, EndpointState, Way, Wrong
+from smsgw.core.wording_json import Heard, Moment
 from smsgw.core.words import phrase
 from smsgw.pipeline.delivery.destinations import Destinations
 from smsgw.pipeline.delivery.push_http import Answer, Sender

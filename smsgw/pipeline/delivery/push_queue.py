@@ -18,7 +18,7 @@ import structlog
 
 from smsgw.core import push_format, webhooks
 from smsgw.core.errors import SmsgwError
-from smsgw.core.heads import Stretch
+from smsgw.core.queue_cursors import Stretch
 from smsgw.core.webhooks import FAILING_AFTER, Endpoint, Wrong
 from smsgw.pipeline.delivery.destinations import Destinations
 from smsgw.pipeline.delivery.event_heads import EventHead

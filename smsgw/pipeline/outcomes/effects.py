@@ -14,8 +14,8 @@ from typing import TypeAlias
 
 from smsgw.core.model import Report
 from smsgw.pipeline.outcomes.reattempt import Event
+from smsgw.store.engine.cte_batch import Together
 from smsgw.store.engine.database import Connection, Row
-from smsgw.store.engine.together import Together
 from smsgw.store.messages import counters, inbound, outcomes
 from smsgw.store.messages.inbound import Arrived
 from smsgw.store.messages.outcomes import Ids

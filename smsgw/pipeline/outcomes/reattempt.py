@@ -15,7 +15,7 @@ from smsgw.core import numbers as core_numbers
 from smsgw.core.code_book import Meaning
 from smsgw.core.model import PROBE_POOL, TEST_POOL, MessageType, Outcome, OutcomeKind, Report
 from smsgw.core.numbers import CMCC, CTCC, CUCC
-from smsgw.core.retry import NEVER, NEVER_RETRIED, Decision, Fault, How, decide
+from smsgw.core.retry import NEVER, NEVER_RETRIED, Decision, Fault, RetryAction, decide
 from smsgw.core.states import PartState
 from smsgw.pipeline.routing import Router
 from smsgw.pipeline.snapshot import Snapshots
@@ -52,7 +52,7 @@ class Retrying:
         """Whether any type of message is retried after this."""
         table = self._snapshots.current.retry
         return fault not in NEVER_RETRIED and any(
-            table.get((fault, kind), NEVER).how is not How.NEVER for kind in MessageType
+            table.get((fault, kind), NEVER).how is not RetryAction.NEVER for kind in MessageType
         )
 
     def _note(self, channel_id: int, source: str, code: str, fault: Fault) -> None:
@@ -195,7 +195,7 @@ class Retrying:
             if decision is None:
                 result.append(None)
                 continue
-            other = decision.how is How.OTHER
+            other = decision.how is RetryAction.OTHER
             result.append(
                 Again(
                     id=row["id"], part=row["part"], attempt=row["attempt"], total=row["total"], at=now,

@@ -34,7 +34,7 @@ from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep import rerouting
 from smsgw.runtime import clock, failpoints
 from smsgw.runtime.config import DurabilityConfig
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.store.engine.database import Connection, Row
 from smsgw.store.engine.group_commit import Batcher
 from smsgw.store.engine.journal import Journal, Key
@@ -43,7 +43,7 @@ from smsgw.store.messages.inbound import Arrived
 from smsgw.store.messages.outcomes import Answer, GivenBack, Patience, Tally
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log)
+sparing = RateLimitedLogger(log)
 
 MAX_WAITING = 20_000
 """Items whose commit is awaited, from which on links are not read any more, and nothing is claimed …"""

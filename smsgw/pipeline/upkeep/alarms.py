@@ -17,20 +17,20 @@ import structlog
 
 from smsgw.core.alarm_rules import Rules
 from smsgw.core.alarms import CRITICAL, WARNING, Finding, Watch, fewer
-from smsgw.core.carried import Heard, Moment
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import ChannelStatus
 from smsgw.core.routes import RouteTable
 from smsgw.core.states import STATUS, STATUS_NAMES, PartState
+from smsgw.core.wording_json import Heard, Moment
 from smsgw.core.words import Wording, english_of, listed, phrase
 from smsgw.pipeline.periodic import Periodic
 from smsgw.runtime import clock
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.records import alarms as store
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log)
+sparing = RateLimitedLogger(log)
 
 EVERY = 2.0
 MOST_OF_A_KIND = 100

@@ -15,8 +15,8 @@ import structlog
 
 from smsgw.core.alarms import CRITICAL, Finding
 from smsgw.core.audit import Anchor, Head, Problem
-from smsgw.core.carried import Heard
 from smsgw.core.errors import SmsgwError
+from smsgw.core.wording_json import Heard
 from smsgw.core.words import phrase
 from smsgw.pipeline.periodic import Periodic
 from smsgw.runtime import clock

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 import structlog
 
 from smsgw.core.alarms import CRITICAL, Finding
-from smsgw.core.carried import Heard
 from smsgw.core.evidence import Root
+from smsgw.core.wording_json import Heard
 from smsgw.pipeline.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.runtime.config import Config

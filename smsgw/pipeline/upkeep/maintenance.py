@@ -48,7 +48,7 @@ from smsgw.store.messages import (
     sweeps,
 )
 from smsgw.store.messages.sweeps import STEP
-from smsgw.store.records import alarms, forgetting, node_events, submits
+from smsgw.store.records import alarms, node_events, retention_steps, submits
 
 log = structlog.get_logger(__name__)
 
@@ -309,7 +309,7 @@ class Maintenance:
         first = {name: today - timedelta(days=keep[table]) for name, table in TABLE.items()}
         messages, parts = now - timedelta(days=retention.messages_days), now - KEYS_KEPT
         inbound_days = now - timedelta(days=retention.mo_days)
-        await steps.take("forgetting", lambda c: forgetting.sweep(c, first))
+        await steps.take("forgetting", lambda c: retention_steps.sweep(c, first))
         await steps.take("request_keys", lambda c: request_keys.sweep(c, now - KEYS_KEPT))
         await steps.take("fallback", lambda c: fallback.sweep(c, messages))
         await steps.take("submits", lambda c: submits.sweep(c, messages))

@@ -10,9 +10,9 @@ from typing import Any, Generic, TypeVar
 
 from smsgw.core.alarm_rules import Rules
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
-from smsgw.core.carried import Moment
 from smsgw.core.ids import first_id
 from smsgw.core.model import ChannelStatus, Lane
+from smsgw.core.wording_json import Moment
 from smsgw.core.words import label, phrase
 from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots

@@ -19,13 +19,13 @@ from smsgw.platform.change import Change
 from smsgw.platform.listing import Listing, of_accounts
 from smsgw.platform.paging import Order
 from smsgw.runtime import clock
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import daily
 from smsgw.store.records import audit
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log)
+sparing = RateLimitedLogger(log)
 
 EVERY = 900.0
 PATIENCE = 60.0

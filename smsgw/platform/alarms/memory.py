@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 
 from smsgw.core.alarm_notes import Note
-from smsgw.core.carried import Heard, packed, unpacked
+from smsgw.core.wording_json import Heard, packed, unpacked
 from smsgw.core.words import Wording
 from smsgw.pipeline.upkeep.alarms import Standing
 from smsgw.platform.alarms.model import INTERRUPTED, RETRIES

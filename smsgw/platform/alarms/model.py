@@ -7,7 +7,7 @@ from datetime import datetime, time, timedelta
 from typing import Annotated
 
 from smsgw.core.alarm_notes import Way
-from smsgw.core.carried import Heard
+from smsgw.core.wording_json import Heard
 from smsgw.core.words import Wording, phrase
 
 MOST_RECEIVERS = 100

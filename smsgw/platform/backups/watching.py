@@ -8,7 +8,7 @@ from smsgw.core.alarm_rules import Rules
 from smsgw.core.alarms import WARNING, Finding
 from smsgw.core.words import phrase
 from smsgw.platform.backups import queries
-from smsgw.runtime.seldom import Seldom
+from smsgw.runtime.ttl_cache import TtlCache
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import restored
 
@@ -21,7 +21,7 @@ class BackupWatch:
     def __init__(self, database: Database, rules: Callable[[], Rules]) -> None:
         self._database = database
         self._rules = rules
-        self.findings = Seldom(LOOK_EVERY, self.due)
+        self.findings = TtlCache(LOOK_EVERY, self.due)
         """What it found last."""
 
     async def due(self) -> Sequence[Finding]:

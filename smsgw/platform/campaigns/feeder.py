@@ -40,12 +40,12 @@ from smsgw.platform.campaigns.staging import first_stage
 from smsgw.platform.change import Change
 from smsgw.platform.links.sending import Codes
 from smsgw.runtime import clock, failpoints
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.messages import task_aside, task_parts, tasks as store
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log)
+sparing = RateLimitedLogger(log)
 T = TypeVar("T")
 
 RESOURCE = "tasks"

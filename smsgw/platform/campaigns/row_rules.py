@@ -12,10 +12,10 @@ from dataclasses import replace
 
 import msgspec
 
-from smsgw.core.fitting import Patience
 from smsgw.core.keywords import Action, Plain, Word, WordFilter, named, some, told
 from smsgw.core.model import Account, MessageType
 from smsgw.core.policy import PolicySet, Reviewed
+from smsgw.core.template_match import Patience
 from smsgw.core.templates import Template
 from smsgw.core.url_filings import Filed, LinkBook, found_in, shown
 from smsgw.core.words import Phrase, phrase

@@ -21,7 +21,7 @@ from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.notices import service as notices
 from smsgw.platform.org import queries as org
 from smsgw.runtime import clock
-from smsgw.runtime.seldom import Seldom
+from smsgw.runtime.ttl_cache import TtlCache
 from smsgw.store.engine.database import Database, Row
 
 log = structlog.get_logger(__name__)
@@ -73,7 +73,7 @@ class Reminders:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.findings = Seldom(LOOK_EVERY, self.over)
+        self.findings = TtlCache(LOOK_EVERY, self.over)
         """What was over and still in use at the last look."""
 
     def periodics(self) -> Sequence[Periodic]:

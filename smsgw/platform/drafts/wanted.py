@@ -13,7 +13,7 @@ from smsgw.core.fallback import MOST_HOPS, MOST_MINUTES as MOST_CHAIN_MINUTES, U
 from smsgw.core.frequency import MOST_TAGGED, tagged_of
 from smsgw.core.kinds import CustomKind, Kinds, is_type, resolve
 from smsgw.core.model import Account, MessageType, Origin
-from smsgw.core.pasted import pieces
+from smsgw.core.number_parsing import pieces
 from smsgw.core.schedule import written
 from smsgw.core.stages import LIMITS, MOST_MINUTES, steps_of
 from smsgw.core.words import phrase, reason_of

@@ -15,16 +15,16 @@ import structlog
 from smsgw.core.actor import Actor
 from smsgw.core.alarm_rules import OUTAGES, Rules
 from smsgw.core.alarms import CRITICAL, WARNING, Finding
-from smsgw.core.carried import Moment
 from smsgw.core.errors import Refused
 from smsgw.core.permissions import Permission
+from smsgw.core.wording_json import Moment
 from smsgw.core.words import phrase
 from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.change import EVERYBODY, Change, Unit
 from smsgw.platform.faults import service
 from smsgw.platform.faults.model import MOST_LATE, MOST_OPEN, title_of, title_said
 from smsgw.runtime import clock
-from smsgw.runtime.seldom import Seldom
+from smsgw.runtime.ttl_cache import TtlCache
 from smsgw.store.config import settings
 from smsgw.store.engine.database import Database, Row
 
@@ -121,7 +121,7 @@ class FaultWatch:
         self._database = database
         self._rules = rules
         self._now = now
-        self.findings = Seldom(LOOK_EVERY, self.due)
+        self.findings = TtlCache(LOOK_EVERY, self.due)
         """Those that it named last."""
 
     def periodics(self) -> Sequence[Periodic]:

@@ -30,18 +30,18 @@ from smsgw.core.ids import first_id, stretch, time_of
 from smsgw.core.words import label, listed, phrase
 from smsgw.pipeline.accept.disk import DiskGuard
 from smsgw.pipeline.periodic import Periodic
+from smsgw.platform.links.click_notifications import FirstClicks
 from smsgw.platform.links.table import LinkTable
-from smsgw.platform.links.telling import FirstClicks
 from smsgw.runtime import clock
 from smsgw.runtime.address_regions import Region, region_of
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.engine.rows import apart
 from smsgw.store.engine.spool import KEPT, TORN, Reader, Spool, SpoolFull
 from smsgw.store.messages import message_links
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log)
+sparing = RateLimitedLogger(log)
 
 ENTER_EVERY, JUDGE_EVERY, FOLLOW_EVERY = 1.0, 5.0, 60.0
 READ_AT_ONCE = 48 * 1024

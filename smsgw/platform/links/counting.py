@@ -9,10 +9,10 @@ import structlog
 from smsgw.core.errors import SmsgwError
 from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.links.queries import COUNTED
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.store.engine.database import Database
 
-sparing = Sparing(structlog.get_logger(__name__))
+sparing = RateLimitedLogger(structlog.get_logger(__name__))
 
 EVERY = 10.0
 AT_ONCE = 5

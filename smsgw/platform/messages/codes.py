@@ -11,7 +11,7 @@ import re
 
 from smsgw.core.actor import ActorLabel
 from smsgw.core.model import MessageType
-from smsgw.core.words.heard import CODE_WORDS
+from smsgw.core.words.chinese_lexicon import CODE_WORDS
 from smsgw.platform.login.model import CODE_SENDER
 
 HIDDEN = "******"

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 
 from smsgw.core import states
 from smsgw.core.actor import ActorLabel
-from smsgw.core.carried import Remembered
 from smsgw.core.ids import CHINA, first_id, time_of
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.pseudonyms import shown
 from smsgw.core.states import PartState
+from smsgw.core.wording_json import Remembered
 from smsgw.core.words import Wording, labels_of, listed, phrase
 from smsgw.platform.login.model import CODE_SENDER
 from smsgw.platform.messages import codes

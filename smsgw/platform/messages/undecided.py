@@ -20,7 +20,7 @@ from smsgw.platform.change import EVERYBODY, Change
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Connection, Database, Row
 from smsgw.store.messages import restored
-from smsgw.store.messages.restored import CODES, Which
+from smsgw.store.messages.restored import CODES, RestoreSelection
 
 WAS = tuple(code.removeprefix("RESTORED_").lower() for code in CODES)
 """What they were when the backup was made; ``spooled``: accepted while the database was away."""
@@ -60,17 +60,17 @@ class Decided:
     """Messages that are not sent again, as lists or policies keep such from their numbers by now."""
 
 
-def which(account: str = "", was: Sequence[str] = (), lanes: Sequence[str] = ()) -> Which:
+def which(account: str = "", was: Sequence[str] = (), lanes: Sequence[str] = ()) -> RestoreSelection:
     """Of what people name; nothing named: all. ``PARAM_INVALID``."""
     for field, given, known in (("was", was, WAS), ("lane", lanes, LANES)):
         if unknown := set(given) - set(known):
             said = f"{', '.join(known)} ({', '.join(sorted(unknown))})"
             raise Invalid("PARAM_INVALID", field=field, reason=phrase("choice.of", known=said))
     codes = tuple(f"RESTORED_{one.upper()}" for one in was) or CODES
-    return Which(account, codes, [LANES.index(one) for one in lanes] or None)
+    return RestoreSelection(account, codes, [LANES.index(one) for one in lanes] or None)
 
 
-async def numbers(database: Database, actor: Actor, of: Which, within: timedelta) -> list[Undecided]:
+async def numbers(database: Database, actor: Actor, of: RestoreSelection, within: timedelta) -> list[Undecided]:
     """How many there are; ``within``: how old a message may be that is sent again."""
     actor.require(Permission.MESSAGE_RESOLVE, EVERYBODY)
     now = clock.now()
@@ -82,8 +82,8 @@ async def numbers(database: Database, actor: Actor, of: Which, within: timedelta
 
 
 async def decide(
-    change: Change, outcomes: Outcomes, fleet: Fleet, lists: Refusals, of: Which, decision: str, *, after: int = 0,
-    extend: timedelta = timedelta(),
+    change: Change, outcomes: Outcomes, fleet: Fleet, lists: Refusals, of: RestoreSelection, decision: str, *,
+    after: int = 0, extend: timedelta = timedelta(),
 ) -> Decided:  # fmt: skip
     """Decide about some more of them, above the id ``after``. ``resend``: whole messages are queued again, those that
     are valid or, with ``extend``, for as long from now on; never those that wait for a reviewer, or whose numbers are

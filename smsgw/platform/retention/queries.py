@@ -13,7 +13,7 @@ from smsgw.platform.listing import Listing
 from smsgw.platform.paging import Order, Window
 from smsgw.platform.retention.model import Coming, Held, Rule, State
 from smsgw.store.engine.database import Connection, Database
-from smsgw.store.records import forgetting
+from smsgw.store.records import retention_steps
 
 EVENTS, AUDIT, FILES = "events", "audit", "files"
 """Classes that have one time only: no number is in them, or they go as a whole."""
@@ -45,7 +45,7 @@ async def waiting(database: Database | Connection) -> Rule | None:
 
 async def in_force(database: Database | Connection) -> Ages:
     """What holds now."""
-    return await forgetting.rule(database)
+    return await retention_steps.rule(database)
 
 
 # A day that was never looked at by the statistics of the server is told by its size.
@@ -93,7 +93,9 @@ async def coming(database: Database, ages: Ages, today: date) -> Sequence[Coming
     made = []
     async with database.acquire() as connection:
         for name in CLASSES:
-            days = [day for day in await forgetting.due(connection, name, ages, today) if rows.get((TABLE[name], day))]
+            days = [
+                day for day in await retention_steps.due(connection, name, ages, today) if rows.get((TABLE[name], day))
+            ]
             n = sum(rows[TABLE[name], day] for day in days)
             made.append(Coming(name, len(days), n, min(days, default=None), max(days, default=None)))
     return made

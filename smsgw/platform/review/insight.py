@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from smsgw.core.ids import CHINA
-from smsgw.core.likeness import ANY, Stretch, compared, likeness, pairs
 from smsgw.core.model import MessageType
 from smsgw.core.number_state import NumberState
 from smsgw.core.policy import PolicySet
 from smsgw.core.pseudonyms import is_pseudonym
 from smsgw.core.templates import PLACE, Review, Template
+from smsgw.core.text_similarity import ANY, Stretch, compared, likeness, pairs
 from smsgw.core.url_filings import found_in, shown
 from smsgw.pipeline.snapshot import Snapshot
 from smsgw.platform.review.model import Reviewed

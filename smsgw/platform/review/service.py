@@ -8,12 +8,12 @@ from typing import Protocol
 
 from smsgw.core.actor import ActorKind
 from smsgw.core.alarms import WARNING, Finding
-from smsgw.core.carried import Moment
 from smsgw.core.errors import Invalid, Refused, message_of
 from smsgw.core.ids import time_of
 from smsgw.core.model import MessageType
 from smsgw.core.permissions import Permission
 from smsgw.core.states import PartState
+from smsgw.core.wording_json import Moment
 from smsgw.core.words import phrase
 from smsgw.pipeline.fleet import Fleet
 from smsgw.pipeline.outcomes.writer import MAX_AGE, Outcomes, Sweep

@@ -20,7 +20,7 @@ from smsgw.core.errors import Invalid, Refused
 from smsgw.core.ids import first_id
 from smsgw.core.numbers import MAX_OVERRIDES, masked_as_written
 from smsgw.core.permissions import Permission
-from smsgw.core.words import heard, phrase
+from smsgw.core.words import chinese_lexicon, phrase
 from smsgw.platform.change import Change
 from smsgw.platform.listing import Listing
 from smsgw.platform.paging import Order
@@ -29,7 +29,7 @@ from smsgw.runtime import clock
 from smsgw.store.config import numbers
 from smsgw.store.engine.database import Database, Row
 
-NAMED = {name: id_ for id_, names in heard.CARRIERS.items() for name in (id_, *names)}
+NAMED = {name: id_ for id_, names in chinese_lexicon.CARRIERS.items() for name in (id_, *names)}
 """What a carrier may be called -> its id."""
 MOST_PROBLEMS = 20
 KEPT = 20

@@ -12,7 +12,7 @@ from smsgw.core.code_book import Source
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.model import REPORT_CLASSES, MessageType
 from smsgw.core.permissions import Permission
-from smsgw.core.retry import NEVER_RETRIED, Fault, How, Rule
+from smsgw.core.retry import NEVER_RETRIED, Fault, RetryAction, Rule
 from smsgw.core.words import phrase, reason_of
 from smsgw.pipeline.upkeep import rerouting
 from smsgw.pipeline.upkeep.rerouting import Followed
@@ -107,7 +107,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 1, 5
 
 def check_rule(fault: Fault, rule: Rule) -> None:
     """``PARAM_INVALID`` for what may never be retried, and for what would be without an end or a pause."""
-    if rule.how is How.NEVER:
+    if rule.how is RetryAction.NEVER:
         return
     if fault in NEVER_RETRIED:
         raise Invalid("PARAM_INVALID", field="fault", reason=phrase("retry.never", fault=fault))

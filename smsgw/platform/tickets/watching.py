@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 
 from smsgw.core.alarm_rules import Rules
 from smsgw.core.alarms import CRITICAL, OTHERS, WARNING, Finding
-from smsgw.core.carried import Moment
+from smsgw.core.wording_json import Moment
 from smsgw.core.words import phrase
 from smsgw.runtime import clock
-from smsgw.runtime.seldom import Seldom
+from smsgw.runtime.ttl_cache import TtlCache
 from smsgw.store.engine.database import Database
 
 LOOK_EVERY = 5.0
@@ -32,7 +32,7 @@ class TicketWatch:
         self._database = database
         self._rules = rules
         self._now = now
-        self.findings = Seldom(LOOK_EVERY, self.due)
+        self.findings = TtlCache(LOOK_EVERY, self.due)
         """Those that it named last."""
 
     async def due(self) -> Sequence[Finding]:

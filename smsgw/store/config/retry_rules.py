@@ -6,7 +6,7 @@ from typing import Any
 
 from smsgw.core.code_book import CodeBook, Entry, Source
 from smsgw.core.model import MessageType
-from smsgw.core.retry import DEFAULTS, Fault, How, Rule, Table
+from smsgw.core.retry import DEFAULTS, Fault, RetryAction, Rule, Table
 from smsgw.store.engine.database import Connection, Database
 
 _RULES = "SELECT * FROM retry_rule"
@@ -16,7 +16,7 @@ async def changed_rules(source: Connection | Database) -> dict[tuple[Fault, Mess
     """The cells that an operator has set."""
     return {
         (Fault(row["fault"]), MessageType(row["type"])): Rule(
-            How(row["how"]), row["tries"], row["deadline_s"], row["first_s"], row["most_s"]
+            RetryAction(row["how"]), row["tries"], row["deadline_s"], row["first_s"], row["most_s"]
         )
         for row in await source.fetch(_RULES)
     }

@@ -13,12 +13,12 @@ from smsgw.core.alarms import CRITICAL, Finding
 from smsgw.core.errors import Temporary
 from smsgw.core.words import listed, phrase
 from smsgw.runtime import clock
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.store.engine.database import Row
 from smsgw.store.engine.secrets import KeyFileError
 
 T = TypeVar("T")
-sparing = Sparing(structlog.get_logger(__name__))
+sparing = RateLimitedLogger(structlog.get_logger(__name__))
 
 KEPT_SECONDS = 86_400.0
 """How long the alarm stands for a row that nobody has read again."""

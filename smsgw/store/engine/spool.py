@@ -28,11 +28,11 @@ from pathlib import Path
 import structlog
 
 from smsgw.runtime import aio, failpoints
-from smsgw.runtime.sparing import Sparing
+from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.store.engine.mapped import MappedFile
 
 log = structlog.get_logger(__name__)
-sparing = Sparing(log)
+sparing = RateLimitedLogger(log)
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 MAPPED_BYTES = 2 * 1024 * 1024

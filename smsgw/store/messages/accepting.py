@@ -13,9 +13,9 @@ from smsgw.core.frequency import seconds_of
 from smsgw.core.ids import day_of, time_of
 from smsgw.core.states import PartState, status_of
 from smsgw.core.words import phrase
+from smsgw.store.engine.cte_batch import COPIED, Together, arrays
 from smsgw.store.engine.database import Connection, Row
 from smsgw.store.engine.states import by_name
-from smsgw.store.engine.together import COPIED, Together, arrays
 from smsgw.store.messages import (
     abroad,
     complaints,

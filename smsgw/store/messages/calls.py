@@ -11,8 +11,8 @@ from smsgw.core.abroad import Abroad
 from smsgw.core.actor import ActorLabel
 from smsgw.core.errors import SmsgwError
 from smsgw.core.frequency import Watch
+from smsgw.store.engine.cte_batch import columns_of
 from smsgw.store.engine.database import Connection
-from smsgw.store.engine.together import columns_of
 
 
 class MessageRow(NamedTuple):

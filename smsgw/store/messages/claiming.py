@@ -119,7 +119,7 @@ async def claim(
     """Claim whole queued messages of up to ``limit`` parts (the last one may overshoot), queue by queue.
 
     ``queues`` are (pool, lane) pairs, most urgent first; below ``oldest`` and above ``newest`` nothing can be queued.
-    ``since``: by queue, from which id on it is looked at (``core/heads``); from ``oldest`` on without it.
+    ``since``: by queue, from which id on it is looked at (``core/queue_cursors``); from ``oldest`` on without it.
     ``halted``: accounts of which nothing is claimed.
     ``again``: only messages that another channel has failed at. A channel never gets what it has failed at itself.
     """

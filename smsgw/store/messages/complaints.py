@@ -8,8 +8,8 @@ from datetime import date, timedelta
 
 from smsgw.core.settings import Settings
 from smsgw.runtime import clock
+from smsgw.store.engine.cte_batch import Together
 from smsgw.store.engine.database import Connection, Database
-from smsgw.store.engine.together import Together
 
 
 @dataclass(frozen=True, slots=True)

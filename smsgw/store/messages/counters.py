@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from smsgw.core.model import PROBE_ACCOUNT, TEST_CHANNEL
+from smsgw.store.engine.cte_batch import Together
 from smsgw.store.engine.database import Database
-from smsgw.store.engine.together import Together
 
 Delta = Counter[tuple[int, int, str]]
 """(account id, channel id, metric) -> how many."""

@@ -10,9 +10,9 @@ from datetime import date, datetime, timedelta
 from smsgw.core.errors import Refused, SmsgwError
 from smsgw.core.ids import CHINA, time_of
 from smsgw.core.words import phrase
-from smsgw.store.engine import newest
+from smsgw.store.engine import latest_version
+from smsgw.store.engine.cte_batch import Together
 from smsgw.store.engine.database import Connection, Database, Row
-from smsgw.store.engine.together import Together
 from smsgw.store.messages.calls import NewCall
 
 _SPENDING = """
@@ -20,7 +20,7 @@ id, halted OR status <> 'active' AS halted, balance - credit_floor AS available,
 """
 _LOOK = f"SELECT {_SPENDING} FROM account WHERE id = ANY($1::bigint[]) ORDER BY id"  # noqa: S608 - constant text
 
-LOCK = newest.lock("account", _SPENDING)
+LOCK = latest_version.lock("account", _SPENDING)
 
 # Asked after the lock: only then is it certain that no other node is adding to it.
 _USED = """
@@ -85,17 +85,17 @@ SELECT account_id, {TODAY} AS day, submitter, type,
        sum(messages) AS messages, sum(parts) AS parts, sum(units) AS units, 0 AS refunded FROM debit
 GROUP BY account_id, submitter, type ORDER BY account_id, submitter, type
 """,  # noqa: S608 - constants
-    **newest.added("usage", "usage_day", USAGE_KEY, "messages, parts, units", "used", "refunded"),
+    **latest_version.added("usage", "usage_day", USAGE_KEY, "messages, parts, units", "used", "refunded"),
     "counted": """
 SELECT id AS account_id, $1::date AS day, parts FROM unnest($9::bigint[], $10::bigint[]) AS t(id, parts) ORDER BY id
 """,
-    **newest.added("quota", "quota_used", "account_id, day", "parts", "counted"),
+    **latest_version.added("quota", "quota_used", "account_id, day", "parts", "counted"),
     "month": """
 UPDATE department_used q SET parts = q.parts + t.parts FROM unnest($11::bigint[], $12::bigint[]) AS t(id, parts)
 WHERE q.department_id = t.id AND q.month = date_trunc('month', $1::date)::date
 """,
     "paid": "SELECT account_id AS id, sum(units) AS units FROM debit GROUP BY account_id HAVING sum(units) > 0",
-    **newest.changed("balance", "account", "id", "balance = t.balance - s.units", "paid"),  # it is locked
+    **latest_version.changed("balance", "account", "id", "balance = t.balance - s.units", "paid"),  # it is locked
 }
 
 

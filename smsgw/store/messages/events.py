@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
-from smsgw.core.heads import ALL, Stretch
 from smsgw.core.ids import day_range, time_of
 from smsgw.core.model import REPORT_CLASSES
 from smsgw.core.pseudonyms import told_number
+from smsgw.core.queue_cursors import ALL, Stretch
 from smsgw.core.states import STATUS_NAMES
 from smsgw.core.webhooks import MO, REPORT, TYPES, kind_of
+from smsgw.store.engine.cte_batch import columns_of
 from smsgw.store.engine.database import Connection, Database, Row
-from smsgw.store.engine.together import columns_of
 
 MAX_PULL = 500
 EVERYWHERE = Stretch(0, ALL)

@@ -10,8 +10,8 @@ from smsgw.core.ids import first_id
 from smsgw.core.model import TEST_CHANNEL, Inbound
 from smsgw.core.optout import wants_out
 from smsgw.store.config import blocklist
+from smsgw.store.engine.cte_batch import enter
 from smsgw.store.engine.database import Connection, Row, delete_all
-from smsgw.store.engine.together import enter
 from smsgw.store.messages import events
 from smsgw.store.messages.events import EVENT_TYPES, EventRow
 from smsgw.store.messages.outcomes import Ids

@@ -7,8 +7,8 @@ from typing import Any
 
 from smsgw.core.ids import EPOCH_MS, day_range
 from smsgw.core.sent_links import LinkCode
+from smsgw.store.engine.cte_batch import arrays
 from smsgw.store.engine.database import Connection, Database, Row
-from smsgw.store.engine.together import arrays
 from smsgw.store.messages.calls import LINK_TYPES, LinkRow
 
 # A code that goes out once more (a message sent again) may have been clicked before.

@@ -15,10 +15,10 @@ from smsgw.core import states
 from smsgw.core.ids import EPOCH_MS
 from smsgw.core.model import PROBE_ACCOUNT, TEST_CHANNEL, TEST_POOL, Outcome, OutcomeKind, Report, UnknownPolicy
 from smsgw.core.states import PartState
-from smsgw.store.engine import newest
+from smsgw.store.engine import latest_version
+from smsgw.store.engine.cte_batch import Together, enter
 from smsgw.store.engine.database import Connection, Row
 from smsgw.store.engine.states import by_name
-from smsgw.store.engine.together import Together, enter
 from smsgw.store.messages import counters, credit
 from smsgw.store.messages.events import EVENT_TYPES, EventRow
 from smsgw.store.messages.evidence import PROOF
@@ -505,7 +505,7 @@ CROSS JOIN LATERAL (
 WHERE newest.valid_from > made.at - {_SKEW} AND p.price <> newest.price
 """,  # noqa: S608 - constants
     "back": "SELECT account_id AS id, sum(units) AS units FROM owed GROUP BY account_id",
-    **newest.changed("paid", "account", "id", "balance = t.balance + s.units", "back", ", t.balance"),
+    **latest_version.changed("paid", "account", "id", "balance = t.balance + s.units", "back", ", t.balance"),
     "entry": """
 INSERT INTO ledger (id, account_id, kind, units, balance, price)
 SELECT o.id, o.account_id, 'refund', o.units, paid.balance - sum(o.units) OVER later + o.units, former.price
@@ -517,7 +517,7 @@ SELECT account_id, {credit.TODAY} AS day, submitter, type,
        0 AS messages, 0 AS parts, 0 AS units, sum(units) AS refunded FROM owed
 GROUP BY account_id, submitter, type ORDER BY account_id, submitter, type
 """,  # noqa: S608 - constants
-    **newest.added("usage", "usage_day", credit.USAGE_KEY, "refunded", "unused", "messages, parts, units"),
+    **latest_version.added("usage", "usage_day", credit.USAGE_KEY, "refunded", "unused", "messages, parts, units"),
     "priced": f"""
 INSERT INTO usage_price AS u (account_id, day, submitter, type, price, units, refunded)
 SELECT account_id, {credit.TODAY}, submitter, type, price, 0, sum(units) FROM owed JOIN former USING (batch_id)

@@ -14,8 +14,8 @@ from zlib import crc32
 
 from smsgw.core.ids import first_id
 from smsgw.core.webhooks import REPORT
+from smsgw.store.engine.cte_batch import enter
 from smsgw.store.engine.database import Connection, Database, Row
-from smsgw.store.engine.together import enter
 
 Ids = Callable[[], int]
 CLOCK_SKEW = timedelta(minutes=1)

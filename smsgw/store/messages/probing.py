@@ -8,10 +8,10 @@ from datetime import datetime
 from smsgw.core.model import PROBE_ACCOUNT, PROBE_POOL, Lane
 from smsgw.core.states import PartState
 from smsgw.core.text import Coding
+from smsgw.store.engine.cte_batch import enter
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.rows import each
 from smsgw.store.engine.states import by_name
-from smsgw.store.engine.together import enter
 from smsgw.store.messages.calls import MESSAGE_TYPES, PART_TYPES, MessageRow, PartRow
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from smsgw.core.errors import SmsgwError
-from smsgw.core.heads import Stretch
+from smsgw.core.queue_cursors import Stretch
 from smsgw.core.webhooks import REPORT, WAITING_COUNTED
+from smsgw.store.engine.cte_batch import enter
 from smsgw.store.engine.database import Connection, Database, Row
-from smsgw.store.engine.together import enter
 from smsgw.store.messages.events import EVERYWHERE, Found, render
 
 

@@ -14,8 +14,8 @@ import msgspec
 from smsgw.core.errors import SmsgwError
 from smsgw.core.states import PartState
 from smsgw.runtime import clock
+from smsgw.store.engine.cte_batch import enter
 from smsgw.store.engine.database import Connection, Row
-from smsgw.store.engine.together import enter
 from smsgw.store.messages import outcomes
 from smsgw.store.messages.accepting import Revise, commit_calls, own_address, record_refused
 from smsgw.store.messages.calls import PART_TYPES, REFUSED_TYPES, Entrances, NewCall, PartRow, Stored

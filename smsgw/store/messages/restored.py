@@ -116,7 +116,7 @@ def doubted(call: NewCall, now: datetime) -> NewCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Which:
+class RestoreSelection:
     """Of which a decision is."""
 
     account: str = ""
@@ -142,7 +142,7 @@ FROM part p LEFT JOIN account a ON a.id = p.account_id WHERE {_WHICH} GROUP BY 1
 _COUNT = f"SELECT count(*) FROM part p WHERE {_UNDECIDED}"  # noqa: S608 - constants
 
 
-async def numbers(database: Database, which: Which, now: datetime, oldest: int) -> list[Row]:
+async def numbers(database: Database, which: RestoreSelection, now: datetime, oldest: int) -> list[Row]:
     """How many stand undecided, by account and what they were; ``oldest``: id below which nothing is sent again."""
     return await database.fetch(_NUMBERS, list(which.codes), which.account, which.lanes, now, oldest, timeout=60)
 
@@ -196,7 +196,7 @@ SELECT * FROM done
 
 
 async def next_messages(
-    connection: Connection, which: Which, now: datetime, after: int, extend: timedelta
+    connection: Connection, which: RestoreSelection, now: datetime, after: int, extend: timedelta
 ) -> list[Row]:
     """A step of the messages above the id ``after`` that may be sent again: not those that wait for a reviewer, nor
     what is over. What is valid for less than ``extend`` is going to be."""
@@ -210,6 +210,8 @@ async def send_again(connection: Connection, ids: Sequence[int], now: datetime, 
     return await connection.fetch(_AGAIN, list(ids), min(ids), now, extend) if ids else []
 
 
-async def end(connection: Connection, which: Which, now: datetime, state: PartState, code: str, by: str) -> list[Row]:
+async def end(
+    connection: Connection, which: RestoreSelection, now: datetime, state: PartState, code: str, by: str
+) -> list[Row]:
     """End a step of them; the rows that changed, none at the end. ``by``: who has decided."""
     return await connection.fetch(_END, list(which.codes), which.account, which.lanes, now, int(state), by, code)

@@ -17,8 +17,8 @@ from smsgw.core.errors import Invalid
 from smsgw.core.ids import first_id
 from smsgw.core.tasks import Chunk, Recipient, Task
 from smsgw.core.words import phrase
+from smsgw.store.engine.cte_batch import copy
 from smsgw.store.engine.database import Connection, Database, Row
-from smsgw.store.engine.together import copy
 from smsgw.store.messages import reviews
 
 Reader = Database | Connection

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from smsgw.core.actor import ActorLabel
-from smsgw.core.carried import Heard, packed, unpacked
+from smsgw.core.wording_json import Heard, packed, unpacked
 from smsgw.core.words import Wording
 from smsgw.store.engine.database import Connection, Database, Row
 

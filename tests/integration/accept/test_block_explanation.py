@@ -24,7 +24,7 @@ from smsgw.platform.lists.consents import Given, Source
 from smsgw.platform.numbers import service as numbers
 from smsgw.platform.policies import service as policies
 from smsgw.runtime import clock
-from smsgw.store.engine.together import Together
+from smsgw.store.engine.cte_batch import Together
 from smsgw.store.messages import complaints
 
 PHONE, OTHER = "8613800138000", "8613800138001"

@@ -36,8 +36,8 @@ from smsgw.platform.routing import prefix_imports, service as routing
 from smsgw.platform.settings import service as settings_service
 from smsgw.runtime import aio
 from smsgw.store.config import blocklist, codes, settings
+from smsgw.store.engine.cte_batch import Together
 from smsgw.store.engine.database import Database
-from smsgw.store.engine.together import Together
 from smsgw.store.messages import complaints
 from smsgw.store.records import alarms, audit, audit_chain
 

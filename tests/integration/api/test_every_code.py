@@ -58,7 +58,7 @@ from smsgw.platform.words import service as words
 from smsgw.runtime import clock
 from smsgw.runtime.aio import spawn
 from smsgw.runtime.config import HttpConfig
-from smsgw.store.engine.together import Together
+from smsgw.store.engine.cte_batch import Together
 from smsgw.store.messages import complaints
 from smsgw.web import listening, plain_http
 

@@ -50,7 +50,7 @@ from smsgw.core.policy import RELAXED, Listed
 from smsgw.core.report_ids import Spelling
 from smsgw.core.report_match import Rule as MatchRule
 from smsgw.core.retention import Ages
-from smsgw.core.retry import Fault, How, Rule
+from smsgw.core.retry import Fault, RetryAction, Rule
 from smsgw.core.stages import Stage
 from smsgw.core.states import PartState
 from smsgw.core.tasks import Task
@@ -1617,7 +1617,7 @@ EXAMPLES = {
     "routing.service.restore": Example("route.publish", "account", "own", "", before=made("routing.service.move")),
     "routing.service.rollback": Example("route.publish", made("routing.service.publish", "version")),
     "routing.service.set_code": Example("code.set", None, Source.REPORT, "XX:9", "NETWORK", Fault.NETWORK),
-    "routing.service.set_rule": Example("retry.set", *CELL, Rule(How.NEVER, 1, 0, 0, 0)),
+    "routing.service.set_rule": Example("retry.set", *CELL, Rule(RetryAction.NEVER, 1, 0, 0, 0)),
     "scenarios.service.add": Example("scenario.add", own, a_scenario),
     "scenarios.service.put": Example("scenario.set", a_running_scenario, a_scenario),
     "scenarios.service.start": Example("scenario.start", done_to("scenarios.service.stop")),

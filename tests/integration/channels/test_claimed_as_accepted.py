@@ -17,7 +17,7 @@ from ledger import LANE, NODE, POOL, Ledger
 from snapshots import FixedSnapshots
 from standins import NoComplaints
 
-from smsgw.core import heads
+from smsgw.core import queue_cursors
 from smsgw.core.errors import SmsgwError
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.states import PartState
@@ -90,7 +90,7 @@ class Door:
 
 @pytest_asyncio.fixture
 async def door(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Door]:
-    monkeypatch.setattr(heads, "DEAR", 60.0)  # a slow machine is no kept snapshot
+    monkeypatch.setattr(queue_cursors, "DEAR", 60.0)  # a slow machine is no kept snapshot
     await ledger.fence("a")
     sender = Sender(ledger, ledger.leases["a"])
     one = Door(ledger, sender)

@@ -19,9 +19,9 @@ from ledger import BALANCE, LANE, NODE, POOL, Ledger
 
 from smsgw.channels import claims as claims_module
 from smsgw.core.errors import Invalid, Refused, SmsgwError
-from smsgw.core.heads import LATE, SHORT
 from smsgw.core.ids import AHEAD, IdSource, first_id
 from smsgw.core.model import Claimed, Outcome, OutcomeKind, UnknownPolicy
+from smsgw.core.queue_cursors import LATE, SHORT
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes import parking
 from smsgw.pipeline.outcomes.recovery import correct_taken_over, give_back_unwritten, recover_channel

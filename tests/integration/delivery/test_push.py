@@ -23,9 +23,9 @@ from harness import until
 from receiver import LOOPBACK, Received, Receiver, Stage, receiving, repeated
 from standins import AnyFleet
 
-from smsgw.core.heads import Heads
 from smsgw.core.ids import CHINA, IdSource, time_of
 from smsgw.core.push_format import Call
+from smsgw.core.queue_cursors import QueueCursors
 from smsgw.core.webhooks import SCHEDULE, Endpoint, Reach, parse_networks
 from smsgw.core.words import english_of
 from smsgw.pipeline.delivery import push_http
@@ -83,15 +83,15 @@ def called(receiver: Receiver) -> list[list[int]]:
 
 def at_dear_looks(monkeypatch: pytest.MonkeyPatch, *, rounds: bool = True) -> None:
     """As beside a kept snapshot: looks begin behind what was found."""
-    looked = Heads.looked
+    looked = QueueCursors.looked
 
-    def dear(self: Heads[None], *about: Any, **how: Any) -> None:
+    def dear(self: QueueCursors[None], *about: Any, **how: Any) -> None:
         queues, taken, seconds = about
         looked(self, queues, taken, seconds if self.dear else 1.0, **how)
         if not rounds:
             self._due = float("inf")
 
-    monkeypatch.setattr(Heads, "looked", dear)
+    monkeypatch.setattr(QueueCursors, "looked", dear)
 
 
 @contextlib.asynccontextmanager

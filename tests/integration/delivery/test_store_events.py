@@ -18,12 +18,12 @@ from api_server import Api
 from changes import by_test
 from receiver import Receiver, Stage
 
-from smsgw.core import heads, optout
+from smsgw.core import optout, queue_cursors
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
 from smsgw.core.errors import Temporary
-from smsgw.core.heads import Stretch
 from smsgw.core.ids import IdSource, first_id
 from smsgw.core.model import Inbound
+from smsgw.core.queue_cursors import Stretch
 from smsgw.core.webhooks import Way
 from smsgw.pipeline.delivery import event_heads, pulling
 from smsgw.pipeline.delivery.event_heads import EventHead
@@ -294,7 +294,7 @@ async def beside(dsn: str) -> AsyncIterator[Beside]:
 
 @pytest.mark.parametrize("way", ["pushed", "pulled", "bound"])
 async def test_a_look_reads_what_is_new(beside: Beside, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heads, "DEAR", -1.0)  # each look is dear
+    monkeypatch.setattr(queue_cursors, "DEAR", -1.0)  # each look is dear
     monkeypatch.setattr(event_heads, "DEAR", -1.0)
     find: Callable[[Stretch, int], Awaitable[Found[object]]] = getattr(beside, way)
     head = EventHead(clock.now)
@@ -315,7 +315,7 @@ async def test_a_look_reads_what_is_new(beside: Beside, way: str, monkeypatch: p
 
 
 async def test_a_pull_whose_round_fails_has_what_is_new(beside: Beside, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heads, "DEAR", -1.0)
+    monkeypatch.setattr(queue_cursors, "DEAR", -1.0)
     known = pulling.PullHeads(clock.now)
     hooks = await webhooks_store.load(beside.database, Sealer(secrets.token_bytes(32)))
 
@@ -331,7 +331,7 @@ async def test_a_pull_whose_round_fails_has_what_is_new(beside: Beside, monkeypa
     real = events.pull_events
 
     async def given_up(*about: object, within: Stretch, **how: object) -> Found[dict[str, object]]:
-        if within.last != heads.ALL:
+        if within.last != queue_cursors.ALL:
             async with beside.database.acquire() as connection:
                 await connection.execute("SET statement_timeout = 10")
                 try:
@@ -347,7 +347,7 @@ async def test_a_pull_whose_round_fails_has_what_is_new(beside: Beside, monkeypa
     assert await take() == [new]
     assert not head.due, "it rests"
     monkeypatch.setattr(events, "pull_events", real)
-    monkeypatch.setattr(heads, "DEAR", 60.0)
+    monkeypatch.setattr(queue_cursors, "DEAR", 60.0)
     found: list[int] = []
     for _ in range(50):
         head._heads._due = 0.0

@@ -1,4 +1,4 @@
-"""The edge (``node/edge``) in this process: what it begins with, and by whose number it goes."""
+"""The edge (``node/link_server``) in this process: what it begins with, and by whose number it goes."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from changes import by_test
 
 from smsgw.core.short_codes import KEY_OCTETS
 from smsgw.net import unix_paths
-from smsgw.node import edge as edges, opening, probes
+from smsgw.node import database_setup, link_server as edges, probes
 from smsgw.node.build import clicks_of
-from smsgw.node.edge import Edge
+from smsgw.node.link_server import Edge
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.links import queries, service
 from smsgw.platform.links.clicks import Clicks
 from smsgw.platform.links.model import NewLink
-from smsgw.runtime import clock, crew
+from smsgw.runtime import clock, worker_pool
 from smsgw.runtime.config import Config, DatabaseConfig, NodeConfig, OpsConfig, PublicConfig
-from smsgw.runtime.crew import Place
+from smsgw.runtime.worker_pool import Place
 from smsgw.store.engine import nodes, rows
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.embedded import EmbeddedPostgres
@@ -49,7 +49,7 @@ def settings(dsn: str, tmp_path: Path) -> Config:
 
 
 def edge_of(settings: Config) -> Edge:
-    place = Place(settings.node.data_dir, crew.EDGE, 1, crewed=True, edge=True)
+    place = Place(settings.node.data_dir, worker_pool.EDGE, 1, crewed=True, edge=True)
     place.folder.mkdir(parents=True, exist_ok=True)
     return Edge(settings, place)
 
@@ -78,7 +78,7 @@ async def test_an_edge_that_cannot_read_the_links_leads_on_when_it_can(database:
                 return answer.status
 
         assert (await status("/ready"), await status("/spring")) == (503, 503)
-        sealed = opening.sealer(settings).seal(secrets.token_hex(KEY_OCTETS), queries.KEY_CONTEXT)
+        sealed = database_setup.sealer(settings).seal(secrets.token_hex(KEY_OCTETS), queries.KEY_CONTEXT)
         await database.execute("UPDATE short_link_key SET sealed = $1", sealed)
         async with asyncio.timeout(30):
             while await status("/spring") != 302:  # noqa: ASYNC110 - it looks each second
@@ -139,7 +139,7 @@ async def test_the_first_worker_tells_what_is_wrong_with_it(
         with monkeypatch.context() as patch:
             patch.setattr(rows, "_skipped", {("short_link", "5"): clock.steady()})
             assert [one.kind for one in await probes._of_edge(root, "node/7")] == ["rows_skipped"]
-        control = root / "workers" / "edge" / crew.CONTROL
+        control = root / "workers" / "edge" / worker_pool.CONTROL
         for answer in (
             web.Response(status=500, text="500 Internal Server Error"),
             web.json_response([["links_stale"]]),

@@ -28,8 +28,8 @@ from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
 from smsgw.platform.fallback.service import Fallback
 from smsgw.platform.links import clicks, code_files, queries, service
+from smsgw.platform.links.click_notifications import FirstClicks
 from smsgw.platform.links.model import MOST_CODES, LinkKind, NewLink, Origin, ShortLink
-from smsgw.platform.links.telling import FirstClicks
 from smsgw.platform.messages import resend
 from smsgw.platform.url_filings import service as filings
 from smsgw.runtime.fair_queue import FairQueue

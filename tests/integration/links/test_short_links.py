@@ -35,7 +35,7 @@ from smsgw.core.ids import CHINA, IdSource, first_id
 from smsgw.core.permissions import Permission
 from smsgw.core.short_codes import SERIALS
 from smsgw.pipeline.accept.disk import DiskGuard
-from smsgw.pipeline.upkeep.forgetting import Forgetting
+from smsgw.pipeline.upkeep.retention import RetentionSweep
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.change import Change
 from smsgw.platform.links import clicks as clicking, queries, service, table
@@ -925,7 +925,7 @@ async def test_addresses_of_visitors_go_and_what_they_have_told_stays(edge: Edge
         "INSERT INTO retention_rule (messages_days, inbound_days, pdus_days, clicks_days, texts, reason, state,"
         " asked_by) VALUES (0, 0, 0, 3, true, 'as agreed', 'passed', 'li')"
     )
-    assert (await Forgetting(edge.database, SEALER).run()).rows == {"clicks": 2}
+    assert (await RetentionSweep(edge.database, SEALER).run()).rows == {"clicks": 2}
     rows = await edge.stored()
     assert {(row["address"][:1], len(row["address"]), row["province"], row["referer"]) for row in rows} == {
         ("#", 33, "广东", "")
@@ -939,4 +939,4 @@ async def test_addresses_of_visitors_go_and_what_they_have_told_stays(edge: Edge
     found = await edge.one(link)
     assert (found.hits, found.humans) == (2, 2)
     assert [row["province"] for row in await edge.stored()] == ["广东", "广东"]
-    assert (await Forgetting(edge.database, SEALER).run()).rows == {}
+    assert (await RetentionSweep(edge.database, SEALER).run()).rows == {}

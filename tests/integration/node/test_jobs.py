@@ -28,7 +28,7 @@ from smsgw.platform.change import Change
 from smsgw.platform.jobs import queries, runner, service
 from smsgw.platform.jobs.model import CRASHED, EXPIRED, Job, JobState, NewJob
 from smsgw.platform.jobs.runner import JobContext, JobKind, JobLost, JobRunner
-from smsgw.runtime import aio, sparing
+from smsgw.runtime import aio, rate_limited_logger
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
 
@@ -282,7 +282,7 @@ async def test_a_lease_that_another_has_taken_is_noticed(database: Database) -> 
 @pytest.fixture(autouse=True)
 def nothing_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines are counted by the minute: each test begins one."""
-    monkeypatch.setattr(periodic, "sparing", sparing.Sparing(periodic.log))
+    monkeypatch.setattr(periodic, "sparing", rate_limited_logger.RateLimitedLogger(periodic.log))
 
 
 EVERYTHING = Actor.operator("root").scope

@@ -16,7 +16,7 @@ from smsgw.core.ids import CHINA
 from smsgw.core.model import Claimed, MessageType, Outcome, OutcomeKind, UnknownPolicy
 from smsgw.core.numbers import CTCC, CUCC
 from smsgw.core.permissions import Permission
-from smsgw.core.retry import DEFAULTS, Fault, How, Rule
+from smsgw.core.retry import DEFAULTS, Fault, RetryAction, Rule
 from smsgw.core.states import PartState
 from smsgw.pipeline.outcomes.writer import Sweep
 from smsgw.platform.change import Change
@@ -269,7 +269,7 @@ async def test_a_code_that_names_the_carrier_teaches_it(ledger: Ledger) -> None:
 
 async def test_tables_are_stored_and_reset(ledger: Ledger) -> None:
     cell = (Fault.ABSENT, MessageType.OTP)
-    rule = Rule(How.SAME, tries=2, deadline=600, first=60, most=60)
+    rule = Rule(RetryAction.SAME, tries=2, deadline=600, first=60, most=60)
     await routing.set_rule(by_test(ledger.database), *cell, rule)
     assert (await retry_rules.load_rules(ledger.database))[cell] == rule
     with pytest.raises(Exception, match="不允许重发"):

@@ -16,15 +16,15 @@ from partner_client import PartnerClient, smpp_client
 
 from smsgw.core import udh
 from smsgw.core.errors import Temporary
-from smsgw.core.heads import ALL
 from smsgw.core.ids import IdSource
 from smsgw.core.partners import Partner
+from smsgw.core.queue_cursors import ALL
 from smsgw.core.webhooks import REPORT, Way
 from smsgw.net.connection import Connection
 from smsgw.partners import bind as binds, delivery as feeds
-from smsgw.partners.again import Left
 from smsgw.partners.bind import Bind
 from smsgw.partners.delivery import Feed, Settler
+from smsgw.partners.resubmits import Left
 from smsgw.partners.smpp import SmppServer
 from smsgw.protocols.events import Event, LoginRequest, Request
 from smsgw.protocols.session import Session, SessionConfig

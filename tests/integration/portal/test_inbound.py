@@ -17,7 +17,7 @@ from smsgw.core.ids import time_of
 from smsgw.core.model import TEST_CHANNEL, Inbound
 from smsgw.core.optout import DEFAULT_WORDS
 from smsgw.core.permissions import Permission as P
-from smsgw.platform.messages import care
+from smsgw.platform.messages import inbound_handling
 from smsgw.store.messages.inbound import Arrived, commit_inbound, sweep_care
 
 pytestmark = pytest.mark.staff(boss="super")
@@ -189,7 +189,7 @@ async def test_what_the_door_refuses_or_holds_is_said_before(site: Site) -> None
 async def test_it_is_forgotten_with_the_message(site: Site) -> None:
     old, new = [await reply(site, "hall", f"861380013800{n}", "几点开门") for n in (0, 1)]
     for one in (old, new):
-        await care.done(acting(site), int(one))
+        await inbound_handling.done(acting(site), int(one))
     third = await reply(site, "hall", "8613800138002", "在吗")
     async with site.db.transaction() as connection:
         await sweep_care(connection, time_of(int(new)))

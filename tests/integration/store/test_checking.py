@@ -22,7 +22,7 @@ from smsgw.core.ids import CHINA, day_range, first_id
 from smsgw.core.settings import Settings
 from smsgw.core.states import PartState
 from smsgw.pipeline.upkeep import maintenance as upkeep
-from smsgw.pipeline.upkeep.successes import Successes
+from smsgw.pipeline.upkeep.delivery_rate import Successes
 from smsgw.platform.accounts import service as accounts
 from smsgw.platform.statistics import queries as statistics, service
 from smsgw.platform.statistics.model import Line

@@ -23,8 +23,8 @@ from smsgw.core.model import Claimed, Outcome, OutcomeKind, Report, UnknownPolic
 from smsgw.core.pseudonyms import is_pseudonym, pseudonym
 from smsgw.core.retention import least
 from smsgw.core.states import FINAL, PartState
-from smsgw.pipeline.upkeep import forgetting as night
-from smsgw.pipeline.upkeep.forgetting import Forgetting
+from smsgw.pipeline.upkeep import retention as night
+from smsgw.pipeline.upkeep.retention import RetentionSweep
 from smsgw.platform.change import Change
 from smsgw.platform.messages import service as messages
 from smsgw.protocols.cmpp import reports
@@ -34,7 +34,7 @@ from smsgw.runtime import clock, config
 from smsgw.store.engine import partitions
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.messages import events, report_ids
-from smsgw.store.records import audit, evidence, forgetting, pseudonyms
+from smsgw.store.records import audit, evidence, pseudonyms, retention_steps
 
 S, K = PartState, OutcomeKind
 SEALER = Sealer(b"e" * 32)
@@ -304,7 +304,7 @@ async def rule(ledger: Ledger, messages: int, inbound: int, pdus: int, *, texts:
 
 
 async def forget(ledger: Ledger, *longer: Any) -> Any:
-    return await Forgetting(ledger.database, SEALER, *longer).run()
+    return await RetentionSweep(ledger.database, SEALER, *longer).run()
 
 
 async def old(ledger: Ledger, n: int, inbound: int = 0, *, texts: bool = True) -> None:
@@ -364,15 +364,15 @@ async def test_numbers_become_one_hash_texts_go_and_evidence_holds(ledger: Ledge
 
 async def test_a_killed_run_is_taken_up_and_does_nothing_twice(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     await old(ledger, 5)
-    monkeypatch.setattr(forgetting, "STEP", 2)
-    real = forgetting.numbers
+    monkeypatch.setattr(retention_steps, "STEP", 2)
+    real = retention_steps.numbers
 
     async def killed(*args: object, **more: object) -> int | None:
         if args[3]:  # the second step of a day
             raise asyncio.CancelledError
         return await real(*args, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(forgetting, "numbers", killed)
+    monkeypatch.setattr(retention_steps, "numbers", killed)
     with pytest.raises(asyncio.CancelledError):
         await forget(ledger)
     numbers = [r[0] for r in await ledger.connection.fetch("SELECT number FROM message ORDER BY id")]
@@ -385,7 +385,7 @@ async def test_a_killed_run_is_taken_up_and_does_nothing_twice(ledger: Ledger, m
         began.append(args[3])  # type: ignore[arg-type]
         return await real(*args, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(forgetting, "numbers", noted)
+    monkeypatch.setattr(retention_steps, "numbers", noted)
     done = await forget(ledger)
     assert done.rows == {"messages": 5}, "PDUs went before"
     assert began[0] == left, "what is masked is not looked through again"
@@ -492,7 +492,7 @@ async def test_a_class_that_fails_keeps_no_other_waiting(ledger: Ledger, monkeyp
         raise TimeoutError("asked for too long")
 
     monkeypatch.setattr(partitions, "unfinished", slow)
-    worker = Forgetting(ledger.database, SEALER)
+    worker = RetentionSweep(ledger.database, SEALER)
     with pytest.raises(Temporary):
         await worker.run()
     done = await ledger.connection.fetch("SELECT class FROM masked_day WHERE done_at IS NOT NULL AND rows > 0")
@@ -505,8 +505,8 @@ async def test_it_stops_with_the_night_and_says_what_is_late(ledger: Ledger, mon
     await ended(ledger, 5)
     day = (await long_ago(ledger), datetime.now(UTC) - timedelta(days=AGO))[1].astimezone(CHINA).date()
     await rule(ledger, 30, 0, 30)
-    monkeypatch.setattr(forgetting, "STEP", 2)
-    worker = Forgetting(ledger.database, SEALER)
+    monkeypatch.setattr(retention_steps, "STEP", 2)
+    worker = RetentionSweep(ledger.database, SEALER)
     nights = iter([True] * 6)
     monkeypatch.setattr(night, "_is_night", lambda: next(nights, False))
     (work,) = worker.periodics()

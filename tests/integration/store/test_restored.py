@@ -20,7 +20,7 @@ from standins import AnyFleet, NoLists
 from smsgw.core.errors import Reason, SmsgwError, Temporary
 from smsgw.core.model import MessageType, OutcomeKind, UnknownPolicy
 from smsgw.core.states import PartState
-from smsgw.node import past
+from smsgw.node import stale_state
 from smsgw.platform.backups import restore
 from smsgw.platform.backups.restore import Plan, Target
 from smsgw.platform.messages import service, undecided
@@ -338,12 +338,12 @@ async def test_a_spool_that_was_carried_here_is_doubted(ledger: Ledger, tmp_path
     who = nodes.identity(tmp_path)
     (tmp_path / "spool").mkdir()
     (tmp_path / "spool" / "000000000003.spool").touch()
-    await past.part_with(ledger.database, who)
+    await stale_state.part_with(ledger.database, who)
     assert not list((tmp_path / "spool").glob("*.restored")), "the database was never restored"
     await ledger.connection.execute(
         "INSERT INTO restoration (life, file, sha256, host, made_by, seconds, done) "
         "VALUES ($1, '', '', '', '', 0, '{}')", "a" * 32)  # fmt: skip
-    await past.part_with(ledger.database, who)
+    await stale_state.part_with(ledger.database, who)
     assert [one.name for one in (tmp_path / "spool").glob("*.restored")] == ["000000000003.restored"]
     assert nodes.identity(tmp_path).life == "a" * 32
 

@@ -18,13 +18,13 @@ from dbproxy import DatabaseProxy
 
 from smsgw.core.errors import Refused, SmsgwError, Temporary
 from smsgw.runtime import aio
-from smsgw.store.engine import database as db, group_commit, migrate, together
+from smsgw.store.engine import cte_batch, database as db, group_commit, migrate
+from smsgw.store.engine.cte_batch import COPIED, Together, enter
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.database_roles import APPLICATION
 from smsgw.store.engine.embedded import EmbeddedPostgres
 from smsgw.store.engine.group_commit import Batcher
 from smsgw.store.engine.migrate import SCHEMA_VERSION, Migration
-from smsgw.store.engine.together import COPIED, Together, enter
 
 Writer = Batcher[int, "int | SmsgwError"]
 Hook = Callable[[Connection, list[int]], Awaitable[None]]
@@ -636,7 +636,7 @@ async def test_all_or_nothing(connection: Connection) -> None:
 
 
 async def test_a_server_that_reads_no_more_holds_nobody_up(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(together, "TIMEOUT", 1.0)
+    monkeypatch.setattr(cte_batch, "TIMEOUT", 1.0)
     async with DatabaseProxy(dsn) as proxy:
         await change(dsn, "CREATE TABLE a (id int PRIMARY KEY, name text)", f"GRANT ALL ON a TO {APPLICATION}")
         held = await asyncpg.connect(proxy.dsn)

@@ -19,8 +19,8 @@ from smsgw.channels.balance import PATIENCE, STALE, Balance, Seat, shared_out
 from smsgw.channels.manager import ChannelManager
 from smsgw.channels.pool_shares import BACKLOG, FADE, STANDBY_AFTER, PoolShares
 from smsgw.core.errors import Temporary
-from smsgw.core.heads import REST
 from smsgw.core.model import Claimed
+from smsgw.core.queue_cursors import REST
 from smsgw.pipeline.accept.at_once import AtOnce
 from smsgw.pipeline.fleet import Fleet, Membership, Queue
 from smsgw.store.engine import leases

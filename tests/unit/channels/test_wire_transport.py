@@ -14,10 +14,10 @@ import pytest
 
 from smsgw.channels import profiles
 from smsgw.channels.intake import LOOK_AT_ROOM, Intake
-from smsgw.channels.wire import keeping as module
-from smsgw.channels.wire.keeping import Keeping
+from smsgw.channels.wire import submit_recording as module
 from smsgw.channels.wire.listener import Listeners, Numberings
 from smsgw.channels.wire.mapping import INTERMEDIATE
+from smsgw.channels.wire.submit_recording import Keeping
 from smsgw.channels.wire.transport import WireTransport
 from smsgw.core.guessing import Guesses
 from smsgw.core.model import ChannelSpec, Claimed, Inbound, Outcome, OutcomeKind, Report, SubmitRecording

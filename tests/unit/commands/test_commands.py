@@ -25,7 +25,7 @@ from smsgw.cli import _HOME, _MODULES, _help, main
 from smsgw.commands.base import print_json, print_table, say
 from smsgw.commands.pdu import pdu
 from smsgw.core.ids import CHINA
-from smsgw.node import opening, operators
+from smsgw.node import database_setup, operators
 from smsgw.runtime.config import load
 
 
@@ -348,5 +348,5 @@ async def test_a_proxy_that_has_no_database_behind_it() -> None:
         port = server.sockets[0].getsockname()[1]
         settings = load(None, {"SMSGW_DATABASE_DSN": f"postgresql://smsgw:x@127.0.0.1:{port}/smsgw"})
         with pytest.raises(ConnectionError, match="the database does not answer"):
-            async with opening.database(settings):
+            async with database_setup.database(settings):
                 pytest.fail("it has opened what is not there")

@@ -16,12 +16,12 @@ from smsgw.core.alarm_notes import Note, Way
 from smsgw.core.alarm_rules import KINDS, Rules, Stored
 from smsgw.core.alarms import CRITICAL, OTHERS, WARNING, Finding, Watch, about_of
 from smsgw.core.availability import availability, merged
-from smsgw.core.carried import packed
 from smsgw.core.ids import CHINA
 from smsgw.core.model import ChannelStatus
 from smsgw.core.routes import parse
 from smsgw.core.settings import Settings
 from smsgw.core.throttling import Spell
+from smsgw.core.wording_json import packed
 from smsgw.core.words import LABELS, english_of, labels_of, phrase
 from smsgw.core.words.alarm_rules import ADVICE, CONDITIONS
 from smsgw.pipeline.accept.disk import DiskGuard

@@ -14,8 +14,8 @@ from hypothesis import given, settings, strategies as st
 from targets import KINDS, meaning
 
 from smsgw.core.keywords import Action, Plain, Word, WordFilter, named, replaced
-from smsgw.core.likeness import ANY, MOST, compared, likeness, pairs
 from smsgw.core.templates import ContentBook, Form, Review, Template, Variable, variables_of
+from smsgw.core.text_similarity import ANY, MOST, compared, likeness, pairs
 from smsgw.core.url_filings import Filed, Link, LinkBook, found_in, target_of
 from smsgw.store.config import traditional
 

@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 
 from smsgw.core.errors import Temporary
-from smsgw.core.heads import DEAR, LEAST, REST, SHORT, Heads, Stretch
 from smsgw.core.ids import first_id, stretch
+from smsgw.core.queue_cursors import DEAR, LEAST, REST, SHORT, QueueCursors, Stretch
 from smsgw.pipeline.delivery.event_heads import EventHead
 from smsgw.store.engine.database import unavailable
 from smsgw.store.messages.events import Found
@@ -30,7 +30,7 @@ class Queues:
         self.now = 0.0
         self.live: dict[str, list[int]] = {"a": [], "b": []}
         self.dead: dict[str, list[int]] = {"a": [], "b": []}
-        self.heads: Heads[str] = Heads(lambda: self.now)
+        self.heads: QueueCursors[str] = QueueCursors(lambda: self.now)
         self.walked = 0
         self.takes = 0.001
         """Seconds of every statement, whatever it finds."""
@@ -190,7 +190,7 @@ def test_when_a_round_takes_no_time_any_more_it_is_over() -> None:
 def test_a_look_that_never_ends_is_made_in_pieces() -> None:
     """From its beginning on, and in shorter ones each time one does not come to its end."""
     now = 0.0
-    heads: Heads[str] = Heads(lambda: now)
+    heads: QueueCursors[str] = QueueCursors(lambda: now)
     newest = 100 * SHORT
     assert heads.since("a", 0, newest - 2 * SECOND) == 0
     heads.failed(["a"])

@@ -16,7 +16,7 @@ from smsgw.core.bucket import TokenBucket
 from smsgw.core.code_book import CodeBook, Entry, Source
 from smsgw.core.model import REPORT_CLASSES, Lane, MessageType
 from smsgw.core.pacing import UNLIMITED, Pacer
-from smsgw.core.retry import DEFAULTS, NEVER_RETRIED, Decision, Fault, How, Rule, decide
+from smsgw.core.retry import DEFAULTS, NEVER_RETRIED, Decision, Fault, RetryAction, Rule, decide
 from smsgw.core.settings import Settings
 from smsgw.core.shifting import HOLD, Shift, Standing, judge
 from smsgw.core.throttling import MOST_UNTOLD, QUIET, TELL_EVERY, Spell, Throttling
@@ -382,29 +382,29 @@ def ask(fault: Fault, lane: Lane = Lane.NOTICE, *, tried: int = 0, age: float = 
 def test_the_table_is_complete_and_never_repeats_what_may_have_arrived() -> None:
     assert set(DEFAULTS) == {(fault, kind) for fault in Fault for kind in MessageType}
     for (fault, _), rule in DEFAULTS.items():
-        assert fault not in NEVER_RETRIED or rule.how is How.NEVER
+        assert fault not in NEVER_RETRIED or rule.how is RetryAction.NEVER
         assert rule.most >= rule.first
     for fault in sorted(NEVER_RETRIED):  # no rule can repeat the uncertain
-        assert ask(fault, rule=Rule(How.OTHER, tries=9)) is None
+        assert ask(fault, rule=Rule(RetryAction.OTHER, tries=9)) is None
 
 
 def test_tries_deadline_and_validity_end_it() -> None:
-    rule = Rule(How.SAME, first=5, most=60)
+    rule = Rule(RetryAction.SAME, first=5, most=60)
     assert [rule.delay(n) for n in range(6)] == [5, 10, 20, 40, 60, 60]
     assert rule.delay(10_000) == 60
-    rule = Rule(How.SAME, tries=2, deadline=100, first=10, most=80)
-    assert ask(Fault.NETWORK, rule=rule) == Decision(How.SAME, 10)
-    assert ask(Fault.NETWORK, rule=rule, tried=1) == Decision(How.SAME, 20)
+    rule = Rule(RetryAction.SAME, tries=2, deadline=100, first=10, most=80)
+    assert ask(Fault.NETWORK, rule=rule) == Decision(RetryAction.SAME, 10)
+    assert ask(Fault.NETWORK, rule=rule, tried=1) == Decision(RetryAction.SAME, 20)
     assert ask(Fault.NETWORK, rule=rule, tried=2) is None
-    assert ask(Fault.NETWORK, rule=rule, age=90) == Decision(How.SAME, 10)
+    assert ask(Fault.NETWORK, rule=rule, age=90) == Decision(RetryAction.SAME, 10)
     assert ask(Fault.NETWORK, rule=rule, age=91) is None
     assert ask(Fault.NETWORK, rule=rule, left=10) is None
-    assert ask(Fault.CHANNEL) == Decision(How.OTHER, 0)  # another channel where there is one
+    assert ask(Fault.CHANNEL) == Decision(RetryAction.OTHER, 0)  # another channel where there is one
     assert ask(Fault.CHANNEL, others=False) is None
     assert ask(Fault.PORTED, others=False) is None
-    assert ask(Fault.BUSY, Lane.OTP) == Decision(How.OTHER, 1)
-    assert ask(Fault.BUSY, Lane.OTP, others=False) == Decision(How.SAME, 1)
-    assert ask(Fault.BUSY, Lane.MARKETING) == Decision(How.SAME, 5)
+    assert ask(Fault.BUSY, Lane.OTP) == Decision(RetryAction.OTHER, 1)
+    assert ask(Fault.BUSY, Lane.OTP, others=False) == Decision(RetryAction.SAME, 1)
+    assert ask(Fault.BUSY, Lane.MARKETING) == Decision(RetryAction.SAME, 5)
     assert ask(Fault.CHANNEL, Lane.EMERGENCY) == ask(Fault.CHANNEL, Lane.OTP)
 
 

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from smsgw.core import words
-from smsgw.core.carried import Heard, Moment, Remembered, packed, unpacked
 from smsgw.core.errors import CODES, Invalid, Refused, message_of
 from smsgw.core.model import MessageType
+from smsgw.core.wording_json import Heard, Moment, Remembered, packed, unpacked
 from smsgw.core.words import Phrase, label, labels_of, listed, phrase, reason_of
 from smsgw.web import envelope
 

@@ -16,12 +16,12 @@ from smsgw.core.ids import EPOCH_MS
 from smsgw.core.partners import Partner, ReplyTo, Wanted, admits
 from smsgw.core.text import Coding
 from smsgw.partners import cmpp, smpp, smpp as partners
-from smsgw.partners.again import GOOD_FOR, Left, UnderWay
 from smsgw.partners.bind import Bind
 from smsgw.partners.cmpp import CmppServer
 from smsgw.partners.cmpp_ids import from_msg_id, to_msg_id
 from smsgw.partners.connects import AGAIN, KEPT, MAX_OF_ONE, TOGETHER, Connects, distance
 from smsgw.partners.protocol_server import NotText, Unfit, split_header, text_of
+from smsgw.partners.resubmits import GOOD_FOR, Left, UnderWay
 from smsgw.protocols.cmpp import msgid, pdus as cmpp_pdus
 from smsgw.protocols.dialects import SMPP34
 from smsgw.protocols.events import LoginRequest, Request

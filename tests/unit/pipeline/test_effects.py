@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from smsgw.core.errors import Temporary
-from smsgw.core.heads import ALL, Stretch
 from smsgw.core.ids import first_id
 from smsgw.core.model import PROBE_ACCOUNT, Account, Inbound
+from smsgw.core.queue_cursors import ALL, Stretch
 from smsgw.core.states import PartState
 from smsgw.core.webhooks import Endpoint, Options
 from smsgw.pipeline.delivery import push_queue

@@ -13,7 +13,7 @@ from smsgw.core.abroad import Abroad
 from smsgw.core.actor import ActorLabel
 from smsgw.core.frequency import Rate, Watch
 from smsgw.core.model import MessageType, Origin, UnknownPolicy
-from smsgw.store.engine.together import columns_of
+from smsgw.store.engine.cte_batch import columns_of
 from smsgw.store.messages.calls import (
     PART_TYPES,
     LinkRow,

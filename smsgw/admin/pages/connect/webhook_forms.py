@@ -16,7 +16,6 @@ from smsgw.admin.kit.lists import Effect
 from smsgw.admin.kit.people import own_accounts
 from smsgw.admin.pages.connect.webhooks import ONE, PATH, host_of, told
 from smsgw.admin.words import pushes as push_words, webhooks as words
-from smsgw.core.carried import Heard
 from smsgw.core.permissions import Permission
 from smsgw.core.webhooks import (
     CALLBACK,
@@ -30,6 +29,7 @@ from smsgw.core.webhooks import (
     Way,
     parse_options,
 )
+from smsgw.core.wording_json import Heard
 from smsgw.platform.webhooks import queries, service
 from smsgw.platform.webhooks.model import MOST_BELOW, EndpointView, EventSetting, Wanted
 

@@ -16,10 +16,10 @@ from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import account_choices
 from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import pushes as push_words, webhooks as words
-from smsgw.core.carried import Heard
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
 from smsgw.core.webhooks import CALLBACK, parse_options
+from smsgw.core.wording_json import Heard
 from smsgw.platform.webhooks import queries, service
 from smsgw.platform.webhooks.model import Counted, ListedEndpoint, Stretch, WantedEndpoints
 from smsgw.runtime import clock

@@ -18,8 +18,8 @@ from smsgw.admin.kit.people import account_choices
 from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.words import faults as fault_words, tickets as words
 from smsgw.admin.words.terms import TERMS
-from smsgw.core.carried import Moment
 from smsgw.core.permissions import Permission
+from smsgw.core.wording_json import Moment
 from smsgw.platform.messages import queries as messages
 from smsgw.platform.settings import service as settings
 from smsgw.platform.tickets import model, service

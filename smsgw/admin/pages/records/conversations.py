@@ -22,7 +22,7 @@ from smsgw.admin.words.kit import NAMED
 from smsgw.core.errors import Refused, SmsgwError, message_of
 from smsgw.core.numbers import mask
 from smsgw.core.permissions import Permission
-from smsgw.platform.messages import care, inbound, queries
+from smsgw.platform.messages import inbound, inbound_handling, queries
 from smsgw.platform.messages.inbound import InboundView
 from smsgw.platform.org import queries as org
 from smsgw.platform.paging import Window
@@ -103,10 +103,10 @@ def _refused(call: Call) -> Iterator[None]:
 async def _explained(call: Call, one: InboundView, values: Mapping[str, Any]) -> Effect:
     """What the answer would be, as the door sees it."""
     context = call.portal.context
-    request = care.reply(call.actor, one, context.snapshots.current, values["content"])
+    request = inbound_handling.reply(call.actor, one, context.snapshots.current, values["content"])
     with _refused(call):
         if one.answered_by != read_id(values["seen"]):
-            raise care.overtaken()
+            raise inbound_handling.overtaken()
         (line,) = await context.acceptor.explain(request)
         if line["code"] != "OK":
             raise Refused(str(line["code"]))
@@ -119,7 +119,9 @@ async def _explained(call: Call, one: InboundView, values: Mapping[str, Any]) ->
 async def _send(call: Call, one: InboundView, values: Mapping[str, Any]) -> web.StreamResponse:
     context, one = call.portal.context, replace(one, answered_by=read_id(values["seen"]))
     with _refused(call):
-        await care.answer(call.change(), context.acceptor, context.snapshots.current, one, values["content"])
+        await inbound_handling.answer(
+            call.change(), context.acceptor, context.snapshots.current, one, values["content"]
+        )
     call.toast(call.gettext(words.REPLIED))
     return call.redirect(f"/inbound/{one.id}")
 
@@ -127,11 +129,19 @@ async def _send(call: Call, one: InboundView, values: Mapping[str, Any]) -> web.
 _SEEN = Input("seen", InputKind.HIDDEN)
 """The last answer that there was when the form was opened."""
 REPLY = FormPage(
-    f"{PATH}/reply", Permission.MESSAGE_SEND, words.REPLY_TITLE, words.REPLY_SEND,
-    Form((Inputs((Input("content", InputKind.LINES, required=True, most=care.MOST_CONTENT), _SEEN)),)), save=_send,
-    values=lambda one: {"seen": one.answered_by or ""}, back=lambda one: f"/inbound/{one.id}", subject=_subject,
-    effect=_explained, lead=lambda one: mask(one.number), about=words.REPLY_LEAD,
-)  # fmt: skip
+    f"{PATH}/reply",
+    Permission.MESSAGE_SEND,
+    words.REPLY_TITLE,
+    words.REPLY_SEND,
+    Form((Inputs((Input("content", InputKind.LINES, required=True, most=inbound_handling.MOST_CONTENT), _SEEN)),)),
+    save=_send,
+    values=lambda one: {"seen": one.answered_by or ""},
+    back=lambda one: f"/inbound/{one.id}",
+    subject=_subject,
+    effect=_explained,
+    lead=lambda one: mask(one.number),
+    about=words.REPLY_LEAD,
+)
 
 
 async def _people(call: Call, _: InboundView) -> Mapping[str, Mapping[str, str]]:
@@ -143,7 +153,7 @@ async def _people(call: Call, _: InboundView) -> Mapping[str, Mapping[str, str]]
 
 
 async def _assign(call: Call, one: InboundView, values: Mapping[str, Any]) -> web.StreamResponse:
-    await care.assign(call.change(), one, values["assignee"])
+    await inbound_handling.assign(call.change(), one, values["assignee"])
     call.toast(call.filled(words.ASSIGNED, {"name": values["assignee"]}))
     return call.redirect(f"/inbound/{one.id}")
 

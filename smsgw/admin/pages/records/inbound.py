@@ -24,7 +24,7 @@ from smsgw.admin.words import records as words
 from smsgw.core.actor import Actor
 from smsgw.core.permissions import Permission
 from smsgw.core.pseudonyms import is_pseudonym
-from smsgw.platform.messages import care, inbound
+from smsgw.platform.messages import inbound, inbound_handling
 from smsgw.platform.messages.inbound import InboundView
 
 PATH = "/inbound"
@@ -113,7 +113,7 @@ async def seen(call: Call) -> web.StreamResponse:
     id_ = read_id(str((await call.request.post()).get("id", "")))
     if id_ is None:
         raise web.HTTPBadRequest
-    await care.seen(call.change(), id_)
+    await inbound_handling.seen(call.change(), id_)
     return web.Response(status=204)
 
 
@@ -129,16 +129,37 @@ def _action(key: str, label: str, effect: str, run: Callable[[Call, InboundView]
 
 
 PAGE = ListPage(
-    "inbound", PATH, "records.inbound", Permission.INBOUND_VIEW, FILTER, COLUMNS, choices=_choices,
+    "inbound",
+    PATH,
+    "records.inbound",
+    Permission.INBOUND_VIEW,
+    FILTER,
+    COLUMNS,
+    choices=_choices,
     rows=lambda db, actor, found, window: inbound.search(db, actor, _wanted(actor, found), window),
     count=lambda db, actor, found, most: inbound.how_many(db, actor, _wanted(actor, found), most),
-    one=lambda db, actor, id_: inbound.one(db, actor, id_), detail=_detail, sort=Sort("received_at"), wide=True,
-    lead=words.INBOUND_LEAD, export=Permission.INBOUND_EXPORT, live=5, whole="inbound",
+    one=lambda db, actor, id_: inbound.one(db, actor, id_),
+    detail=_detail,
+    sort=Sort("received_at"),
+    wide=True,
+    lead=words.INBOUND_LEAD,
+    export=Permission.INBOUND_EXPORT,
+    live=5,
+    whole="inbound",
     actions=(
-        _action("take", words.TAKE, words.TAKE_EFFECT,
-                lambda call, one: care.assign(call.change(), one, call.who.login)),
-        _action("done", words.DONE, words.DONE_EFFECT, lambda call, one: care.done(call.change(), one.id)),
-        _action("reopen", words.REOPEN, words.REOPEN_EFFECT, lambda call, one: care.reopen(call.change(), one.id)),
+        _action(
+            "take",
+            words.TAKE,
+            words.TAKE_EFFECT,
+            lambda call, one: inbound_handling.assign(call.change(), one, call.who.login),
+        ),
+        _action("done", words.DONE, words.DONE_EFFECT, lambda call, one: inbound_handling.done(call.change(), one.id)),
+        _action(
+            "reopen",
+            words.REOPEN,
+            words.REOPEN_EFFECT,
+            lambda call, one: inbound_handling.reopen(call.change(), one.id),
+        ),
     ),
     empty=Empty(words.INBOUND_EMPTY, words.INBOUND_TEACHES),
-)  # fmt: skip
+)

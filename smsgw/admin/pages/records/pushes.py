@@ -15,9 +15,9 @@ from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import account_choices, not_by_person
 from smsgw.admin.kit.tables import Cell, Column, Phone, Sort, allowed
 from smsgw.admin.words import pushes as words
-from smsgw.core.carried import Heard
 from smsgw.core.permissions import Permission
 from smsgw.core.webhooks import REPORT, Way, kind_of, type_of
+from smsgw.core.wording_json import Heard
 from smsgw.platform.webhooks import queries, service
 from smsgw.platform.webhooks.model import STATES, Delivery, WantedDeliveries
 

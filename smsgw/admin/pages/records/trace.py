@@ -17,9 +17,9 @@ from smsgw.admin.kit.kinds import names_of
 from smsgw.admin.rights import route
 from smsgw.admin.words import fallback as chain_words, trace as named
 from smsgw.admin.words.records import PLAYBOOK
-from smsgw.core.carried import Heard
 from smsgw.core.ids import CHINA
 from smsgw.core.permissions import Permission
+from smsgw.core.wording_json import Heard
 from smsgw.core.words import Wording, labels_of
 from smsgw.platform.fallback import queries as fallback
 from smsgw.platform.links import queries as links

@@ -18,7 +18,7 @@ from smsgw.admin.rights import route
 from smsgw.admin.words import explain as words, messages
 from smsgw.core.model import MessageType
 from smsgw.core.permissions import Permission
-from smsgw.core.retry import DEFAULTS, NEVER_RETRIED, Fault, How, Rule
+from smsgw.core.retry import DEFAULTS, NEVER_RETRIED, Fault, RetryAction, Rule
 from smsgw.platform.routing import queries, service
 
 PATH = ROUTES + "/retries"
@@ -51,7 +51,7 @@ async def show(call: Call) -> web.StreamResponse:
 
 def said(call: Call, rule: Rule) -> str:
     """A rule in one line."""
-    if rule.how is How.NEVER:
+    if rule.how is RetryAction.NEVER:
         return call.gettext(words.NEVER_SAID)
     tries = call.filled(words.TIMES, {"n": rule.tries}) if rule.tries else call.gettext(words.TIMES_ANY)
     within = call.gettext(words.WITHIN_ANY)
@@ -113,8 +113,8 @@ def _values(cell: _Cell) -> Mapping[str, Any]:
 
 
 def _rule(values: Mapping[str, Any]) -> Rule:
-    how = How(values["how"])
-    if how is How.NEVER:
+    how = RetryAction(values["how"])
+    if how is RetryAction.NEVER:
         return Rule(how)
     if values["most"] < values["first"]:
         raise Wrong("most", Problem(words.MOST_BELOW))

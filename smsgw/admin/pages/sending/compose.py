@@ -50,7 +50,7 @@ from smsgw.core.errors import Invalid, Refused, SmsgwError, Temporary
 from smsgw.core.fallback import chain_of
 from smsgw.core.keywords import Action, named
 from smsgw.core.model import Account, MessageType
-from smsgw.core.pasted import pieces
+from smsgw.core.number_parsing import pieces
 from smsgw.core.permissions import Permission
 from smsgw.core.policy import SignPolicy
 from smsgw.core.sent_links import NAME

@@ -173,7 +173,7 @@ async def live_clean(call: Call) -> web.StreamResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class Far:
+class CleaningProgress:
     """How far the job that looks at the rows is."""
 
     reading: bool
@@ -184,7 +184,7 @@ class Far:
     """Of both together."""
 
 
-async def _far(step: Step) -> Far | None:
+async def _far(step: Step) -> CleaningProgress | None:
     """None: nothing is known of it, or it is done."""
     if step.draft is None or step.draft.known is not None:
         return None
@@ -193,7 +193,7 @@ async def _far(step: Step) -> Far | None:
         return None
     rows = whole // 2
     reading = done <= rows
-    return Far(reading, done if reading else done - rows, rows, done * 100 // whole)
+    return CleaningProgress(reading, done if reading else done - rows, rows, done * 100 // whole)
 
 
 def _cleaned(step: Step) -> dict[str, Any]:

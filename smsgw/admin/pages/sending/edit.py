@@ -19,7 +19,6 @@ from smsgw.admin.pages.sending import chains, terms
 from smsgw.admin.pages.sending.wizard import line_of, pools_of
 from smsgw.admin.words import compose, tasks as words, times
 from smsgw.admin.words.terms import FIELD_TERMS
-from smsgw.core.carried import Remembered
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.frequency import MOST_TAG, MOST_TAGGED
 from smsgw.core.ids import CHINA
@@ -28,6 +27,7 @@ from smsgw.core.permissions import Permission
 from smsgw.core.schedule import written
 from smsgw.core.stages import LIMITS, MOST_MINUTES
 from smsgw.core.tasks import Task
+from smsgw.core.wording_json import Remembered
 from smsgw.pipeline.accept.checks import MAX_CHARACTERS
 from smsgw.platform.campaigns import queries
 from smsgw.platform.campaigns.model import MAX_NAME, MAX_RATE, ListedTask, recurrence_of, windows_of

@@ -17,8 +17,8 @@ from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
 from smsgw.admin.pages.sending import terms
 from smsgw.admin.pages.sending.seen import marked, seen, waited, waits
 from smsgw.admin.words import approval as words
-from smsgw.core.carried import Remembered
 from smsgw.core.permissions import Permission
+from smsgw.core.wording_json import Remembered
 from smsgw.platform.campaigns import queries as campaigns
 from smsgw.platform.review import queries
 from smsgw.platform.review.model import Reviewed, WantedReviews

@@ -11,8 +11,8 @@ from typing import Any
 from smsgw.admin.call import Call
 from smsgw.admin.words import approval as words
 from smsgw.admin.words.compose import CLASS
-from smsgw.core.likeness import ANY
 from smsgw.core.policy import PolicySet
+from smsgw.core.text_similarity import ANY
 from smsgw.platform.review import insight, queries
 from smsgw.platform.review.insight import Nearest
 from smsgw.platform.review.model import Reviewed, Sample

@@ -22,8 +22,8 @@ from smsgw.admin.kit.menu import Entry
 from smsgw.admin.kit.people import account_choices
 from smsgw.admin.kit.sent_links import unkept
 from smsgw.admin.kit.tables import Cell, Column, Phone, Sort
-from smsgw.admin.pages.sending import again, as_scenario, edit, stages, terms
-from smsgw.admin.pages.sending.again import export_of, may_take
+from smsgw.admin.pages.sending import as_scenario, edit, stages, task_retry, terms
+from smsgw.admin.pages.sending.task_retry import export_of, may_take
 from smsgw.admin.pages.sending.wizard import line_of
 from smsgw.admin.words import accounts, compose, fallback, tasks as words
 from smsgw.admin.words.compose import CLASS
@@ -36,9 +36,9 @@ from smsgw.core.words import Wording, phrase as said
 from smsgw.platform.audience import segments
 from smsgw.platform.audience.model import MOST_DAYS, Segment, SegmentKind
 from smsgw.platform.campaigns import outcome, queries
-from smsgw.platform.campaigns.again import DOUBLE
 from smsgw.platform.campaigns.model import ListedTask, WantedTasks
 from smsgw.platform.campaigns.outcome import Untold
+from smsgw.platform.campaigns.task_retry import DOUBLE
 from smsgw.platform.fallback import queries as chains
 from smsgw.runtime import clock
 
@@ -164,12 +164,12 @@ async def _send_to_rest(call: Call, rows: Sequence[ListedTask]) -> str:
     if len(rows) != 1:
         raise Refused("STATE_CONFLICT", reason=said("segment.one_task"))
     task = rows[0].task
-    if not again.may_take(call, task):
+    if not task_retry.may_take(call, task):
         raise Refused("PERMISSION_DENIED", permission=Permission.MESSAGE_READ.value)
     dead = await opted(call)
     if not (n := await _rest(call, task, SegmentKind.NOT_CLICKED, dead=dead)):
         raise Refused("STATE_CONFLICT", reason=said("segment.none"))
-    draft = await again.to_rest(call, task, dead=dead)
+    draft = await task_retry.to_rest(call, task, dead=dead)
     call.toast(call.filled(words.UNCLICKED_DONE, {"n": f"{n:,}"}))
     return f"/send/{draft}/content"
 

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Seldom(Generic[T]):
+class TtlCache(Generic[T]):
     """Called, it looks up at most every so many seconds; else it gives what it found last. A failed look is repeated at
     the next call."""
 

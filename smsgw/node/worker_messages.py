@@ -13,8 +13,8 @@ from smsgw.net import unix_paths
 from smsgw.pipeline.events import EventHub
 from smsgw.pipeline.fleet import Fleet, Queue
 from smsgw.pipeline.snapshot import SnapshotFollower
-from smsgw.runtime import crew
-from smsgw.runtime.crew import Place
+from smsgw.runtime import worker_pool
+from smsgw.runtime.worker_pool import Place
 
 NEWS = "news.sock"
 NEWS_MOST = 2000
@@ -99,7 +99,7 @@ class News:
         self._queues.clear()
         self._events.clear()
         for worker in self._place.siblings:
-            path = crew.folder_of(self._place.root, worker) / NEWS
+            path = worker_pool.folder_of(self._place.root, worker) / NEWS
             try:
                 self._socket(path).send(octets)
             except OSError:  # it is not there, or does not read: it looks by itself

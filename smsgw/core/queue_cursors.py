@@ -47,7 +47,7 @@ class Stretch:
     last: int
 
 
-class Heads(Generic[Queue]):
+class QueueCursors(Generic[Queue]):
     """Of the queues of one reader. Times by ``clock``, in seconds; ids grow with time (``core/ids``)."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

@@ -20,7 +20,7 @@ from smsgw.runtime import clock
 from smsgw.store.engine import partitions
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.secrets import Sealer
-from smsgw.store.records import audit, forgetting, pseudonyms
+from smsgw.store.records import audit, pseudonyms, retention_steps
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +53,7 @@ class _NightOver(Exception):
     """Others' hours have begun; the next night goes on."""
 
 
-class Forgetting:
+class RetentionSweep:
     """On one node at a time."""
 
     def __init__(self, database: Database, sealer: Sealer, least: Mapping[str, int] = LEAST) -> None:
@@ -89,7 +89,7 @@ class Forgetting:
         await self._look_behind()
 
     async def _ages(self) -> Ages:
-        return (await forgetting.rule(self._database)).at_least(self._least)
+        return (await retention_steps.rule(self._database)).at_least(self._least)
 
     async def _look_behind(self) -> None:
         ages, today = await self._ages(), clock.now().astimezone(CHINA).date()
@@ -98,7 +98,7 @@ class Forgetting:
 
     async def _due(self, ages: Ages, today: date) -> dict[str, list[date]]:
         async with self._database.acquire() as connection:
-            return {name: await forgetting.due(connection, name, ages, today) for name in ORDER}
+            return {name: await retention_steps.due(connection, name, ages, today) for name in ORDER}
 
     async def run(self) -> Done:
         """All that is due, the oldest day first. A class that fails is left for the next round, and the others go on;
@@ -143,21 +143,22 @@ class Forgetting:
 
     async def _day(self, name: str, day: date, key: bytes, ages: Ages, done: Done) -> None:
         async with self._database.transaction() as connection:
-            begun = await forgetting.begin(connection, name, day, ages)
+            begun = await retention_steps.begin(connection, name, day, ages)
         if name == PDUS:
             await self._octets(day, begun)
         elif name == CLICKS:
             await self._through(
-                lambda connection, after: forgetting.clicks(connection, day, after, key, texts=ages.texts), begun
+                lambda connection, after: retention_steps.clicks(connection, day, after, key, texts=ages.texts), begun
             )
         else:
             await self._through(
-                lambda connection, after: forgetting.numbers(connection, name, day, after, key, texts=ages.texts), begun
+                lambda connection, after: retention_steps.numbers(connection, name, day, after, key, texts=ages.texts),
+                begun,
             )
         if name == MESSAGES:
-            await self._through(lambda connection, after: forgetting.partner_parts(connection, day, after))
+            await self._through(lambda connection, after: retention_steps.partner_parts(connection, day, after))
         async with self._database.transaction() as connection:
-            rows = await forgetting.done(connection, name, day)
+            rows = await retention_steps.done(connection, name, day)
             if not rows:
                 return
             said = {"rows": rows, "texts": ages.texts and name != PDUS}
@@ -170,10 +171,10 @@ class Forgetting:
 
     async def _octets(self, day: date, begun: int) -> None:
         async with self._database.acquire() as connection:
-            blocks = await forgetting.blocks(connection, day)
-        for first in range(begun, blocks, forgetting.BLOCKS):
+            blocks = await retention_steps.blocks(connection, day)
+        for first in range(begun, blocks, retention_steps.BLOCKS):
             async with self._step() as connection:
-                await forgetting.octets(connection, day, first)
+                await retention_steps.octets(connection, day, first)
 
     async def _through(self, step: Callable[[Connection, int], Awaitable[int | None]], after: int | None = 0) -> None:
         """Step by step, each behind the last id of the one before."""
@@ -185,10 +186,10 @@ class Forgetting:
         """Reviews and tasks that ended before that day."""
         at, last = time_of(day_range(before)[0]), 0
         if ages.texts:
-            await self._through(lambda connection, after: forgetting.reviews(connection, at, after))
+            await self._through(lambda connection, after: retention_steps.reviews(connection, at, after))
         while True:
             async with self._database.acquire() as connection:
-                tasks = await forgetting.tasks(connection, at, last, texts=ages.texts)
+                tasks = await retention_steps.tasks(connection, at, last, texts=ages.texts)
             if not tasks:
                 return
             for task in tasks:
@@ -198,11 +199,11 @@ class Forgetting:
 
     async def _task(self, task: int, key: bytes, ages: Ages) -> None:
         await self._through(
-            lambda connection, after: forgetting.task_rows(connection, task, after, key, texts=ages.texts)
+            lambda connection, after: retention_steps.task_rows(connection, task, after, key, texts=ages.texts)
         )
         more = True
         while more:
             async with self._step() as connection:
-                more = await forgetting.task_problems(connection, task)
+                more = await retention_steps.task_problems(connection, task)
         async with self._database.transaction() as connection:
-            await forgetting.task_done(connection, task, texts=ages.texts)
+            await retention_steps.task_done(connection, task, texts=ages.texts)

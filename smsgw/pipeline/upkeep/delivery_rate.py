@@ -14,7 +14,7 @@ from smsgw.pipeline.periodic import Periodic
 from smsgw.pipeline.snapshot import Snapshots
 from smsgw.pipeline.upkeep.maintenance import RECOUNT_HOURS
 from smsgw.runtime import clock
-from smsgw.runtime.seldom import Seldom
+from smsgw.runtime.ttl_cache import TtlCache
 from smsgw.store.engine.database import Database
 from smsgw.store.messages import acknowledged, success
 
@@ -36,7 +36,7 @@ class Successes:
         self._snapshots = snapshots
         self._night: date | None = None
         """The last one in which the days before have been counted here."""
-        self.findings = Seldom(LOOKED_EVERY, self.low)
+        self.findings = TtlCache(LOOKED_EVERY, self.low)
         """As of a moment ago."""
 
     def periodics(self) -> Sequence[Periodic]:

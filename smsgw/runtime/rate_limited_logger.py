@@ -28,7 +28,7 @@ class _Kind:
         self.fields: dict[str, Any] = {}
 
 
-class Sparing:
+class RateLimitedLogger:
     """A logger for such lines, one a module. Outside of an event loop all are written.
 
     Of a kind (an event and what it is ``about``, such as a link and a sort of violation) the first ``at_once`` lines

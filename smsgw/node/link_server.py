@@ -22,11 +22,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.process_collector import ProcessCollector
 
-from smsgw.core.carried import packed
 from smsgw.core.guessing import Guesses
 from smsgw.core.ids import IdSource
+from smsgw.core.wording_json import packed
 from smsgw.net import unix_paths
-from smsgw.node import metrics, opening
+from smsgw.node import database_setup, metrics
 from smsgw.node.build import clicks_of
 from smsgw.node.life import LOCK_PATIENCE, OPS_CONNECTIONS, STEP_PATIENCE, taken
 from smsgw.node.sites import Sites
@@ -38,9 +38,9 @@ from smsgw.platform.links.clicks import Clicks
 from smsgw.platform.links.table import LinkTable
 from smsgw.public import app as public
 from smsgw.public.app import PublicContext
-from smsgw.runtime import aio, clock, crew
+from smsgw.runtime import aio, clock, worker_pool
 from smsgw.runtime.config import Config
-from smsgw.runtime.crew import Place
+from smsgw.runtime.worker_pool import Place
 from smsgw.store.engine import nodes, rows
 from smsgw.store.engine.database import Database, forgive_abandoned
 from smsgw.web import serving
@@ -58,7 +58,7 @@ class Edge:
 
     def __init__(self, settings: Config, place: Place) -> None:
         self._place = place
-        self._settings = crew.settings_of_edge(settings, place)
+        self._settings = worker_pool.settings_of_edge(settings, place)
         self._closers: list[tuple[str, Callable[[], Any]]] = []
         self._urls: dict[str, str] = {}
         self.watchdog = Watchdog()
@@ -76,9 +76,9 @@ class Edge:
 
     async def _start(self) -> None:
         settings, place = self._settings, self._place
-        lock = await taken(place.folder / crew.LOCK, LOCK_PATIENCE)
+        lock = await taken(place.folder / worker_pool.LOCK, LOCK_PATIENCE)
         self._closers.append(("lock", lock.give))
-        sealer = opening.sealer(settings)
+        sealer = database_setup.sealer(settings)
         database = Database(settings.database.dsn, size=settings.database.pool, sealer=lambda: sealer)
         await database.open()
         self._closers.append(("database", database.close))
@@ -90,7 +90,7 @@ class Edge:
         self._periodic = Supervisor(database, number)
         ids = IdSource(number, clock.ms, after=await queries.newest_click(database))
         snapshots, links, guesses = SnapshotFollower(database, sealer), LinkTable(database, sealer), Guesses()
-        disks = opening.disks(place.root, place.root, settings.database.dsn)
+        disks = database_setup.disks(place.root, place.root, settings.database.dsn)
         clicks = clicks_of(settings, database, links, disks, None)
         await snapshots.follow()
         await links.begin()  # an edge that cannot start would end the nodes
@@ -119,7 +119,7 @@ class Edge:
         ops.router.add_get("/metrics", _metrics(links, clicks))
         await sites.serve(ops, "ops", Connections(OPS_CONNECTIONS), settings.ops.listen, shared=False)
         await self._listen_to_worker(links, clicks, guesses)
-        lock.say(str(os.getpid()), crew.SERVES)
+        lock.say(str(os.getpid()), worker_pool.SERVES)
 
     def _run(self, name: str, work: Sequence[Periodic]) -> None:
         group = self._periodic.run(work)
@@ -144,7 +144,7 @@ class Edge:
         runner = web.AppRunner(application, access_log=None)
         await runner.setup()
         self._closers.append(("control", runner.cleanup))
-        path = self._place.folder / crew.CONTROL
+        path = self._place.folder / worker_pool.CONTROL
         path.unlink(missing_ok=True)
         with unix_paths.reachable(path) as near:
             await web.UnixSite(runner, near).start()

@@ -20,7 +20,7 @@ from smsgw.core.stages import LIMITS, steps_of
 from smsgw.core.tasks import Task
 from smsgw.platform.audience import saved
 from smsgw.platform.audience.model import MOST_DAYS, Segment, SegmentKind
-from smsgw.platform.campaigns import again, queries
+from smsgw.platform.campaigns import queries, task_retry
 from smsgw.platform.campaigns.service import picked_of
 from smsgw.platform.drafts import service
 from smsgw.platform.drafts.model import Kind, Source, State
@@ -68,7 +68,7 @@ def _steps(task: Task) -> dict[str, str]:
 async def _state(call: Call, task: Task, *, numbers: bool) -> State:
     """What a task was asked for, as the steps of the wizard have it; when it is sent is asked anew. ``numbers``: and to
     whom, which is for whoever has submitted it."""
-    upload, picked = await again.upload_of(call.db, task), picked_of(task)
+    upload, picked = await task_retry.upload_of(call.db, task), picked_of(task)
     columns = upload.columns if upload is not None else ()
     names, places = task.mapping.get("names", ()), task.mapping.get("columns", ())
     values: dict[str, Any] = {
@@ -98,7 +98,7 @@ async def _state(call: Call, task: Task, *, numbers: bool) -> State:
             "phone": columns[phone] if phone < len(columns) else "",
         }  # fmt: skip
     elif numbers:
-        values |= {"source": Source.TYPED.value, "to": "\n".join(await again.numbers_of(call.db, task))}
+        values |= {"source": Source.TYPED.value, "to": "\n".join(await task_retry.numbers_of(call.db, task))}
     return State(**values)
 
 
@@ -155,7 +155,7 @@ async def export_of(call: Call, task: Task) -> Permission | None:
         return Permission.CONTACT_EXPORT
     if task.upload_id is None:
         return None
-    upload = await again.upload_of(call.db, task)
+    upload = await task_retry.upload_of(call.db, task)
     own = upload is not None and upload.submitter == call.actor.label
     return None if own else Permission.MESSAGE_EXPORT
 
@@ -174,7 +174,7 @@ async def rows(call: Call) -> web.StreamResponse:
     await call.reads("task.export", f"task/{task.id}", rows="errors")
     response = web.StreamResponse(headers={"Content-Type": "text/csv; charset=utf-8", "Cache-Control": "no-store"})
     response.headers["Content-Disposition"] = f'attachment; filename="mend-{task.id}.csv"'
-    pieces = again.bad_rows(call.db, task, english=call.language != DEFAULT)
+    pieces = task_retry.bad_rows(call.db, task, english=call.language != DEFAULT)
     first = await anext(pieces)
     await response.prepare(call.request)
     await response.write(first)
