@@ -163,7 +163,7 @@ async def kick(change: Change, username: str, protocol: str | None, *, reason: s
     """Ask the nodes to end the binds of a login; how many there are. They may bind again. ``NOT_FOUND``.
 
     What they have sent and was not answered is accepted or refused as any. Sent again over a new bind it is a new
-    message, but for CMPP on the same node within the minutes of ``partners.again``: it gets that same answer there.
+    message, but for CMPP on the same node within the minutes of ``partners.resubmits``: it gets that same answer there.
     What they were not yet told is offered again when they are bound.
     """
     if len(reason) > MAX_REASON:

@@ -400,7 +400,7 @@ FOR_ONESELF = (
 )  # fmt: skip
 """What is changed or made is one's own."""
 OF_WHAT_WAS_FOUND = (
-    "lists.service.unmask_allowed", "messages.care.seen", "messages.service.read", "messages.service.sent",
+    "lists.service.unmask_allowed", "messages.inbound_handling.seen", "messages.service.read", "messages.service.sent",
     "numbers.service.unmask",
 )  # fmt: skip
 """They write down that rows were seen, which a query in the actor's scope has found."""
@@ -1493,11 +1493,11 @@ EXAMPLES = {
     "materials.service.put": Example("material.set", a_material, materials.Draft("另一张图")),
     "materials.service.remove": Example("material.remove", a_material),
     "materials.service.take": Example("material.take", approved_material),
-    "messages.care.answer": Example("inbound.reply", door, snapshot, an_inbound, "您好"),
-    "messages.care.assign": Example("inbound.assign", an_inbound, "able"),
-    "messages.care.done": Example("inbound.done", inbound_id),
-    "messages.care.reopen": Example("inbound.reopen", done_to("messages.care.done")),
-    "messages.care.seen": Example("inbound.seen", inbound_id),
+    "messages.inbound_handling.answer": Example("inbound.reply", door, snapshot, an_inbound, "您好"),
+    "messages.inbound_handling.assign": Example("inbound.assign", an_inbound, "able"),
+    "messages.inbound_handling.done": Example("inbound.done", inbound_id),
+    "messages.inbound_handling.reopen": Example("inbound.reopen", done_to("messages.inbound_handling.done")),
+    "messages.inbound_handling.seen": Example("inbound.seen", inbound_id),
     "messages.resend.again": Example(
         "message.resend", door, snapshot, lambda world: a_message(world, PartState.EXPIRED)
     ),
