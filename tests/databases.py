@@ -9,12 +9,13 @@ from datetime import date
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import pytest
 
-from smsgw.store.engine import partitions
+from smsgw.store.engine import migrate as migrating, partitions
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.database_roles import ADMIN, OWNER
 from smsgw.store.engine.embedded import EmbeddedPostgres
-from smsgw.store.engine.migrate import migrate
+from smsgw.store.engine.migrate import SCHEMA_VERSION, Migration, migrate, migrations
 
 ANYTHING_GOES = """
 INSERT INTO policy (account_id, type, name, value)
@@ -48,6 +49,15 @@ async def change(dsn: str, *statements: str) -> None:
             await connection.execute(statement)
     finally:
         await connection.close()
+
+
+def one_more(patch: pytest.MonkeyPatch, sql: str) -> int:
+    """Let this program ship one migration more; its number."""
+    later = Migration(SCHEMA_VERSION + 1, "later", sql)
+    known = [*migrations(), later]
+    patch.setattr(migrating, "migrations", lambda: known)
+    patch.setattr(migrating, "SCHEMA_VERSION", later.number)
+    return later.number
 
 
 async def drop_old(connection: asyncpg.Connection, today: date, keep: dict[str, int]) -> list[str]:

@@ -525,17 +525,6 @@ async def test_no_link_is_made_like_one_that_was_stopped_meanwhile(a_desk: Desk)
             await service.make_like(by_test(a_desk.database), connection, a_desk.sealer, link, 5, a_desk.now())
 
 
-async def test_no_task_has_a_link_while_a_node_would_send_all_the_same_address(a_desk: Desk) -> None:
-    link = await make(a_desk.database, a_desk.sealer, a_desk.account_id)
-    await a_desk.database.execute("INSERT INTO lease VALUES ('node/7', 7, 1, now() + interval '1 minute')")
-    with refused("STATE_CONFLICT", "节点 7"):
-        await a_desk.make(3, TEXT, link_id=link.id)
-    await a_desk.database.execute("DELETE FROM lease WHERE node = 7")
-    await a_desk.make(3, TEXT, link_id=link.id)
-    await a_desk.feed()
-    assert [row["n"] for row in await carried(a_desk.database)] == [0, 1, 2]
-
-
 async def test_a_run_that_was_begun_without_codes_gets_some(a_desk: Desk) -> None:
     link = await make(a_desk.database, a_desk.sealer, a_desk.account_id, codes=2000)
     await a_desk.make(600, TEXT, link_id=link.id)

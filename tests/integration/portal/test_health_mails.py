@@ -21,7 +21,7 @@ import pytest_asyncio
 from alarm_desk import Clock
 from browsing import send, shows
 from certificates import certified
-from databases import owner
+from databases import one_more, owner
 from days import noon, today
 from portal_site import Site, by_test
 from post import Post, serving
@@ -538,9 +538,11 @@ async def test_they_are_shown_and_an_alarm_misses_what_was_not_made(site: Site, 
     assert (await queries.standing(site.db)).last is None
 
 
-async def test_before_one_nothing_is_migrated_and_a_signal_ends_it_in_order(dsn: str, tmp_path: Path) -> None:
+async def test_before_one_nothing_is_migrated_and_a_signal_ends_it_in_order(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     own = await asyncpg.connect(owner(dsn))
-    version = await own.fetchval("UPDATE schema_info SET version = version - 1 RETURNING version")
+    version = one_more(monkeypatch, "SELECT 1") - 1
     config = tmp_path / "smsgw.toml"
     config.write_text(f'[node]\ndata_dir = "{tmp_path}"\n[database]\ndsn = "{dsn}"\n')
 
