@@ -30,7 +30,11 @@ _LOCK = 0x736D736777  # "smsgw"
 _POLL = 0.2
 _APART = "-- outside a transaction\n"
 _END = re.compile(r";[^\S\n]*\n")
-_NAME = re.compile(r"^(\d{4})_[a-z0-9_]+(\.sql)?$")
+_NAME = re.compile(r"(\d{4})_[a-z0-9_]+(\.sql)?")
+
+_PIECE = re.compile(r"\d{2}_[a-z0-9_]+\.sql")
+_BESIDE = frozenset({"__init__.py", "__pycache__"})
+"""What makes the folder a package."""
 
 
 class SchemaTooNew(RuntimeError):
@@ -51,19 +55,31 @@ class Migration:
 
 def migrations() -> list[Migration]:
     """All migrations this program ships, in order."""
-    folder = resources.files("smsgw.store").joinpath("migrations")
-    found = [
-        Migration(int(match[1]), entry.name, _read(entry))
-        for entry in folder.iterdir()
-        if (match := _NAME.match(entry.name))
-    ]
-    return sorted(found, key=lambda m: m.number)
+    return migrations_in(resources.files("smsgw.store").joinpath("migrations"))
+
+
+def migrations_in(folder: Traversable) -> list[Migration]:
+    """All migrations of a folder, in order. ``ValueError``: a file in it is not one, or two have the same number."""
+    found: dict[int, Migration] = {}
+    for entry in sorted(folder.iterdir(), key=lambda e: e.name):
+        if entry.name in _BESIDE:
+            continue
+        match = _NAME.fullmatch(entry.name)
+        if match is None or entry.is_file() != bool(match[2]):
+            raise ValueError(f"{entry.name} is not a migration: that is NNNN_name.sql, or a folder NNNN_name")
+        if (other := found.get(int(match[1]))) is not None:
+            raise ValueError(f"migrations {other.name} and {entry.name} have the same number")
+        found[int(match[1])] = Migration(int(match[1]), entry.name, _read(entry))
+    return [found[number] for number in sorted(found)]
 
 
 def _read(entry: Traversable) -> str:
     if entry.is_file():
         return entry.read_text("utf-8")
-    return "\n".join(file.read_text("utf-8") for file in sorted(entry.iterdir(), key=lambda f: f.name))
+    files = sorted(entry.iterdir(), key=lambda f: f.name)
+    if strange := [file.name for file in files if not _PIECE.fullmatch(file.name)]:
+        raise ValueError(f"{', '.join(strange)}: not part of migration {entry.name}, whose files are NN_name.sql")
+    return "\n".join(file.read_text("utf-8") for file in files)
 
 
 _KNOWN = migrations()
