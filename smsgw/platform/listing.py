@@ -18,11 +18,13 @@
 
 A column without an annotation is the one of its name in the first table. A condition counts when its value is not the
 default one. Values are parameters of the statement always: ``{value}`` is that of the filter (``{value[0]}`` of a
-pair), and the actor's are those of ``_actor``.
+pair), and the actor's are those of ``_actor``. Other braces are the SQL's own (``'{}'::jsonb``); a name in braces that
+is none of these is refused.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, fields
 from functools import cached_property
@@ -35,6 +37,7 @@ from smsgw.store.engine.database import STATEMENT_TIMEOUT, Connection, Database,
 
 R = TypeVar("R")
 F = TypeVar("F")
+_NAME = re.compile(r"\{([a-z_]+)(?:\[(\d+)\])?\}")
 EVERYTHING = "{everything}"
 """For rows of the whole platform: whoever sees less sees none."""
 
@@ -83,28 +86,25 @@ class _Statement:
 
     def write(self, sql: str, value: object = None) -> str:
         """A piece with ``$1`` and so on in it. ``value`` is what this piece alone names so."""
-        named = {name: _Parameter(self, name, one) for name, one in self._named.items()}
-        return sql.format_map(named | {"value": _Parameter(self, ("value", len(self.arguments)), value)})
+        own = ("value", len(self.arguments))
 
-    def number(self, key: object, value: object) -> int:
+        def parameter(match: re.Match[str]) -> str:
+            name, index = match[1], match[2]
+            if name != "value" and name not in self._named:
+                raise TypeError(f"{match[0]} in a listing's SQL is not one of {sorted(self._named)} or value: {sql}")
+            key: object = own if name == "value" else name
+            found: Any = value if name == "value" else self._named[name]
+            number = self._number(key, found) if index is None else self._number((key, index), found[int(index)])
+            return f"${number}"
+
+        return _NAME.sub(parameter, sql)
+
+    def _number(self, key: object, value: object) -> int:
         """Of a parameter."""
         if key not in self._numbers:
             self.arguments.append(value)
             self._numbers[key] = len(self.arguments)
         return self._numbers[key]
-
-
-@dataclass(frozen=True, slots=True)
-class _Parameter:
-    statement: _Statement
-    key: object
-    value: Any
-
-    def __getitem__(self, index: int) -> _Parameter:
-        return _Parameter(self.statement, (self.key, index), self.value[index])
-
-    def __format__(self, _: str) -> str:
-        return f"${self.statement.number(self.key, self.value)}"
 
 
 def _annotated(cls: type[Any]) -> list[tuple[Field[Any], Any]]:
@@ -130,7 +130,7 @@ class Listing(Generic[R, F]):
     make: Callable[[Row], R] | None = None
     """Makes a row of what was read; None: the values are as the row has them."""
     timeout: float = STATEMENT_TIMEOUT
-    """Seconds for searching, and for counting."""
+    """Seconds for each of its statements."""
 
     @cached_property
     def _alias(self) -> str:
@@ -195,5 +195,6 @@ class Listing(Generic[R, F]):
         statement = _Statement(_actor(actor))
         where, select = self._where(statement, None), statement.write(self._select)
         own = statement.write(f"{self._id} = {{value}}::bigint", id_)
-        row = await database.fetchrow(f"SELECT NULL AS _key, {select} WHERE {where} AND {own}", *statement.arguments)
+        sql = f"SELECT NULL AS _key, {select} WHERE {where} AND {own}"
+        row = await database.fetchrow(sql, *statement.arguments, timeout=self.timeout)
         return None if row is None else self._made(row)

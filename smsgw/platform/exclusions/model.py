@@ -25,7 +25,7 @@ class Draft:
 def _rules(kind: str) -> str:
     return f"""
 COALESCE((SELECT json_object_agg(e.value, e.category ORDER BY e.value) FROM exclusion e
-          WHERE e.version = v.version AND e.kind = '{kind}'), '{{{{}}}}')::text
+          WHERE e.version = v.version AND e.kind = '{kind}'), '{{}}')::text
 """  # noqa: S608 - a constant
 
 

@@ -117,6 +117,9 @@ class Heard:
         self.sql, self.arguments = sql, arguments
         return 0
 
+    async def fetchrow(self, sql: str, *arguments: object, **limits: float) -> None:
+        self.sql, self.arguments, self.limits = sql, arguments, limits
+
 
 async def test_a_condition_counts_when_its_value_is_not_the_default() -> None:
     heard: Any = Heard()
@@ -147,3 +150,30 @@ def test_numbers_of_an_address_are_read() -> None:
 
     listing = Listing(Thing, Wanted, "thing t", "true", {})
     assert listing.filter_of({"account": "12", "name": "34"}) == Wanted(12, "34")
+
+
+async def test_getting_one_has_the_time_of_the_listing() -> None:
+    heard: Any = Heard()
+    listing = Listing(Thing, NoneType, "thing t JOIN account a ON a.id = t.account_id", "true", {}, timeout=7)
+    assert await listing.get(heard, CLERK, 3) is None
+    assert heard.limits == {"timeout": 7}
+
+
+async def test_braces_of_sql_stay_and_names_that_are_none_are_refused() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Tagged:
+        id: int
+        tags: Annotated[str, "COALESCE(t.tags, '{}')::text"]
+
+    @dataclass(frozen=True, slots=True)
+    class Misspelt:
+        id: int
+        late: Annotated[bool, "t.until < {nwo}"]
+
+    heard: Any = Heard()
+    orders = {"id": Order("t.id", "bigint")}
+    await Listing(Tagged, NoneType, "thing t", "t.ids && '{1,2}'::int[]", orders).search(heard, CLERK, None, Window())
+    assert "COALESCE(t.tags, '{}')::text AS tags" in heard.sql
+    assert "t.ids && '{1,2}'::int[]" in heard.sql
+    with pytest.raises(TypeError, match=r"\{nwo\} in a listing's SQL is not one of"):
+        await Listing(Misspelt, NoneType, "thing t", "true", orders).search(heard, CLERK, None, Window())
