@@ -21,6 +21,7 @@ from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.handles import Database
 from smsgw.platform.mailing import MailTable, OutMail
 from smsgw.runtime import clock
+from smsgw.runtime.log import safe
 
 log = structlog.get_logger(__name__)
 
@@ -77,7 +78,7 @@ class Mailing(ABC, Generic[M]):
                 message, digest = await self._message(mail)
         except Exception as exc:  # whatever it is: certainly nothing was sent
             log.exception("mail.not_made", kind=self.kind, mail=mail.id)
-            got = Sent("again", f"{type(exc).__name__}: {exc}"[:LONGEST_SAID])
+            got = Sent("again", safe(exc)[:LONGEST_SAID])
         else:
             got = await self._mailer.send(message, mail.receiver)
         state = await self.table.end(self._database, mail, got.outcome, got.said, digest, self._now())

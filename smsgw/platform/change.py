@@ -16,13 +16,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
+
+from smsgw.core import moments
 from smsgw.core.actor import Actor
-from smsgw.core.errors import Temporary
+from smsgw.core.errors import Invalid, Temporary
 from smsgw.core.permissions import Permission
+from smsgw.core.words import phrase
 from smsgw.store.engine.database import CONFLICT, STATEMENT_TIMEOUT, Connection, Database
 from smsgw.store.messages import events
 from smsgw.store.records import audit
@@ -95,6 +100,16 @@ class Unit:
             )
 
 
+def _impossible(exc: asyncpg.IntegrityConstraintViolationError) -> Invalid:
+    """Names the column whose value is refused, or else the table: a check has the column in its name."""
+    constraint = str(exc.constraint_name or "")
+    column = exc.column_name or re.sub("_(check|bounds)$", "", constraint.removeprefix(f"{exc.table_name}_"))
+    reason = phrase("value.impossible")
+    if constraint.endswith("_bounds"):
+        reason = phrase("time.bounds", first=f"{moments.FIRST:%Y-%m-%d}", last=f"{moments.LAST:%Y-%m-%d}")
+    return Invalid("PARAM_INVALID", field=str(column or exc.table_name), reason=reason)
+
+
 class Change:
     """Somebody's wish to change something: who it is, and where. Checks nothing yet; good for any number of units,
     one after the other or one inside the other, in one task."""
@@ -129,8 +144,9 @@ class Change:
         no account; the actor's scope, if it matters, has to be looked at by the function itself. Inside another unit of
         the same change it is part of that one, and needs its own entry.
         ``timeout`` in seconds, waiting for a connection included. Raises ``PERMISSION_DENIED``, ``NOT_FOUND`` for an
-        account out of the actor's scope, ``STORAGE_UNAVAILABLE``, and ``Unrecorded``; ``RuntimeError`` inside another
-        task's unit, which could commit the half of this one.
+        account out of the actor's scope, ``PARAM_INVALID`` for a value that the database finds impossible,
+        ``STORAGE_UNAVAILABLE``, and ``Unrecorded``; ``RuntimeError`` inside another task's unit, which could commit the
+        half of this one.
         """
         self.actor.require(permission, account_id)
         if self._open is not None:
@@ -150,6 +166,8 @@ class Change:
                     await unit._finish(self._ids)
                 finally:
                     self._open = None
+        except (asyncpg.CheckViolationError, asyncpg.NotNullViolationError) as exc:
+            raise _impossible(exc) from exc
         except CONFLICT as exc:  # two changes at the same moment, each waiting for the other
             raise Temporary("BACKPRESSURE", retry_after=1, n=1) from exc
 

@@ -112,8 +112,7 @@ def _output() -> TextIO:
 
 
 def plain_errors(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """Processor: an error with where it has happened. What PostgreSQL and its driver say holds the values that they had
-    been given, texts and numbers among them; of theirs the code and the names of table and constraint are kept."""
+    """Processor: an error as ``safe`` says it, with where it has happened."""
     info = event.pop("exc_info", None)
     if info is True:
         info = sys.exc_info()
@@ -122,7 +121,7 @@ def plain_errors(logger: object, method: str, event: structlog.typing.EventDict)
         event["exception"] = "\n\n".join(_shown(error, error.__traceback__))
     for name, value in event.items():
         if isinstance(value, BaseException):
-            event[name] = _said(value)
+            event[name] = safe(value)
     return event
 
 
@@ -136,18 +135,28 @@ def _shown(error: BaseException, at: TracebackType | None) -> list[str]:
         one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
     for one in reversed(chain):
         where = "".join(traceback.format_tb(at if one is error else one.__traceback__))
-        lines.append(f"{where}{_said(one)}")
+        lines.append(f"{where}{safe(one)}")
     return lines
 
 
-def _said(error: BaseException) -> str:
+def safe(error: BaseException) -> str:
+    """An error in a line. What PostgreSQL and its driver say holds the values that they had been given, texts, numbers
+    and sealed secrets among them; of theirs the code and the names of table and constraint are kept."""
     name = type(error).__name__
     if any(cls.__module__.startswith("asyncpg.") for cls in type(error).__mro__):
         known = (getattr(error, field, None) for field in ("sqlstate", "table_name", "constraint_name"))
         return " ".join([name, *(str(value) for value in known if value)])
     if isinstance(error, UnicodeError):  # it holds the text
         return name
-    return f"{name}: {printable(str(error))}"
+    said = printable(str(error))
+    return f"{name}: {said}" if said else name
+
+
+def _unexpected(_: object, error: BaseException | None, __: object) -> None:
+    """What Python calls before it exits 1, instead of writing the error as it is."""
+    if isinstance(error, KeyboardInterrupt):
+        return
+    structlog.get_logger("smsgw").critical("error.unexpected", exc_info=error)
 
 
 def masked_numbers(logger: object, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -192,6 +201,8 @@ def setup(level: str = "info", fmt: str = "auto", always: Mapping[str, Any] | No
         cache_logger_on_first_use=True,
     )
     _setup_libraries(processors, renderer, output)
+    sys.excepthook = _unexpected
+    threading.excepthook = lambda args: _unexpected(args.exc_type, args.exc_value, args.exc_traceback)
 
 
 def _on_one_line(_: object, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:

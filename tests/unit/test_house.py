@@ -131,6 +131,46 @@ def _named(name: str) -> set[str]:
     }
 
 
+SPEAK_OF_ROWS = {"Exception", "BaseException", "PostgresError", "InterfaceError", "CONFLICT"}
+
+
+def _shows_its_text(handler: ast.ExceptHandler) -> Iterator[ast.AST]:
+    """Where a handler writes an error that it has caught, of whatever kind."""
+    known = {  # it is one of ours there
+        below
+        for node in ast.walk(handler)
+        if isinstance(node, ast.IfExp | ast.If) and "isinstance" in ast.unparse(node.test)
+        for below in ast.walk(node)
+    }
+    for node in ast.walk(handler):
+        value: ast.AST | None = None
+        if isinstance(node, ast.FormattedValue):
+            value = node.value
+        elif isinstance(node, ast.Call) and dotted(node.func) in ("str", "repr", "printable") and node.args:
+            value = node.args[0]
+        if isinstance(value, ast.Name) and value.id == handler.name and node not in known:
+            yield node
+
+
+def _may_be_the_databases(handler: ast.ExceptHandler) -> bool:
+    if handler.name is None or handler.type is None:
+        return False
+    caught = {dotted(one) for one in ast.walk(handler.type)}
+    return any(name.startswith("asyncpg.") or name.rpartition(".")[2] in SPEAK_OF_ROWS for name in caught)
+
+
+def test_errors_of_the_database_are_shown_without_their_values() -> None:
+    """What PostgreSQL says of an error has the row in it (``smsgw.runtime.log.safe``)."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {ast.unparse(shown)}"
+        for path, tree in modules(PACKAGE)
+        for node in nodes(tree)
+        if isinstance(node, ast.ExceptHandler) and _may_be_the_databases(node)
+        for shown in _shows_its_text(node)
+    ]
+    assert found == []
+
+
 def test_what_is_done_in_one_place() -> None:
     for name, modules_of_it in (
         *((name, {SERVING}) for name in (

@@ -114,6 +114,9 @@ def fail(password):
     request = {"secret": password}
     raise ValueError("no")
 
+def raised(error):
+    raise error
+
 def tell(how):
     try:
         fail("hunter" + "2")
@@ -129,7 +132,11 @@ thread.start(); thread.join()
 refused = asyncpg.UniqueViolationError("duplicate key")
 refused.detail = "Key (number)=(13800138000) already exists: " + "hunter" + "2"
 structlog.get_logger("t").error("row.refused", error=refused)
-fail("hunter" + "2")
+impossible = asyncpg.CheckViolationError("new row violates a check")
+impossible.detail = "Failing row contains (13800138000, " + "hunter" + "2)"
+thread = threading.Thread(target=raised, args=(impossible,))
+thread.start(); thread.join()
+raise impossible
 """
 
 
@@ -137,8 +144,9 @@ fail("hunter" + "2")
 def test_no_line_has_what_was_in_a_variable_or_in_a_row(form: str) -> None:
     done = subprocess.run([sys.executable, "-c", LEAKY, form], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 1
-    assert done.stderr.count("ValueError") >= 6
+    assert done.stderr.count("ValueError") >= 5
     assert "UniqueViolationError" in done.stderr
+    assert done.stderr.count("CheckViolationError") >= 2
     assert "hunter2" not in done.stderr
     assert "13800138000" not in done.stderr
 

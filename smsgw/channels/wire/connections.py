@@ -26,6 +26,7 @@ from smsgw.protocols.events import Bound, Closed, Event, Refused, Violation
 from smsgw.protocols.sgip import rules as sgip_rules
 from smsgw.protocols.states import RECEIVING, SENDING, State
 from smsgw.runtime import aio, clock
+from smsgw.runtime.log import safe
 from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 
 log = structlog.get_logger(__name__)
@@ -209,7 +210,7 @@ class Connections:
                 why = f"cannot connect: {exc or type(exc).__name__}"
             except Exception as exc:  # whatever it was, the connection must be tried again
                 log.exception("link.failed", channel=self.spec.name, link=number)
-                why = f"cannot connect: {exc!r}"
+                why = f"cannot connect: {safe(exc)}"
             finally:
                 if connection is not None and connection in self.outgoing:
                     self.outgoing.remove(connection)

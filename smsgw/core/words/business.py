@@ -503,6 +503,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "the login has been changed since; go back and open it again",
     ),
     "partner.exists": ("{protocol} 用户名 {username} 已存在", "there is a user {username} of {protocol} already"),
+    "time.bounds": ("须在 {first} 到 {last} 之间，不限则留空", "from {first} to {last}; leave it out for no limit"),
     "value.impossible": ("超出允许范围或格式不正确", "out of range or malformed"),
     "review.own": ("不能审核自己提交的短信，请由其他审核员处理", "nobody reviews what they have sent themselves"),
     "review.changed": ("已被修改，请查看新的申请", "it was edited: see what is asked now"),

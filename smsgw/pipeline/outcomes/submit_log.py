@@ -81,7 +81,7 @@ class SubmitLog:
         try:
             sizes = await submits.write(self._database, pdus, tallies)
         except (SmsgwError, PostgresError) as exc:  # whatever it is, it is the recording's alone
-            log.warning("submits.left_out", pdus=len(pdus), error=f"{type(exc).__name__}: {exc}")
+            log.warning("submits.left_out", pdus=len(pdus), error=exc)
             for one in pdus:
                 if one.ours:
                     self.leave_out(one.recording)

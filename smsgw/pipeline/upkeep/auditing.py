@@ -21,6 +21,7 @@ from smsgw.core.words import phrase
 from smsgw.pipeline.periodic import Periodic
 from smsgw.runtime import clock
 from smsgw.runtime.config import Config
+from smsgw.runtime.log import safe
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.records import anchors, audit_chain
@@ -79,7 +80,7 @@ class Auditing:
                 try:
                     sealed = await audit_chain.seal(self._database, self._sealer)
                 except Exception as exc:
-                    self._unsealed = exc.code if isinstance(exc, SmsgwError) else str(exc) or type(exc).__name__
+                    self._unsealed = exc.code if isinstance(exc, SmsgwError) else safe(exc)
                     raise
                 self._unsealed = ""
                 await self._anchor()

@@ -98,7 +98,7 @@ class Steps:
             async with self._database.acquire(timeout=seconds) as connection:
                 return await step(connection)
         except Exception as exc:  # a supervisor: whatever it is, the others have their turn
-            log.warning("upkeep.failed", step=name, error=type(exc).__name__, reason=str(exc))
+            log.warning("upkeep.failed", step=name, error=exc)
             self._failure = self._failure or exc
             return None
 

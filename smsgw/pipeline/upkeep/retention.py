@@ -134,7 +134,7 @@ class RetentionSweep:
         except _NightOver:
             raise
         except Exception as exc:  # whatever it is, it is of this class alone
-            log.warning("retention.failed", of=name, day=str(day), error=f"{type(exc).__name__}: {exc}")
+            log.warning("retention.failed", of=name, day=str(day), error=exc)
             failed[name] = exc
 
     async def _open(self, day: date) -> bool:

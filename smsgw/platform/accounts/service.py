@@ -72,8 +72,6 @@ async def add(change: Change, name: str, **fields: object) -> int:
             unit.record("account.add", f"account/{name}", after=_shown(values))
     except asyncpg.UniqueViolationError as exc:
         raise Invalid("PARAM_INVALID", field="name", reason=phrase("account.exists", name=name)) from exc
-    except asyncpg.CheckViolationError as exc:
-        raise _impossible(exc) from exc
     return account_id
 
 
@@ -89,19 +87,16 @@ async def set_status(change: Change, account_id: int, status: str) -> None:
 
 
 async def _set(change: Change, permission: Permission, account_id: int, values: Mapping[str, Any], action: str) -> None:
-    try:
-        async with change.unit(permission, account_id, timeout=_patience(values)) as unit:
-            _check_money(unit, values)
-            if {"status", "parent"} & values.keys():
-                await unit.connection.execute(_TREE_LOCK)
-            before = await unit.connection.fetchrow("SELECT * FROM account WHERE id = $1", account_id)
-            if before is None:
-                raise Invalid("NOT_FOUND")
-            was = {field: before["parent_id" if field == "parent" else field] for field in values}
-            await _apply(unit, account_id, values)
-            unit.record(action, f"account/{before['name']}", before=_shown(was), after=_shown(values))
-    except asyncpg.CheckViolationError as exc:
-        raise _impossible(exc) from exc
+    async with change.unit(permission, account_id, timeout=_patience(values)) as unit:
+        _check_money(unit, values)
+        if {"status", "parent"} & values.keys():
+            await unit.connection.execute(_TREE_LOCK)
+        before = await unit.connection.fetchrow("SELECT * FROM account WHERE id = $1", account_id)
+        if before is None:
+            raise Invalid("NOT_FOUND")
+        was = {field: before["parent_id" if field == "parent" else field] for field in values}
+        await _apply(unit, account_id, values)
+        unit.record(action, f"account/{before['name']}", before=_shown(was), after=_shown(values))
 
 
 def _parsed(fields: Mapping[str, object]) -> dict[str, Any]:
@@ -121,6 +116,13 @@ def _patience(values: Mapping[str, Any]) -> float:
     return extensions.PATIENCE if values.get("extend_code") else STATEMENT_TIMEOUT
 
 
+_BETWEEN_COLUMNS = {
+    "account_ends_on": ("ends_on", "account.ends_on"),
+    "account_check": ("credit_floor", "account.floor"),
+}
+"""Constraint -> the field that is wrong, and why."""
+
+
 async def _apply(unit: Unit, account_id: int, values: Mapping[str, Any]) -> None:
     connection = unit.connection
     below = [account_id]
@@ -135,7 +137,13 @@ async def _apply(unit: Unit, account_id: int, values: Mapping[str, Any]) -> None
         await extensions.give(connection, unit.actor.scope, account_id, "", str(columns.pop("extend_code")))
     if columns:
         sets = ", ".join(f"{column} = ${n}" for n, column in enumerate(columns, 2))
-        await connection.execute(f"UPDATE account SET {sets} WHERE id = $1", account_id, *columns.values())  # noqa: S608
+        update = f"UPDATE account SET {sets} WHERE id = $1"  # noqa: S608 - names of ours
+        try:
+            await connection.execute(update, account_id, *columns.values())
+        except asyncpg.CheckViolationError as exc:
+            if (known := _BETWEEN_COLUMNS.get(str(exc.constraint_name))) is None:
+                raise
+            raise Invalid("PARAM_INVALID", field=known[0], reason=phrase(known[1])) from exc
     if "parent_id" in columns or "status" in columns:
         await connection.execute(_HALT, below)
 
@@ -177,15 +185,6 @@ def _shown(values: Mapping[str, Any]) -> dict[str, Any]:
     return {field: plain(value) for field, value in values.items()}
 
 
-def _impossible(exc: asyncpg.CheckViolationError) -> Invalid:
-    constraint = str(exc.constraint_name)
-    if constraint == "account_ends_on":
-        return Invalid("PARAM_INVALID", field="ends_on", reason=phrase("account.ends_on"))
-    if constraint == "account_check":
-        return Invalid("PARAM_INVALID", field="credit_floor", reason=phrase("account.floor"))
-    return Invalid("PARAM_INVALID", field="account", reason=constraint)
-
-
 _TOP_UP = """
 WITH changed AS (UPDATE account SET balance = balance + $3 WHERE id = $2 RETURNING balance)
 INSERT INTO ledger (id, account_id, kind, units, note, who, balance)
@@ -195,16 +194,16 @@ SELECT $1, $2, 'topup', $3, $4, $5, balance FROM changed RETURNING balance
 
 async def top_up(change: Change, account_id: int, units: int, note: str) -> int:
     """Add units to an account (negative takes away); the new balance. Never below the floor."""
-    try:
-        async with change.unit(Permission.BALANCE_EDIT, account_id) as unit:
+    async with change.unit(Permission.BALANCE_EDIT, account_id) as unit:
+        try:
             new: int | None = await unit.connection.fetchval(
                 _TOP_UP, change.ids(), account_id, units, note, unit.actor.label
             )
-            if new is None:
-                raise Invalid("NOT_FOUND")
-            unit.record("account.topup", f"account/{account_id}", after={"units": units, "note": note, "balance": new})
-    except asyncpg.CheckViolationError as exc:
-        raise Invalid("STATE_CONFLICT", reason=phrase("balance.floor")) from exc
+        except asyncpg.CheckViolationError as exc:
+            raise Invalid("STATE_CONFLICT", reason=phrase("balance.floor")) from exc
+        if new is None:
+            raise Invalid("NOT_FOUND")
+        unit.record("account.topup", f"account/{account_id}", after={"units": units, "note": note, "balance": new})
     return new
 
 

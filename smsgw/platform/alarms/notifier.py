@@ -21,6 +21,7 @@ from smsgw.platform.alarms.notes import Batch
 from smsgw.platform.alarms.silences import Silence
 from smsgw.platform.alarms.ways import Ways
 from smsgw.runtime import aio, clock
+from smsgw.runtime.log import safe
 from smsgw.store.engine.database import Connection, Database
 from smsgw.store.engine.secrets import Sealer
 
@@ -104,7 +105,7 @@ class Notifier:
             return Sent("unsure", f"no end within {PATIENCE:g} s")
         except Exception as exc:  # whatever it is: a supervisor of one note, and it may have gone
             log.exception("alarm.not_told", receiver=receiver.id)
-            return Sent("unsure", f"{type(exc).__name__}: {exc}"[:LONGEST_SAID])
+            return Sent("unsure", safe(exc)[:LONGEST_SAID])
 
     # --- while the database is away ------------------------------------------------------------------------------
 

@@ -72,7 +72,7 @@ class ClickCounts:
             told = await clicks_of(self._database, task)
         except Exception as exc:
             told = self.last(task)  # that it failed is remembered as well: the next try is not at once
-            log.warning("task.clicks_uncounted", task=task.id, reason=str(exc) or type(exc).__name__)
+            log.warning("task.clicks_uncounted", task=task.id, error=exc)
         now = time.monotonic()
         self._known.pop(run, None)
         while len(self._known) >= MOST_KEPT:

@@ -41,16 +41,15 @@ async def add(change: Change, sealer: Sealer, name: str, fields: Mapping[str, ob
         f"VALUES ($1, {places}, nextval('config_version')) RETURNING id"
     )
     try:
-        with versions.possible():
-            async with change.unit(Permission.CHANNEL_EDIT) as unit:
-                waits = await versions.approval(unit.connection)
-                if waits:
-                    values["desired"] = "stopped"
-                channel_id: int = await unit.connection.fetchval(insert, name, *values.values())
-                await versions.not_both(unit)
-                row = await _locked(unit, name)
-                await versions.put(unit, channel_id, dict(row), reason=reason, waits=waits)
-                unit.record("channel.add", f"channel/{name}", after=_public(fields))
+        async with change.unit(Permission.CHANNEL_EDIT) as unit:
+            waits = await versions.approval(unit.connection)
+            if waits:
+                values["desired"] = "stopped"
+            channel_id: int = await unit.connection.fetchval(insert, name, *values.values())
+            await versions.not_both(unit)
+            row = await _locked(unit, name)
+            await versions.put(unit, channel_id, dict(row), reason=reason, waits=waits)
+            unit.record("channel.add", f"channel/{name}", after=_public(fields))
     except asyncpg.UniqueViolationError as exc:
         raise Invalid("PARAM_INVALID", field="name", reason=phrase("channel.exists", name=name)) from exc
     return channel_id
@@ -64,34 +63,33 @@ async def edit(
     profile with the masked password of the gateway keeps it. ``NOT_FOUND``, ``PARAM_INVALID``, ``STATE_CONFLICT`` as
     ``versions.not_both``, while a version waits, and for a start before the first version was approved."""
     values = _stored(name, changes, sealer)
-    with versions.possible():
-        async with change.unit(Permission.CHANNEL_EDIT) as unit:
-            before = await _locked(unit, name)
-            keeps = _keeps_password(changes)
-            if keeps:
-                values["profile"] = _with_password(str(values["profile"]), before["profile"])
-            desired = values.pop("desired", None)
-            if desired is not None:
-                await _turn(unit, before["id"], str(desired))
-            made = None
-            if values:
-                waits = await versions.approval(unit.connection)
-                after = dict(before) | values
-                if not waits or await versions.fresh(unit.connection, before["id"]):
-                    await versions.write(unit.connection, before["id"], after)
-                made = await versions.put(
-                    unit, before["id"], after, reason=reason, waits=waits,
-                    password=None if "password" in changes else 0,
-                    peer=0 if keeps or "profile" not in changes else None,
-                )  # fmt: skip
-            await versions.not_both(unit)
-            known = {f: before[_COLUMN.get(f, f)] for f in changes if f != "password"}
-            if "profile" in known:
-                known["profile"] = json.loads(known["profile"])
-            action = "channel.propose" if made and made.waiting else "channel.set"
-            said = _public(changes) | ({"version": made.number} if made else {})
-            said |= {"reason": reason} if reason else {}
-            unit.record(action, f"channel/{name}", before=_public(known), after=said)
+    async with change.unit(Permission.CHANNEL_EDIT) as unit:
+        before = await _locked(unit, name)
+        keeps = _keeps_password(changes)
+        if keeps:
+            values["profile"] = _with_password(str(values["profile"]), before["profile"])
+        desired = values.pop("desired", None)
+        if desired is not None:
+            await _turn(unit, before["id"], str(desired))
+        made = None
+        if values:
+            waits = await versions.approval(unit.connection)
+            after = dict(before) | values
+            if not waits or await versions.fresh(unit.connection, before["id"]):
+                await versions.write(unit.connection, before["id"], after)
+            made = await versions.put(
+                unit, before["id"], after, reason=reason, waits=waits,
+                password=None if "password" in changes else 0,
+                peer=0 if keeps or "profile" not in changes else None,
+            )  # fmt: skip
+        await versions.not_both(unit)
+        known = {f: before[_COLUMN.get(f, f)] for f in changes if f != "password"}
+        if "profile" in known:
+            known["profile"] = json.loads(known["profile"])
+        action = "channel.propose" if made and made.waiting else "channel.set"
+        said = _public(changes) | ({"version": made.number} if made else {})
+        said |= {"reason": reason} if reason else {}
+        unit.record(action, f"channel/{name}", before=_public(known), after=said)
     return made
 
 
@@ -113,28 +111,27 @@ async def roll_back(change: Change, channel_id: int, number: int, *, reason: str
     once somebody else has approved it. ``seen``: the version that was in force when the person looked. ``NOT_FOUND``,
     ``PARAM_INVALID``; ``STATE_CONFLICT`` for the one in force, while one waits, for what was never in force, when
     another one than ``seen`` is in force, and as ``versions.not_both``."""
-    with versions.possible():
-        async with change.unit(Permission.CHANNEL_EDIT) as unit:
-            row = await unit.connection.fetchrow(_BY_ID, channel_id)
-            if row is None:
-                raise Refused("NOT_FOUND")
-            found = await versions.one(unit.connection, channel_id, number)
-            if found is None:
-                raise Refused("NOT_FOUND")
-            if seen is not None and (now := await versions.active(unit.connection, channel_id)) != seen:
-                raise Refused("STATE_CONFLICT", reason=phrase("channel.version_seen", now=now))
-            if found.state is not versions.State.REPLACED:
-                raise Refused("STATE_CONFLICT", reason=phrase("channel.version_back"))
-            waits = await versions.approval(unit.connection)
-            columns = await versions.columns_of(unit.connection, found)
-            if not waits:
-                await versions.write(unit.connection, row["id"], columns)
-            made = await versions.put(
-                unit, row["id"], columns, reason=reason, waits=waits, password=found.password_of, peer=found.peer_of
-            )
-            await versions.not_both(unit)
-            unit.record("channel.rollback", f"channel/{row['name']}", before={"version": made.base},
-                        after={"version": made.number, "as": number, "waiting": waits, "reason": reason})  # fmt: skip
+    async with change.unit(Permission.CHANNEL_EDIT) as unit:
+        row = await unit.connection.fetchrow(_BY_ID, channel_id)
+        if row is None:
+            raise Refused("NOT_FOUND")
+        found = await versions.one(unit.connection, channel_id, number)
+        if found is None:
+            raise Refused("NOT_FOUND")
+        if seen is not None and (now := await versions.active(unit.connection, channel_id)) != seen:
+            raise Refused("STATE_CONFLICT", reason=phrase("channel.version_seen", now=now))
+        if found.state is not versions.State.REPLACED:
+            raise Refused("STATE_CONFLICT", reason=phrase("channel.version_back"))
+        waits = await versions.approval(unit.connection)
+        columns = await versions.columns_of(unit.connection, found)
+        if not waits:
+            await versions.write(unit.connection, row["id"], columns)
+        made = await versions.put(
+            unit, row["id"], columns, reason=reason, waits=waits, password=found.password_of, peer=found.peer_of
+        )
+        await versions.not_both(unit)
+        unit.record("channel.rollback", f"channel/{row['name']}", before={"version": made.base},
+                    after={"version": made.number, "as": number, "waiting": waits, "reason": reason})  # fmt: skip
     return made
 
 

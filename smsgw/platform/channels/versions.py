@@ -8,8 +8,7 @@ force again. Starting, draining and stopping are no versions: whoever may write 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -339,36 +338,26 @@ async def not_both(unit: Unit) -> None:
         raise Refused("STATE_CONFLICT", reason=phrase("channel.simulated"))
 
 
-@contextmanager
-def possible() -> Iterator[None]:
-    """Values that the database finds impossible are ``PARAM_INVALID``."""
-    try:
-        yield
-    except (asyncpg.CheckViolationError, asyncpg.NotNullViolationError) as exc:
-        raise Invalid("PARAM_INVALID", field="channel", reason=str(exc)) from exc
-
-
 async def approve(change: Change, channel_id: int, number: int, answer: str = "") -> None:
     """Put a version in force that waits, by somebody else than who has made it. ``NOT_FOUND``, ``PARAM_INVALID``;
     ``STATE_CONFLICT`` for one's own, for what was decided, for what was made before another change, and as
     ``not_both``."""
     answer = _reason(answer)
-    with possible():
-        async with change.unit(Permission.CHANNEL_EDIT) as unit:
-            name, found = await _waiting(unit, channel_id, number)
-            if found.made_by == unit.actor.label:
-                raise Refused("STATE_CONFLICT", reason=phrase("channel.version_own"))
-            now = await active(unit.connection, channel_id)
-            if now != found.base:
-                raise Refused("STATE_CONFLICT", reason=phrase("channel.version_base", base=found.base, now=now))
-            await write(unit.connection, channel_id, await columns_of(unit.connection, found))
-            await not_both(unit)
-            await unit.connection.execute(_REPLACE, channel_id)
-            await unit.connection.execute(_DECIDE, channel_id, number, State.ACTIVE, unit.actor.label, answer)
-            before = await one(unit.connection, channel_id, found.base)
-            unit.record("channel.approve", f"channel/{name}", before={"version": now},
-                        after={"version": number, "made_by": found.made_by, "answer": answer,
-                               "changes": told(difference(before, found))})  # fmt: skip
+    async with change.unit(Permission.CHANNEL_EDIT) as unit:
+        name, found = await _waiting(unit, channel_id, number)
+        if found.made_by == unit.actor.label:
+            raise Refused("STATE_CONFLICT", reason=phrase("channel.version_own"))
+        now = await active(unit.connection, channel_id)
+        if now != found.base:
+            raise Refused("STATE_CONFLICT", reason=phrase("channel.version_base", base=found.base, now=now))
+        await write(unit.connection, channel_id, await columns_of(unit.connection, found))
+        await not_both(unit)
+        await unit.connection.execute(_REPLACE, channel_id)
+        await unit.connection.execute(_DECIDE, channel_id, number, State.ACTIVE, unit.actor.label, answer)
+        before = await one(unit.connection, channel_id, found.base)
+        unit.record("channel.approve", f"channel/{name}", before={"version": now},
+                    after={"version": number, "made_by": found.made_by, "answer": answer,
+                           "changes": told(difference(before, found))})  # fmt: skip
 
 
 async def reject(change: Change, channel_id: int, number: int, answer: str) -> None:

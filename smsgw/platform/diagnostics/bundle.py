@@ -82,7 +82,7 @@ class Bundles:
                     got = await part(self)
                 fitted = await asyncio.to_thread(_fit, got, secrets)
             except Exception as exc:  # whatever it is: the others are had
-                log.warning("diagnostics.unknown", part=name, error=str(exc))
+                log.warning("diagnostics.unknown", part=name, error=exc)
                 problem = f"not to be had: {type(exc).__name__}"
                 fitted = _fit(problem, secrets)
             found[name], octets, cut = fitted

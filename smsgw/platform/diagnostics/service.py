@@ -78,7 +78,7 @@ async def take(change: Change, bundles: Bundles) -> bytes:
         async with change.unit(Permission.NODE_EDIT, EVERYBODY) as unit:
             unit.record("diagnostics.take", "diagnostics", after=made)
     except (SmsgwError, asyncpg.PostgresError) as exc:
-        log.warning("diagnostics.not_entered", actor=change.actor.label, error=str(exc), **made)
+        log.warning("diagnostics.not_entered", actor=change.actor.label, error=exc, **made)
     return octets
 
 

@@ -96,7 +96,7 @@ async def made(
             async with asyncio.timeout_at(until), turns, asyncio.timeout(PATIENCE):
                 return await part(asked)
         except Exception as exc:  # whatever it is: the others are told
-            log.warning("health.unknown", part=name, error=f"{type(exc).__name__}: {exc}")
+            log.warning("health.unknown", part=name, error=exc)
             return [Item(f"{name}_unknown", "unknown")]
 
     parts = await asyncio.gather(*(found(name, part) for name, part in _PARTS.items()))

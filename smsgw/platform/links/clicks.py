@@ -245,7 +245,7 @@ class Clicks:
                 while await self.enter():
                     pass
         except Exception as exc:  # a database that is away, or slow: the file stays
-            log.info("clicks.left", error=repr(exc), octets=self.waiting, uncounted=self._hits.total())
+            log.info("clicks.left", error=exc, octets=self.waiting, uncounted=self._hits.total())
         finally:
             await self._spool.close()
 

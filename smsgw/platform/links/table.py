@@ -108,7 +108,7 @@ class LinkTable:
         try:
             await self.follow()
         except Exception as exc:  # the database, the key file, a row: whatever it is, who has begun this goes on
-            log.error("links.unread", error=str(exc))
+            log.error("links.unread", error=exc)
 
     async def follow(self) -> None:
         """Take up what has changed; at first, everything. ``STORAGE_UNAVAILABLE``, ``KeyFileError``."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import asyncpg
@@ -60,7 +61,8 @@ async def add(
     try:
         async with change.unit(Permission.PARTNER_EDIT, account_id) as unit:
             sealed = sealer.seal(password, secret_context(protocol, username))
-            partner_id: int = await unit.connection.fetchval(_ADD, account_id, protocol, username, sealed)
+            with _possible("user"):
+                partner_id: int = await unit.connection.fetchval(_ADD, account_id, protocol, username, sealed)
             await _update(unit.connection, partner_id, fields)
             await unit.connection.execute(_WAY, account_id)
             after = {"account_id": account_id, **_shown(fields)}
@@ -68,14 +70,16 @@ async def add(
     except asyncpg.UniqueViolationError as exc:
         reason = phrase("partner.exists", protocol=protocol, username=username)
         raise Invalid("PARAM_INVALID", field="user", reason=reason) from exc
-    except asyncpg.CheckViolationError as exc:
-        raise Invalid("PARAM_INVALID", field=_field(exc), reason=phrase("value.impossible")) from exc
     return partner_id
 
 
-def _field(exc: asyncpg.CheckViolationError) -> str:
-    name = str(exc.constraint_name).removeprefix("partner_").removesuffix("_check")
-    return {"send_window": "window", "username": "user"}.get(name, name)
+@contextmanager
+def _possible(field: str) -> Iterator[None]:
+    """``PARAM_INVALID`` with the field's own name, where the column has another one."""
+    try:
+        yield
+    except asyncpg.CheckViolationError as exc:
+        raise Invalid("PARAM_INVALID", field=field, reason=phrase("value.impossible")) from exc
 
 
 def _check_fields(fields: Mapping[str, Any]) -> None:
@@ -91,7 +95,8 @@ def _shown(fields: Mapping[str, Any]) -> dict[str, Any]:
 async def _update(connection: Connection, partner_id: int, fields: Mapping[str, Any]) -> None:
     for field, value in fields.items():
         column = _COLUMN.get(field, field)
-        await connection.execute(f"UPDATE partner SET {column} = $2 WHERE id = $1", partner_id, value)  # noqa: S608
+        with _possible(field):
+            await connection.execute(f"UPDATE partner SET {column} = $2 WHERE id = $1", partner_id, value)  # noqa: S608
 
 
 _SET_SEALED = "UPDATE partner SET password_sealed = $2 WHERE id = $1"
@@ -125,22 +130,19 @@ async def edit(
     actor looked at (None: of none). ``NOT_FOUND``, ``PARAM_INVALID``; ``STATE_CONFLICT`` when somebody has changed it
     since."""
     _check_fields(fields)
-    try:
-        async with change.unit(Permission.PARTNER_EDIT) as unit:
-            row = await _find(unit, username, protocol)
-            if seen is not None and row["mark"] != seen:
-                raise Refused("STATE_CONFLICT", reason=phrase("partner.changed"))
-            await _update(unit.connection, row["id"], fields)
-            if password is not None:
-                context = secret_context(row["protocol"], username)
-                sealed = sealer.seal(_checked_password(row["protocol"], password), context)
-                await unit.connection.execute(_SET_SEALED, row["id"], sealed)
-            before = {k: row[_COLUMN.get(k, k)] for k in fields}
-            after = _shown(fields) | ({"password": "changed"} if password is not None else {})
-            object_ = f"partner/{row['protocol']}/{username}"
-            unit.record("partner.set", object_, before=_shown(before), after=after)
-    except asyncpg.CheckViolationError as exc:
-        raise Invalid("PARAM_INVALID", field=_field(exc), reason=phrase("value.impossible")) from exc
+    async with change.unit(Permission.PARTNER_EDIT) as unit:
+        row = await _find(unit, username, protocol)
+        if seen is not None and row["mark"] != seen:
+            raise Refused("STATE_CONFLICT", reason=phrase("partner.changed"))
+        await _update(unit.connection, row["id"], fields)
+        if password is not None:
+            context = secret_context(row["protocol"], username)
+            sealed = sealer.seal(_checked_password(row["protocol"], password), context)
+            await unit.connection.execute(_SET_SEALED, row["id"], sealed)
+        before = {k: row[_COLUMN.get(k, k)] for k in fields}
+        after = _shown(fields) | ({"password": "changed"} if password is not None else {})
+        object_ = f"partner/{row['protocol']}/{username}"
+        unit.record("partner.set", object_, before=_shown(before), after=after)
 
 
 async def remove(change: Change, username: str, protocol: str | None) -> None:

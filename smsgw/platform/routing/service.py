@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import asyncpg
-
 from smsgw.core import routes as core
 from smsgw.core.code_book import Source
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.model import REPORT_CLASSES, MessageType
 from smsgw.core.permissions import Permission
 from smsgw.core.retry import NEVER_RETRIED, Fault, RetryAction, Rule
-from smsgw.core.words import phrase, reason_of
+from smsgw.core.words import phrase
 from smsgw.pipeline.upkeep import rerouting
 from smsgw.pipeline.upkeep.rerouting import Followed
 from smsgw.platform.change import Change
@@ -119,19 +117,16 @@ def check_rule(fault: Fault, rule: Rule) -> None:
 async def set_rule(change: Change, fault: Fault, kind: MessageType, rule: Rule) -> None:
     """Change one cell. ``PARAM_INVALID`` as ``check_rule``, or for impossible values."""
     check_rule(fault, rule)
-    try:
-        async with change.unit(Permission.ROUTE_EDIT) as unit:
-            before = await unit.connection.fetch(_RULES, fault, kind)
-            await unit.connection.execute(
-                _SET_RULE, fault, kind, rule.how, rule.tries, rule.deadline, rule.first, rule.most
-            )
-            after = {
-                "how": rule.how, "tries": rule.tries, "deadline_s": rule.deadline, "first_s": rule.first,
-                "most_s": rule.most,
-            }  # fmt: skip
-            unit.record("retry.set", f"retry/{fault}/{kind}", before=_cell(before[0]) if before else None, after=after)
-    except asyncpg.CheckViolationError as exc:
-        raise Invalid("PARAM_INVALID", field="retry", reason=reason_of(exc)) from exc
+    async with change.unit(Permission.ROUTE_EDIT) as unit:
+        before = await unit.connection.fetch(_RULES, fault, kind)
+        await unit.connection.execute(
+            _SET_RULE, fault, kind, rule.how, rule.tries, rule.deadline, rule.first, rule.most
+        )
+        after = {
+            "how": rule.how, "tries": rule.tries, "deadline_s": rule.deadline, "first_s": rule.first,
+            "most_s": rule.most,
+        }  # fmt: skip
+        unit.record("retry.set", f"retry/{fault}/{kind}", before=_cell(before[0]) if before else None, after=after)
 
 
 _RULES = "SELECT * FROM retry_rule WHERE fault = $1 AND type = $2 FOR UPDATE"

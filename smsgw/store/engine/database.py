@@ -153,12 +153,6 @@ def refused_as_data(exc: BaseException) -> bool:
     return isinstance(exc, asyncpg.DataError)
 
 
-def reason(exc: BaseException) -> str:
-    """What an error is, without the values that its message may hold."""
-    parts = [type(exc).__name__, *(getattr(exc, name, None) for name in ("sqlstate", "table_name", "constraint_name"))]
-    return " ".join(str(part) for part in parts if part)
-
-
 DELETED_AT_ONCE = 5_000
 """Rows of one step of what forgets many."""
 

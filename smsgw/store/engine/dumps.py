@@ -24,8 +24,9 @@ import structlog
 
 from smsgw.core.states import FINAL, PartState
 from smsgw.runtime import aio
+from smsgw.runtime.log import safe
 from smsgw.store.engine import embedded
-from smsgw.store.engine.database import Connection, connect, reason
+from smsgw.store.engine.database import Connection, connect
 
 log = structlog.get_logger(__name__)
 
@@ -142,7 +143,7 @@ async def dump(dsn: str, file: Path, schema_version: int, written: Written, expe
     except OSError as exc:
         raise DumpError(f"{file}: {exc.strerror or exc}") from exc
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
-        raise DumpError(f"the database: {reason(exc)}") from exc
+        raise DumpError(f"the database: {safe(exc)}") from exc
     return kept
 
 
@@ -446,4 +447,4 @@ async def restored(file: Path, kept: Manifest, dsn: str) -> Tables:
     except TimeoutError as exc:
         raise DumpError(f"it took longer than {RESTORING / 3600:.0f} hours") from exc
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
-        raise DumpError(f"the restored database: {reason(exc)}") from exc
+        raise DumpError(f"the restored database: {safe(exc)}") from exc

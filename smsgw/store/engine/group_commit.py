@@ -23,7 +23,8 @@ import structlog
 from smsgw.core.errors import SmsgwError, Temporary
 from smsgw.core.words import phrase
 from smsgw.runtime import aio, failpoints
-from smsgw.store.engine.database import CONFLICT, OUTAGE, Connection, Ear, connect, reason, refused_as_data, unavailable
+from smsgw.runtime.log import safe
+from smsgw.store.engine.database import CONFLICT, OUTAGE, Connection, Ear, connect, refused_as_data, unavailable
 from smsgw.store.engine.replanning import YoungDay
 
 log = structlog.get_logger(__name__)
@@ -343,7 +344,7 @@ class Batcher(Generic[Item, Result]):
     async def _isolate(self, batch: list[tuple[Item, asyncio.Future[Result]]], again: bool, exc: Exception) -> None:
         """Something in the batch is wrong: it fails alone, and its neighbours are committed."""
         if len(batch) > 1:
-            log.error("writer.batch_failed", writer=self.name, items=len(batch), error=reason(exc))
+            log.error("writer.batch_failed", writer=self.name, items=len(batch), error=safe(exc))
             half = len(batch) // 2 if self._parking is not None else 1
             for n in range(0, len(batch), half):
                 await self._settle(batch[n : n + half], again, piece=True)
@@ -369,10 +370,10 @@ class Batcher(Generic[Item, Result]):
                 connection = self._ear.at(await connect(self._dsn, writer=True, timeout=COMMIT_TIMEOUT))
                 self._connection = connection
                 async with asyncio.timeout(COMMIT_TIMEOUT), connection.transaction():
-                    result = await parking.park(connection, item, reason(exc))
+                    result = await parking.park(connection, item, safe(exc))
                 self._ear.check()
             except Exception as failed:  # a supervisor: then it stays with us
-                log.error("writer.parking_failed", writer=self.name, error=reason(failed))
+                log.error("writer.parking_failed", writer=self.name, error=failed)
             else:
                 self.parked += 1
                 del self._suspects[future]

@@ -20,6 +20,7 @@ from importlib.resources.abc import Traversable
 import asyncpg
 import structlog
 
+from smsgw.runtime.log import safe
 from smsgw.store.engine import database, database_roles, partitions
 
 log = structlog.get_logger(__name__)
@@ -157,7 +158,7 @@ async def look(dsn: str, least: int) -> None:
         finally:
             await connection.close(timeout=5)
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as exc:
-        raise RuntimeError(f"the database cannot be used: {database.reason(exc)}") from exc
+        raise RuntimeError(f"the database cannot be used: {safe(exc)}") from exc
     if version < least:
         raise SchemaTooOld(
             f"the database has schema {version}, and this needs {least}: take the program that goes with it"

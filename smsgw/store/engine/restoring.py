@@ -15,8 +15,9 @@ from pathlib import Path
 
 import asyncpg
 
+from smsgw.runtime.log import safe
 from smsgw.store.engine import dumps
-from smsgw.store.engine.database import MARKED, Connection, Database, connect, reason
+from smsgw.store.engine.database import MARKED, Connection, Database, connect
 from smsgw.store.engine.dumps import DumpError, Manifest
 
 PATIENCE = 3600.0
@@ -73,7 +74,7 @@ def _said() -> Iterator[None]:
     try:
         yield
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as exc:
-        raise DumpError(f"the database: {reason(exc)}") from exc
+        raise DumpError(f"the database: {safe(exc)}") from exc
 
 
 @contextlib.asynccontextmanager

@@ -441,7 +441,7 @@ class Spool:
         try:
             await asyncio.to_thread(self._write, b"".join(map(_record_of, bodies)))
         except Exception as exc:  # whoever waits must hear of it
-            sparing.critical("spool.failed", self._folder, folder=self._folder.name, error=str(exc))
+            sparing.critical("spool.failed", self._folder, folder=self._folder.name, error=exc)
             return exc
         return None
 
@@ -461,7 +461,7 @@ class Spool:
         try:
             self._spare = await asyncio.to_thread(self._new_memory)
         except OSError as exc:
-            sparing.error("spool.no_segment", self._folder, folder=self._folder.name, error=str(exc))
+            sparing.error("spool.no_segment", self._folder, folder=self._folder.name, error=exc)
             return exc
         return None
 

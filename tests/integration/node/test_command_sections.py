@@ -91,6 +91,7 @@ STEPS = (
     Step("alarm silence add", "work --kind channel_down"), Step("alarm silence list"), Step("alarm silence end", "1"),
     Step("alarm receiver remove", "1"),
     Step("account training", "acme --on --reason drill", exit_code=1),  # it is not stopped
+    Step("key add", "acme --expires 9999-12-31", exit_code=1),
     Step("key add", "acme --json", "keys"), Step("key set", "{key add[key_id]} --requests-per-second 9", "keys"),
     Step("key rotate", "{key add[key_id]}", "keys"), Step("key retire", "{key add[key_id]}", "keys"),
     Step("key stop", "{key add[key_id]}", "keys"), Step("key start", "{key add[key_id]}", "keys"), Step("key list"),
