@@ -94,7 +94,7 @@ WHERE id IN (SELECT id FROM customer_event WHERE kind = 'report' AND id < $2 AND
 _TRIES = """
 UPDATE customer_event SET attempts = 3, problem = 'HTTP 503', leased_until = $1, acknowledged_at = NULL, done_by = '',
     dead_at = NULL
-WHERE id IN (SELECT id FROM customer_event WHERE kind = 'report' AND id < $2 AND account_id = ANY($3)
+WHERE id IN (SELECT id FROM customer_event WHERE kind = 'report' AND id BETWEEN $4 AND $2 AND account_id = ANY($3)
              ORDER BY id DESC LIMIT 4)
 """
 _TAKEN = f"""
@@ -108,10 +108,11 @@ async def _down(world: World) -> None:
     """What is older than a day was taken. Since then the system of one that is called did not answer: some events were
     given up, the last ones are tried again."""
     called = [world.senders[account].id for account in dict(RECEIVERS)]
-    await world.database.execute(_TAKEN, world.id_at(world.now - timedelta(days=1)))
+    day = world.id_at(world.now - timedelta(days=1))
+    await world.database.execute(_TAKEN, day)
     gone, tried = (world.id_at(world.now - timedelta(hours=hours)) for hours in (3, 1))
     await world.database.execute(_DOWN, world.now - timedelta(hours=2), gone, called)
-    await world.database.execute(_TRIES, world.now + timedelta(minutes=9), tried, called)
+    await world.database.execute(_TRIES, world.now + timedelta(minutes=9), tried, called, day)
 
 
 _CALLS = """

@@ -75,7 +75,7 @@ async def sent(database: Database | Connection, actor: Actor, key: str) -> int |
     return found
 
 
-async def any_one(database: Database, id_: int) -> Draft | None:
+async def any_one(database: Database | Connection, id_: int) -> Draft | None:
     """One of anybody's, for the job that looks at its rows."""
     row = await database.fetchrow(_ANY, id_)
     return None if row is None else draft_of(row)

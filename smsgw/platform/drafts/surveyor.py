@@ -75,11 +75,18 @@ Told = Callable[[int, int], Awaitable[None]]
 
 
 async def enqueue(database: Database, draft: Draft, submitter: ActorLabel, node: int | None) -> None:
-    """Enter the job, unless one is waiting or running. ``node``: where the file lies."""
+    """Enter the job, unless one is waiting, running, or has ended since ``draft`` was read. ``node``: where the file
+    lies."""
     params = {"draft": str(draft.id)}
     job = jobs.NewJob(NAME, params, submitter, subject=_subject(draft), node=node, lasts=timedelta(hours=1))
     async with database.transaction() as connection:
-        await job_queries.add(connection, job)
+        entered = await job_queries.add(connection, job)
+        if entered is None:
+            return
+        # A job writes the survey before it ends: only after the insertion is it certain that none was written.
+        now = await queries.any_one(connection, draft.id)
+        if now is None or now.known is not None:
+            await job_queries.withdraw(connection, entered)
 
 
 def _subject(draft: Draft) -> str:

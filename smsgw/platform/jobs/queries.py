@@ -30,6 +30,11 @@ async def add(connection: Connection, job: NewJob) -> int | None:
     return id_
 
 
+async def withdraw(connection: Connection, job_id: int) -> None:
+    """Take back a job that this transaction has added."""
+    await connection.execute("DELETE FROM job WHERE id = $1", job_id)
+
+
 _LET_BEGIN = """
 UPDATE job SET not_before = clock_timestamp(), expires_at = clock_timestamp() + $2, params = params || $3::jsonb
 WHERE id = $1 AND state = 'waiting' AND not_before = 'infinity' RETURNING *

@@ -20,7 +20,7 @@ from portal_site import Site
 from visits import acting_as, addressed, all_signed_in, clerk, of_table, signed_in
 from wizard_steps import begun, draft_in, fields, imported, looked_at, submitted, upload
 
-from smsgw.core.actor import EVERYTHING, Actor
+from smsgw.core.actor import EVERYTHING, Actor, ActorLabel
 from smsgw.core.errors import Invalid, Refused
 from smsgw.core.keywords import Action, Word, WordFilter
 from smsgw.core.model import MessageType, Origin
@@ -38,6 +38,7 @@ from smsgw.platform.content import service as content
 from smsgw.platform.content.model import SIGN, Answer
 from smsgw.platform.drafts import queries, service
 from smsgw.platform.drafts.model import MOST, Kind, State
+from smsgw.platform.drafts.surveyor import enqueue
 from smsgw.platform.jobs import queries as jobs
 from smsgw.platform.org import queries as people
 from smsgw.runtime import clock
@@ -420,6 +421,10 @@ async def test_opening_a_result_again_and_again_is_one_job_and_only_the_owners(s
             await clerk.get(f"/send/{draft}/{page}")
         assert await site.db.fetchval("SELECT count(*) FROM job WHERE kind = 'draft.survey'") == 1
         assert await site.db.fetchval("SELECT count(*) FROM task") == 0
+        # Nor has a request that had read the draft before the job ended.
+        read = await queries.any_one(site.db, draft)
+        await enqueue(site.db, replace(read, survey=None, survey_of=""), ActorLabel("demo"), None)
+        assert await site.db.fetchval("SELECT count(*) FROM job WHERE kind = 'draft.survey'") == 1
         # A job that fails is told on the page.
         await site.db.execute("UPDATE send_draft SET survey = NULL, survey_of = ''")
         job = await site.db.fetchval("SELECT id FROM job ORDER BY id DESC LIMIT 1")
