@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
+from smsgw.runtime.aio import spawn
 from smsgw.store.engine import migrate as migrating, partitions
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.database_roles import ADMIN, OWNER
@@ -104,14 +105,36 @@ class Waiting:
         await self.server.execute("SELECT pg_cancel_backend($1)", pid)
 
 
+async def _in_force(dsn: str, waiting: Waiting) -> None:
+    """Commit until a commit waits: the server reads its configuration again in its own time."""
+    probe = await asyncpg.connect(dsn, timeout=60, command_timeout=60)
+    commit = None
+
+    async def waits() -> bool:
+        nonlocal commit
+        if commit is None or commit.done():
+            commit = spawn(probe.execute("SELECT pg_logical_emit_message(true, 'probe', '')"), name="probe")
+        return await waiting.pid() == probe.get_server_pid()
+
+    try:
+        await waiting.until(waits)
+        await waiting.cancel(probe.get_server_pid())
+        assert commit is not None
+        await commit
+    finally:
+        await probe.close()
+
+
 @contextlib.asynccontextmanager
 async def no_standby(dsn: str) -> AsyncIterator[Waiting]:
     """A server that has to wait for a standby, and has none. Afterwards it goes on alone."""
     server = await asyncpg.connect(admin(dsn), timeout=60, command_timeout=60)
     await server.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
     await server.execute("SELECT pg_reload_conf()")
+    waiting = Waiting(server)
     try:
-        yield Waiting(server)
+        await _in_force(dsn, waiting)
+        yield waiting
     finally:
         await server.execute("ALTER SYSTEM RESET synchronous_standby_names")
         await server.execute("SELECT pg_reload_conf()")
