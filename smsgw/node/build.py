@@ -136,6 +136,7 @@ from smsgw.store.engine.journal import Journal, Replay
 from smsgw.store.engine.nodes import Number
 from smsgw.store.engine.secrets import Sealer
 from smsgw.store.engine.spool import MAPPED_BYTES, Spool
+from smsgw.store.messages import replaying
 from smsgw.web.bodies import Bodies
 from smsgw.web.listening import Connections, most_connections
 
@@ -362,7 +363,9 @@ class Composition:
         durability = self.settings.durability
         if durability.outage != "spool":
             return None
-        spool = Spool(self.settings.node.data_dir / "spool", limit=durability.spool_mb * 1024 * 1024)
+        spool = Spool(
+            self.settings.node.data_dir / "spool", limit=durability.spool_mb * 1024 * 1024, header=replaying.COLUMNS
+        )
         return OutageSpool(spool, durability.spool_seconds)
 
     @cached_property

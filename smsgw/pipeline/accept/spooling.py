@@ -164,7 +164,7 @@ class Spooling:
         for segment in await self._spool.rotate():
             reader = Reader(segment)
             while bodies := await reader.read():
-                for call in await self._decoded(bodies):
+                for call in await self._decoded(bodies, reader.header):
                     self.calls += 1
                     self._hold(call, None)
         if not self._spool.empty:
@@ -384,7 +384,7 @@ class Spooling:
             if not self._bodies:
                 await self._dispose(self._reader)
                 return []
-            self._read = await self._decoded(self._bodies)
+            self._read = await self._decoded(self._bodies, self._reader.header)
             self._failed += len(self._bodies) - len(self._read)
             self._bodies = []
         weight = 0
@@ -394,13 +394,13 @@ class Spooling:
                 return self._read[:n]
         return list(self._read)
 
-    async def _decoded(self, bodies: Sequence[bytes]) -> list[NewCall]:
+    async def _decoded(self, bodies: Sequence[bytes], columns: bytes) -> list[NewCall]:
         calls = []
         for n, body in enumerate(bodies):
             if n % TURN == 0:
                 await asyncio.sleep(0)
             try:
-                calls.append(replaying.from_bytes(body))
+                calls.append(replaying.from_bytes(body, columns))
             except ValueError as exc:
                 sparing.critical("spool.unreadable", str(exc), problem=str(exc))
         return calls

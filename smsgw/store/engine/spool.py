@@ -49,6 +49,8 @@ PIECE = 1 << 20
 """Octets of records that are read at a time, unless somebody wants it otherwise."""
 
 _MAGIC = b"SMSGWS02"
+_MAGIC_WITH_HEADER = b"SMSGWS03"
+"""Of segments whose first record says how the others are read."""
 _MAGIC_WITHOUT_MARKS = b"SMSGWS01"
 """Of an earlier program's segments: behind damage their next record cannot be found."""
 _MARK = b"\xff\xfe\xff\n"
@@ -115,6 +117,8 @@ class Reader:
         self._mark = _MARK
         self.unreadable: list[tuple[int, int]] = []
         """Places (from, to) without a record where one should be."""
+        self.header = b""
+        """What the segment begins with, once something was read; empty: it has none, or a damaged one."""
 
     async def read(self) -> list[bytes]:
         """The next records, about ``at_once`` octets of them; none at the end. What cannot be read is no record.
@@ -123,6 +127,7 @@ class Reader:
         ahead.unreadable = list(self.unreadable)
         bodies = await asyncio.to_thread(ahead._read)
         self._at, self._mark, self.unreadable = ahead._at, ahead._mark, ahead.unreadable
+        self.header = ahead.header
         return bodies
 
     @property
@@ -134,13 +139,17 @@ class Reader:
         fd = os.open(self.segment.path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             magic = b"" if self._at else os.pread(fd, len(_MAGIC), 0)
-            if magic in (_MAGIC, _MAGIC_WITHOUT_MARKS):
+            if magic in (_MAGIC, _MAGIC_WITH_HEADER, _MAGIC_WITHOUT_MARKS):
                 self._at = len(magic)
-                self._mark = _MARK if magic == _MAGIC else b""
+                self._mark = b"" if magic == _MAGIC_WITHOUT_MARKS else _MARK
             bodies: list[bytes] = []
             size = 0
             file = _Octets(fd, self._at_once)
             try:
+                if magic == _MAGIC_WITH_HEADER:
+                    self.header = self._record(file, self._at) or b""
+                    if self.header:
+                        self._at += _RECORD_OCTETS + len(self.header)
                 while self._at < self.segment.size and size < self._at_once:
                     body = self._record(file, self._at)
                     if body is None and self.segment.roomy and self._rest_is_room(file):
@@ -231,9 +240,13 @@ def _tell(future: asyncio.Future[None], error: Exception | None) -> None:
 class Spool:
     """Appends to the current segment. One event loop owns it."""
 
-    def __init__(self, folder: Path, *, limit: int, segment_bytes: int = SEGMENT_BYTES, mapped: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, limit: int, segment_bytes: int = SEGMENT_BYTES, mapped: bool = False, header: bytes = b""
+    ) -> None:
         """``limit``: octets of all segments together. ``mapped``: what is in it survives the end of the process, and of
-        the machine all but the last moments; nothing is waited for."""
+        the machine all but the last moments; nothing is waited for. ``header``: what each segment of one that is not
+        mapped begins with, for ``Reader.header``."""
+        self._first = _MAGIC_WITH_HEADER + _record_of(header) if header else _MAGIC
         self._folder = folder
         self._limit = limit
         self._segment_bytes = segment_bytes
@@ -505,7 +518,7 @@ class Spool:
         path = self._folder / f"{number:012d}{SUFFIX}"
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            if os.pwrite(fd, _MAGIC, 0) < len(_MAGIC):
+            if os.pwrite(fd, self._first, 0) < len(self._first):
                 raise OSError(errno.ENOSPC, "no room for a new segment")
             folder = os.open(self._folder, os.O_RDONLY)
             try:
@@ -518,7 +531,7 @@ class Spool:
             raise
         self._fd = fd
         self._last = number
-        self._current = Segment(path, number, len(_MAGIC))
+        self._current = Segment(path, number, len(self._first))
 
     def _new_memory(self) -> tuple[Segment, MappedFile]:
         number = self._last + 1

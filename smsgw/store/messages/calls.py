@@ -16,8 +16,7 @@ from smsgw.store.engine.database import Connection
 
 
 class MessageRow(NamedTuple):
-    """What a call fills in of a row of ``message``, column by column. The spool has it in this order: see
-    ``replaying.VERSION`` before it is changed."""
+    """What a call fills in of a row of ``message``, column by column. The spool knows it by these names."""
 
     id: Annotated[int, "bigint"]
     batch_id: Annotated[int, "bigint"]

@@ -4,10 +4,12 @@ was never sent, with its reason and a report, because its caller holds an answer
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import cast
+from functools import lru_cache
+from typing import Any, cast
 
 import msgspec
 
@@ -18,40 +20,98 @@ from smsgw.store.engine.cte_batch import enter
 from smsgw.store.engine.database import Connection, Row
 from smsgw.store.messages import outcomes
 from smsgw.store.messages.accepting import Revise, commit_calls, own_address, record_refused
-from smsgw.store.messages.calls import PART_TYPES, REFUSED_TYPES, Entrances, NewCall, PartRow, Stored
+from smsgw.store.messages.calls import (
+    PART_TYPES,
+    REFUSED_TYPES,
+    Entrances,
+    LinkRow,
+    MessageRow,
+    NewCall,
+    PartRow,
+    Stored,
+)
 
-VERSION = 1
-"""Of records of the spool: a ``NewCall`` by name, with its rows as arrays in the order of their columns. What is added
-at the end with a default needs no new version: records without it are read. Every other change does."""
+VERSION = 2
+"""Of records of the spool: version, CRC-32 of ``COLUMNS``, a ``NewCall`` by name whose rows are arrays in that order.
+Columns and fields come and go without a new version; every other change needs one."""
+
+_encode = msgspec.msgpack.Encoder().encode
+_call = msgspec.msgpack.Decoder(NewCall).decode
+_ROWS: dict[str, type[tuple[Any, ...]]] = {"messages": MessageRow, "parts": PartRow, "links": LinkRow}
+COLUMNS = _encode({place: row._fields for place, row in _ROWS.items()})  # type: ignore[attr-defined]
+"""The names of the rows' columns. A segment of the spool begins with them: another version may have others."""
+_CRC = zlib.crc32(COLUMNS)
+
+
+_FIRST_EMPTY = "let the smsgw that wrote it empty the spool, then update"
 
 
 class _Record(msgspec.Struct, array_like=True):
     version: int
-    call: msgspec.Raw
+    columns: object = 0
+    call: msgspec.Raw = msgspec.Raw()
 
 
-_encode = msgspec.msgpack.Encoder().encode
 _record = msgspec.msgpack.Decoder(_Record).decode
-_call = msgspec.msgpack.Decoder(NewCall).decode
+_Fit = Callable[[Sequence[object]], list[object]]
 
 
 def to_bytes(call: NewCall) -> bytes:
     """A call as the spool keeps it."""
-    return _encode((VERSION, call))
+    return _encode((VERSION, _CRC, call))
 
 
-def from_bytes(body: bytes) -> NewCall:
-    """A call from the spool. Raises ``ValueError`` when it is none, or of a version that is not known here."""
+def from_bytes(body: bytes, columns: bytes = COLUMNS) -> NewCall:
+    """A call from a segment of the spool that begins with ``columns``. Columns that are not known here are left out,
+    those that it does not have get their defaults. Raises ``ValueError``, without values of the call, when it is none,
+    of a version that is not known here, or has not what is needed here."""
     try:
         record = _record(body)
-    except msgspec.ValidationError:  # from before 0.1.0: it has no version
-        record = _Record(0, msgspec.Raw())
-    if record.version != VERSION:
-        raise ValueError(
-            f"a record of version {record.version} in the spool, where this smsgw reads version {VERSION}: "
-            "let the smsgw that wrote it empty the spool, then update"
-        )
-    return replace(_call(record.call), spooled=True)
+        if record.version == VERSION:
+            call = _call(record.call if record.columns == _CRC else _in_our_order(record, columns))
+            return replace(call, spooled=True)
+    except msgspec.DecodeError as exc:
+        raise ValueError(f"a record of the spool is no call: {exc}") from exc
+    raise ValueError(
+        f"a record of version {record.version} in the spool, where this smsgw reads version {VERSION}: {_FIRST_EMPTY}"
+    )
+
+
+def _in_our_order(record: _Record, columns: bytes) -> bytes:
+    """The call of a record that another smsgw has written, with its rows in the order of our columns."""
+    if record.columns != zlib.crc32(columns):
+        raise ValueError("a record of another smsgw, in a segment whose names of columns are damaged")
+    fits = _fits(columns)
+    call = msgspec.msgpack.decode(record.call, type=dict[str, Any])
+    try:
+        for place in _ROWS.keys() & call.keys():
+            call[place] = [fits[place](row) for row in call[place]]
+        for refused in call.get("refused", ()):
+            refused["message"] = fits["messages"](refused["message"])
+            refused["part"] = fits["parts"](refused["part"])
+    except (KeyError, TypeError) as exc:
+        raise ValueError(f"a record of another smsgw is no call as it is known here ({type(exc).__name__})") from exc
+    return _encode(call)
+
+
+@lru_cache(maxsize=16)
+def _fits(columns: bytes) -> dict[str, _Fit]:
+    theirs = msgspec.msgpack.decode(columns, type=dict[str, list[str]])
+    return {place: _fit(place, row, theirs.get(place, [])) for place, row in _ROWS.items()}
+
+
+def _fit(place: str, row: Any, theirs: list[str]) -> _Fit:
+    ours: list[str] = list(row._fields)
+
+    def fit(values: Sequence[object]) -> list[object]:
+        if len(values) != len(theirs):
+            raise ValueError(f"{place} in the spool with {len(values)} values for {len(theirs)} columns")
+        named = row._field_defaults | dict(zip(theirs, values, strict=True))
+        if missing := [name for name in ours if name not in named]:
+            raise ValueError(f"{place} in the spool have no {', '.join(missing)}: {_FIRST_EMPTY}")
+        return [named[name] for name in ours]
+
+    return fit
 
 
 async def commit(

@@ -9,6 +9,7 @@ import itertools
 import os
 import subprocess
 import threading
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 import pytest_asyncio
 from api_server import Answer, Api, running
@@ -96,7 +98,7 @@ def numbers(n: int) -> list[str]:
 async def gateway(dsn: str, tmp_path: Path) -> AsyncIterator[Gateway]:
     folder = tmp_path / "spool"
     async with DatabaseProxy(dsn) as proxy:
-        outage = OutageSpool(Spool(folder, limit=1 << 26), 600.0)
+        outage = OutageSpool(Spool(folder, limit=1 << 26, header=replaying.COLUMNS), 600.0)
         known = {"available": {1: 10_000, 2: 10_000}}
         async with running(proxy.dsn, tmp_path, outage=outage, configured=known) as api:
             yield Gateway(api, proxy, folder)
@@ -205,17 +207,20 @@ async def test_a_repeat_of_a_repeat_gets_the_first_answer_during_an_outage(dsn: 
         await here.back_and_drained()
 
 
-async def test_what_a_bit_makes_unreadable_is_kept_and_all_else_is_entered(dsn: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("bit", "lost"), [(60, 0), (len(replaying.COLUMNS) + 60, 1)], ids=["header", "record"])
+async def test_what_a_bit_makes_unreadable_is_kept_and_all_else_is_entered(
+    dsn: str, tmp_path: Path, bit: int, lost: int
+) -> None:
     async with gateway(dsn, tmp_path) as here:
         here.away()
         for _ in range(10):
             assert (await here.post(*numbers(1))).status == 202
         (path,) = here.folder.iterdir()
         data = bytearray(path.read_bytes())
-        data[60] ^= 1
+        data[bit] ^= 1
         path.write_bytes(data)
         await here.back_and_drained()
-        assert await here.stored() == 9
+        assert await here.stored() == 10 - lost
         assert [p.suffix for p in here.folder.iterdir()] == [".kept"]
         await until(lambda: not here.spooling.calls, what="what is lost is not waited for")
         (finding,) = here.spooling.findings("node/1")
@@ -239,7 +244,7 @@ async def test_what_another_version_has_spooled_is_kept_for_it(
             await here.back_and_drained()
         assert await here.stored() == 0
         assert [line["problem"] for line in logs if line["event"] == "spool.unreadable"] == [
-            "a record of version 2 in the spool, where this smsgw reads version 1: "
+            "a record of version 3 in the spool, where this smsgw reads version 2: "
             "let the smsgw that wrote it empty the spool, then update"
         ]
         (kept,) = here.folder.iterdir()
@@ -248,6 +253,36 @@ async def test_what_another_version_has_spooled_is_kept_for_it(
     monkeypatch.setattr(replaying, "VERSION", replaying.VERSION + 1)
     (body,) = await Reader(Segment(kept, 1, len(written))).read()
     assert replaying.from_bytes(body).messages[0].number == f"86{to}", "the version that wrote it has it as it was"
+
+
+@pytest.mark.parametrize("later", [True, False], ids=["update", "downgrade"])
+async def test_what_has_other_columns_is_entered(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: bool
+) -> None:
+    """A spool that the smsgw before an update, or after it, has written."""
+    (to,) = numbers(1)
+    async with gateway(dsn, tmp_path) as here:
+        here.away()
+        assert (await here.post(to)).status == 202
+        (path,) = here.folder.iterdir()
+        reader = Reader(Segment(path, 1, path.stat().st_size))
+        (body,) = await reader.read()
+        columns, record = msgspec.msgpack.decode(reader.header), msgspec.msgpack.decode(body)
+        for row in (columns["messages"], *record[2]["messages"]):
+            row[:] = row[:-1] if later else ["unknown", *row]
+        header = msgspec.msgpack.encode(columns)
+        record[1] = zlib.crc32(header)
+        other = Spool(tmp_path / "other", limit=1 << 20, header=header)
+        await other.open()
+        await other.append(msgspec.msgpack.encode(record))
+        await other.close()
+        path.write_bytes((tmp_path / "other" / path.name).read_bytes())
+        here.spooling._spool._current.size = path.stat().st_size
+        if later:
+            monkeypatch.setattr(replaying.MessageRow, "_field_defaults", {"kind": ""})
+        await here.back_and_drained()
+        assert await here.stored() == 1
+        assert not list(here.folder.iterdir())
 
 
 @pytest.mark.parametrize("late", [0.0, 0.3])

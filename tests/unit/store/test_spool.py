@@ -144,6 +144,32 @@ async def test_a_segment_is_read_in_pieces_and_a_header_can_be_damaged(tmp_path:
         assert reader.unreadable == [(0, 8)]
 
 
+async def test_each_segment_begins_with_what_says_how_it_is_read(tmp_path: Path) -> None:
+    bodies = [b"%d" % n * 100 for n in range(1, 9)]
+    spool = Spool(tmp_path, limit=1 << 20, segment_bytes=256, header=b"columns")
+    await spool.open()
+    for body in bodies:
+        await spool.append(body)
+    await spool.close()
+    left = [*bodies]
+    async with opened(tmp_path) as spool:
+        segments = await spool.rotate()
+        assert len(segments) > 2
+        in_first = len(await records(Reader(segments[0])))
+        for segment in segments:
+            reader = Reader(segment, 100)
+            read = await records(reader)
+            assert (reader.header, read) == (b"columns", left[: len(read)])
+            del left[: len(read)]
+        assert not left
+        data = bytearray(segments[0].path.read_bytes())
+        data[25] ^= 1
+        segments[0].path.write_bytes(data)
+        reader = Reader(segments[0])
+        assert await records(reader) == bodies[:in_first]
+        assert (reader.header, reader.unreadable) == (b"", [(8, 8 + 12 + len(b"columns"))])
+
+
 async def test_whoever_hands_over_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Exception | None] = []
     spool = Spool(tmp_path, limit=1 << 20)

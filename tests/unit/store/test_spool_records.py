@@ -1,8 +1,9 @@
-"""Calls as records of the spool: what is written is read back, and records of another version are refused."""
+"""Calls as records of the spool: what is written is read back, here and by what came before or after it."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+import zlib
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -25,23 +26,12 @@ from smsgw.store.messages.calls import (
     Refusal,
     RequestKey,
 )
-from smsgw.store.messages.replaying import VERSION, from_bytes, to_bytes
+from smsgw.store.messages.replaying import COLUMNS, VERSION, from_bytes, to_bytes
 
 ID = 1 << 60
 NOW = datetime(2026, 5, 4, 3, 2, 1, 987654, tzinfo=UTC)
-LATER = NOW + timedelta(days=1)
 MESSAGE = message_row(id=ID, account_id=7, origin=Origin.API, type=MessageType.OTP, content="内容", kind="bill")
 PART = part_row(id=ID, account_id=7, unknown_policy=UnknownPolicy.HOLD, next_at=NOW, class_="POLICY")
-FIRST: dict[str, Any] = {
-    "account_id": 7, "batch_id": ID, "units": 3, "keys": [], "answer": b"{}", "emergency_by": None,
-    "messages": [[
-        ID + 1, ID, 7, "api", "otp", "8613800138000", "CMCC", "北京", "内容", "小店", "ucs2", 1, 9, 3, "order-1", "01",
-        "0102", "ak_live_1", True, False, 12, "bill",
-    ]],
-    "parts": [[ID + 1, 2, 3, 7, 4, 1, 10, "hold", None, LATER, "C", "POLICY", False, NOW, None]],
-    "links": [[ID + 1, 20, 3, True]],
-}  # fmt: skip
-"""A record of version 1: it stays as it is whatever columns come behind."""
 
 
 @pytest.mark.parametrize("by", [None, ActorLabel("smpp:bank")])
@@ -59,43 +49,109 @@ def test_a_call_comes_back_with_all_that_it_has(by: ActorLabel | None) -> None:
     assert from_bytes(to_bytes(call)) == call
 
 
-def test_a_record_of_this_version_is_read_whatever_columns_have_come_since() -> None:
-    read = from_bytes(msgspec.msgpack.encode((1, FIRST)))
-    assert read.messages == [
-        MessageRow(
-            id=ID + 1, batch_id=ID, account_id=7, origin="api", type="otp", number="8613800138000", carrier="CMCC",
-            province="北京", content="内容", sign="小店", coding="ucs2", parts=1, concat_ref=9, price=3,
-            client_ref="order-1", ext="01", extend_code="0102", submitter="ak_live_1", refund_failed=True, test=False,
-            template_id=12, kind="bill",
-        )
-    ]  # fmt: skip
-    assert read.parts == [
-        PartRow(
-            id=ID + 1, part=2, total=3, account_id=7, pool_id=4, lane=1, state=10, unknown_policy="hold", next_at=None,
-            expires_at=LATER, code="C", class_="POLICY", by_us=False, accepted_at=NOW, final_at=None,
-        )
-    ]  # fmt: skip
-    assert read.links == (LinkRow(id=ID + 1, link_id=20, n=3, personal=True),)
-    assert read.spooled
+def record(columns: dict[str, list[str]], call: object, version: int = VERSION) -> tuple[bytes, bytes]:
+    """A record as another smsgw writes it, and what its segment begins with."""
+    header = msgspec.msgpack.encode(columns)
+    return msgspec.msgpack.encode((version, zlib.crc32(header), call)), header
+
+
+def plain(call: NewCall) -> dict[str, Any]:
+    return msgspec.msgpack.decode(msgspec.msgpack.encode(call))  # type: ignore[no-any-return]
+
+
+OURS: dict[str, list[str]] = msgspec.msgpack.decode(COLUMNS)
+CALL = NewCall(
+    7, ID, [MESSAGE, MESSAGE], [PART], 1, (), b"answer", links=(LinkRow(ID, 2, 3, True),), spooled=True,
+    refused=(Refusal(MESSAGE._replace(id=ID + 1), PART._replace(id=ID + 1), "why", 5),),
+)  # fmt: skip
+
+
+def rows_of(call: dict[str, Any]) -> list[list[Any]]:
+    refused = [row for one in call["refused"] for row in (one["message"], one["part"])]
+    return [row for place in OURS for row in call[place]] + refused
+
+
+def test_columns_that_are_not_known_here_are_left_out() -> None:
+    """What a later smsgw has written is read by the one before."""
+    call = plain(CALL) | {"unheard_of": {"x": 1}}
+    for row in rows_of(call):
+        row[1:1] = ["new", None]
+    names = {place: [names[0], "new", "newer", *names[1:]] for place, names in OURS.items()}
+    assert from_bytes(*record(names | {"others": ["id"]}, call)) == CALL
+
+
+def test_columns_in_another_order_are_found() -> None:
+    call = plain(CALL)
+    for row in rows_of(call):
+        row.reverse()
+    assert from_bytes(*record({place: names[::-1] for place, names in OURS.items()}, call)) == CALL
+
+
+def test_columns_that_an_earlier_record_has_not_get_their_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    call = plain(CALL)
+    for row in rows_of(call):
+        row.pop()
+    body, header = record({place: names[:-1] for place, names in OURS.items()}, call)
+    for row, default in ((MessageRow, "bill"), (PartRow, None), (LinkRow, True)):
+        monkeypatch.setattr(row, "_field_defaults", {row._fields[-1]: default})
+    assert from_bytes(body, header) == CALL
+
+
+def test_a_column_without_default_that_is_missing_is_named() -> None:
+    body, header = record(OURS | {"messages": OURS["messages"][:-1]}, plain(CALL) | {"messages": [list(MESSAGE)[:-1]]})
+    with pytest.raises(ValueError, match="messages in the spool have no kind: let the smsgw that wrote it"):
+        from_bytes(body, header)
+
+
+@pytest.mark.parametrize("columns", [b"", b"\x80", COLUMNS[:-1]])
+def test_damaged_names_lose_no_record_of_this_smsgw(columns: bytes) -> None:
+    assert from_bytes(to_bytes(CALL), columns) == CALL
+    body, _ = record(OURS | {"messages": ["id"]}, plain(CALL))
+    with pytest.raises(ValueError, match="names of columns are damaged"):
+        from_bytes(body, columns)
+
+
+def test_a_record_of_another_version_is_refused_with_what_to_do() -> None:
+    for version in (1, VERSION + 1):
+        with pytest.raises(ValueError, match=f"version {version} .* let the smsgw that wrote it empty the spool"):
+            from_bytes(msgspec.msgpack.encode((version, {"rows": []})))
+
+
+PRESENT = plain(CALL)
 
 
 @pytest.mark.parametrize(
-    ("record", "version"), [(FIRST, 0), ((VERSION + 1, {"rows": []}), VERSION + 1)], ids=["none", "later"]
+    ("call", "what"),
+    [
+        ({}, "missing required field `account_id`"),
+        (PRESENT | {"messages": [list(MESSAGE)[:-1]]}, "Expected `array` of length 22, got 21"),
+        (PRESENT | {"parts": [list(PART)[::-1]]}, r"Expected .* - at `\$\.parts\[0\]\[0\]`"),
+        (PRESENT | {"batch_id": "8613800138000"}, r"Expected `int`, got `str` - at `\$\.batch_id`"),
+        ([], "Expected `object`, got `array`"),
+    ],
 )
-def test_a_record_of_another_version_is_refused_with_what_to_do(record: object, version: int) -> None:
-    with pytest.raises(ValueError, match=f"version {version} .* let the smsgw that wrote it empty the spool"):
-        from_bytes(msgspec.msgpack.encode(record))
+def test_what_is_no_call_is_refused_with_the_reason(call: object, what: str) -> None:
+    with pytest.raises(ValueError, match=f"a record of the spool is no call: .*{what}") as refused:
+        from_bytes(record(OURS, call)[0])
+    assert "13800138000" not in str(refused.value)
 
 
 @pytest.mark.parametrize(
     "call",
-    [{}, FIRST | {"messages": [FIRST["messages"][0][:-1]]}, FIRST | {"parts": [FIRST["parts"][0][::-1]]}],
-    ids=["nothing", "a column less", "another order"],
-)
-def test_what_is_no_call_is_refused(call: object) -> None:
-    for body in (msgspec.msgpack.encode((VERSION, call)), b"\xc1", b""):
-        with pytest.raises(ValueError, match=r"."):
-            from_bytes(body)
+    [
+        [], {"messages": 1}, {"messages": [1]}, {"messages": [[1]]}, {"refused": [{}]}, {"refused": [1]},
+        {"refused": 1}, {"parts": [[1] * 15]},
+    ],
+)  # fmt: skip
+def test_so_is_one_of_another_smsgw(call: object) -> None:
+    with pytest.raises(ValueError, match=r"spool|another smsgw"):
+        from_bytes(*record(OURS | {"messages": ["id", "batch_id"]}, call))
+
+
+@pytest.mark.parametrize("body", [b"\xc1", b"", b"\x80", msgspec.msgpack.encode({"account_id": 1})])
+def test_so_are_octets(body: bytes) -> None:
+    with pytest.raises(ValueError, match="a record of the spool is no call"):
+        from_bytes(body)
 
 
 def test_columns_are_named_as_the_database_names_them() -> None:
