@@ -32,7 +32,7 @@ from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.journal import Replay
 from smsgw.store.engine.leases import Lease
-from smsgw.store.engine.rows import apart
+from smsgw.store.engine.rows import each
 from smsgw.store.messages import claiming, counters
 
 log = structlog.get_logger(__name__)
@@ -263,9 +263,7 @@ class ChannelManager:
                 self._changes.newer()
             if self._stopping:
                 return
-            for channel in self._channels.values():
-                with apart("channel", channel.spec.name):
-                    self._change(channel)
+            each("channel in use", self._channels.values(), self._change, lambda channel: channel.spec.name)
             for channel_id in sorted(self._channels.keys() | self._specs.keys()):
                 if channel_id not in self._changes and self._must_change(channel_id):
                     self._changes.begin(channel_id, self._bring(channel_id))

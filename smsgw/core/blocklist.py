@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from smsgw.core.model import MessageType
 from smsgw.core.words import labels_of
 
 MANUAL: Final = "manual"
@@ -15,11 +16,17 @@ OPT_OUT: Final = "opt_out"
 COMPLAINT: Final = "complaint"
 CARRIER: Final = "carrier"
 SOURCES: Final = (MANUAL, OPT_OUT, COMPLAINT, CARRIER)
+UNREADABLE: Final = "unreadable"
+"""Source of what stands for an entry that cannot be read: nothing is sent to its number until it can."""
 SOURCE_NAMES: Final = labels_of("blocked_by")
 
 
+_TYPES: Final = frozenset(MessageType)
+
+
 class Scope(NamedTuple):
-    """For what an entry counts. Empty conditions (0, "") hold always; those that are given must all hold."""
+    """For what an entry counts. Empty conditions (0, "") hold always; those that are given must all hold. A type that
+    this program does not know holds always, too."""
 
     account_id: int = 0
     type: str = ""
@@ -29,7 +36,7 @@ class Scope(NamedTuple):
         """Whether a message of this account, type and signature falls under it."""
         return (
             (not self.account_id or self.account_id == account_id)
-            and (not self.type or self.type == type_)
+            and (self.type == type_ or self.type not in _TYPES)
             and (not self.sign or self.sign == sign)
         )
 
@@ -45,6 +52,29 @@ class Entry:
     until: int = 0
     removed: bool = False
     """The news that it is there no more."""
+
+    @classmethod
+    def unreadable(cls, number: int, scope: Scope) -> Entry:
+        """What stands for an entry of which nothing else can be read: it holds for ever."""
+        return cls(number, scope, UNREADABLE, 0)
+
+    def check(self) -> None:
+        """``ValueError``: the list has no room for a number or a time like this, or nothing has its type."""
+        if not 0 <= self.number < 1 << 64:
+            raise ValueError("the number of an entry is beyond 64 bits")
+        if not (0 <= self.since < 1 << 32 and 0 <= self.until < 1 << 32):
+            raise ValueError("a time of an entry is beyond 32 bits")
+        if self.scope.type and self.scope.type not in _TYPES and self.source != UNREADABLE and not self.removed:
+            raise ValueError("an entry is of a type that this program does not know")
+
+    @property
+    def readable(self) -> bool:
+        """Whether ``check`` lets it pass."""
+        try:
+            self.check()
+        except ValueError:
+            return False
+        return True
 
 
 FOLD_AT = 20_000
@@ -68,11 +98,11 @@ class BlockList:
             self.append(entry)
 
     def append(self, entry: Entry) -> None:
-        """Fill the arrays: in ascending order of numbers, none removed, of times of 32 bits (``ValueError``)."""
+        """Fill the arrays: in ascending order of numbers, none removed, and such as ``check`` lets pass
+        (``ValueError``)."""
         if entry.removed or (self._numbers and entry.number < self._numbers[-1]):
             raise ValueError("entries must be in order of their numbers, and none removed")
-        if not (0 <= entry.since < 1 << 32 and 0 <= entry.until < 1 << 32):
-            raise ValueError("a time of an entry is beyond 32 bits")
+        entry.check()
         what = (entry.scope, entry.source)
         kind = self._kind_of.get(what)
         if kind is None:

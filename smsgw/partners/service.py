@@ -47,7 +47,7 @@ from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.runtime.tarpit import Tarpit
 from smsgw.store.config import partners as store
 from smsgw.store.engine.database import Database
-from smsgw.store.engine.rows import apart
+from smsgw.store.engine.rows import each
 from smsgw.store.messages import events, partner_parts, partner_queries
 from smsgw.store.messages.partner_parts import Part
 
@@ -387,9 +387,8 @@ class Partners:
         if snapshot is self._followed:
             return
         self._followed = snapshot
-        for bind in list(self.binds.values()):
-            with apart("partner", bind.partner.id):
-                self._check(bind, snapshot)
+        binds = list(self.binds.values())
+        each("partner in use", binds, lambda bind: self._check(bind, snapshot), lambda bind: str(bind.partner.id))
         known = {p.id for p in snapshot.partners.values()}
         self._meters = {id_: meter for id_, meter in self._meters.items() if id_ in known}
 

@@ -262,7 +262,7 @@ class SnapshotFollower:
         changes: dict[str, Any] = {}
         policies: dict[str, Any] = {}
         for name in moved:
-            with apart(name):  # or what was known of it holds
+            with apart("section", name):  # or what was known of it holds
                 (policies if name in POLICIES else changes).update(await self._loaders[name](connection))
         if policies or "accounts" in moved:  # limits that were looked up go by the tree of accounts
             changes["policies"] = replace(before.policies, **policies, _known={})

@@ -24,6 +24,7 @@ STANDING_TONE: dict[str, str] = {"blocks": "red", "limits": "orange", "notes": "
 SAID: dict[str, str] = {
     "block.entry": N_("在黑名单中：%(scope)s；来源：%(source)s；原因：%(reason)s；%(actor)s 于 %(at)s 加入；%(until)s"),
     "block.above": N_("在平台级黑名单中（来源：%(source)s），对全部账号生效"),
+    "block.unreadable": N_("有一条记录无法完整读取，按已屏蔽处理；由平台管理员修改或删除该记录"),
     "block.clear": N_("不在任何黑名单中"),
     "opt_out.entry": N_("本人已退订：%(scope)s；%(reason)s；%(at)s；%(until)s"),
     "opt_out.request": N_("已申请撤销退订，等待另一人审批（%(at)s）"),

@@ -179,9 +179,11 @@ ADVICE: dict[str, tuple[str, str]] = {
         "upgrade PostgreSQL to 18.7 or later, or use 15, 16 or 17",
     ),
     "rows_skipped": (
-        "所列数据不生效，其余照常；按表名与编号在页面或命令行修改或删除，日志 row.skipped 有原因",
-        "the rows named are not in force, all others are; change or remove them by table and id in the portal or by "
-        "smsgwctl; the log line row.skipped says why",
+        "其余数据照常；所列数据不生效，其中黑名单、退订和营销同意从严：相应号码按已屏蔽、未同意处理。"
+        "按表名与编号在页面或命令行修改或删除，日志 row.skipped 有原因；全部可读后告警结束",
+        "all other rows are in force; those named are not, but block lists, opt-outs and consents fail closed: their "
+        "numbers count as blocked, or as without consent. Change or remove the rows by table and id in the portal or "
+        "by smsgwctl; the log line row.skipped says why; the alarm ends when all can be read",
     ),
     "database_lag": (
         "检查备机负载与网络；此时切换会丢失未同步的数据",

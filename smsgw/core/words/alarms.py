@@ -106,10 +106,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "PostgreSQL {version} 在并发更新时可能崩溃或漏改数据",
         "PostgreSQL {version} may crash, or pass rows over, when rows are updated concurrently",
     ),
-    "alarm.rows_skipped": (
-        "{n} 行数据无法读取，已跳过，未生效：{rows}",
-        "{n} row(s) cannot be read and are not in force: {rows}",
-    ),
+    "alarm.rows_skipped": ("{n} 行数据无法读取：{rows}", "{n} row(s) cannot be read: {rows}"),
     "alarm.strays": ("有数据落入默认分区：{tables}", "rows in the default partition of {tables}"),
     "alarm.stalled": (
         "程序停顿 {seconds} 秒，至 {until} 恢复；可能是主机繁忙、休眠或故障",

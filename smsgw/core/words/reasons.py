@@ -169,6 +169,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "数据目录剩余空间 {free} MB，低于下限 {need} MB，请联系管理员清理磁盘",
         "{free} MB are free for data, {need} MB are wanted; the disk has to be cleared",
     ),
+    "block.unreadable": ("该号码的一条记录无法读取，按已屏蔽处理", "an entry that cannot be read counts as blocked"),
     "complaint.sign": ("签名 {sign}", "signature {sign}"),
     "storage.down": ("数据库不可用", "the database is unavailable"),
     "storage.down_broken": (

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import structlog
 
 from smsgw.core.alarms import CRITICAL, Finding
-from smsgw.core.blocklist import OPT_OUT, BlockList, Entry
+from smsgw.core.blocklist import OPT_OUT, UNREADABLE, BlockList, Entry
 from smsgw.core.errors import Reason
 from smsgw.core.ids import CHINA
 from smsgw.core.model import MessageType
@@ -45,7 +45,8 @@ def refusal_of(
             # Of one that is not the account's own it is told the day alone.
             form = "%Y-%m-%d %H:%M" if entry.scope.account_id else "%Y-%m-%d"
             return "NUMBER_OPTED_OUT", {"time": at.strftime(form)}
-        return "NUMBER_BLACKLISTED", {"list": label("blocked_by", entry.source)}
+        named = phrase("block.unreadable") if entry.source == UNREADABLE else label("blocked_by", entry.source)
+        return "NUMBER_BLACKLISTED", {"list": named}
     if type_ is MessageType.MARKETING and sign in over:
         return "COMPLAINT_CEILING", {"object": phrase("complaint.sign", sign=sign)}
     return None
@@ -61,7 +62,7 @@ class Consents(FollowedTable):
     """Who has agreed to get marketing, and who has withdrawn."""
 
     def __init__(self, database: Database) -> None:
-        super().__init__()
+        super().__init__("consent")
         self._database = database
 
     async def _read(self) -> tuple[BlockList, int]:
@@ -76,7 +77,7 @@ class NumberLists(FollowedTable):
 
     def __init__(self, database: Database, snapshots: Snapshots, clock: Callable[[], float] = clock.time) -> None:
         """``clock`` gives seconds since 1970."""
-        super().__init__()
+        super().__init__("block_list")
         self._database = database
         self._snapshots = snapshots
         self._clock = clock

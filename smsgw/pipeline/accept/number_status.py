@@ -37,7 +37,7 @@ class NumberStatus(FollowedTable):
 
     def __init__(self, database: Database, snapshots: Snapshots, clock: Callable[[], float] = clock.time) -> None:
         """``clock`` gives seconds since 1970."""
-        super().__init__()
+        super().__init__("number_status")
         self._database = database
         self._snapshots = snapshots
         self._clock = clock

@@ -33,7 +33,7 @@ from smsgw.store.config import webhooks as store
 from smsgw.store.engine import leases
 from smsgw.store.engine.database import Database
 from smsgw.store.engine.group_commit import Batcher
-from smsgw.store.engine.rows import apart
+from smsgw.store.engine.rows import apart, each
 from smsgw.store.messages import pushing
 from smsgw.store.messages.events import Found
 from smsgw.store.messages.pushing import Attempt, Due, Question, Result
@@ -146,15 +146,14 @@ class Pusher:
             await queue.close(patience=STOP_PATIENCE)
             await leases.release(self._leasing, queue.lease)
         if hooks is not self._seen:
-            for id_, queue in self._queues.items():
-                with apart("webhook", queue.endpoint.label):
-                    self._refresh(queue, wanted[id_])
+            known = self._queues.values()
+            each("webhook in use", known, lambda q: self._refresh(q, wanted[q.endpoint.id]), lambda q: q.endpoint.label)
             self._seen = hooks
         free = {store.lease_of(id_): e for id_, e in wanted.items() if id_ not in self._queues}
         for resource, lease in (await leases.acquire_many(self._leasing, list(free), self._node)).items():
             endpoint = free[resource]
             queue = self._queues[endpoint.id] = PushQueue(endpoint, lease, self)
-            with apart("webhook", endpoint.label):
+            with apart("webhook in use", endpoint.label):
                 self._refresh(queue, endpoint)
             log.info("push.taken", endpoint=endpoint.label, node=self._node)
 

@@ -36,7 +36,7 @@ from smsgw.runtime import clock
 from smsgw.runtime.address_regions import Region, region_of
 from smsgw.runtime.rate_limited_logger import RateLimitedLogger
 from smsgw.store.engine.database import Connection, Database, Row
-from smsgw.store.engine.rows import apart
+from smsgw.store.engine.rows import log_skipped
 from smsgw.store.engine.spool import KEPT, TORN, Reader, Spool, SpoolFull
 from smsgw.store.messages import message_links
 
@@ -483,9 +483,11 @@ def _placed(addresses: Sequence[str]) -> list[Region]:
 
 def _said(row: Row) -> Verdict:
     if not row["orphan"]:
-        with apart("link_click", row["id"]):  # or it counts for nothing
+        try:
             hit = Hit(row["method"], row["agent"], row["purpose"], row["language"], row["accept"])
             return judged(hit, row["codes"])
+        except Exception as exc:  # it counts for nothing, and is not looked at again
+            log_skipped("link_click", str(row["id"]), exc)
     return Verdict.ORPHAN
 
 

@@ -26,7 +26,7 @@ from smsgw.pipeline.periodic import Periodic
 from smsgw.platform.links import queries
 from smsgw.runtime import clock
 from smsgw.store.engine.database import Database, Row
-from smsgw.store.engine.rows import each
+from smsgw.store.engine.rows import some
 from smsgw.store.engine.secrets import Sealer
 
 log = structlog.get_logger(__name__)
@@ -116,7 +116,7 @@ class LinkTable:
             async for rows, change in queries.changes(self._database, self._change):
                 if self._codes is None:
                     self._codes = await queries.permutation(self._database, self._sealer)
-                each("short_link", rows, self._take)
+                some("short_link", rows, self._take)
                 self._change = change
             self._followed_at = clock.steady()
 

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from smsgw.core.actor import ActorLabel
-from smsgw.core.blocklist import OPT_OUT, BlockList, Entry, Scope
+from smsgw.core.blocklist import OPT_OUT, UNREADABLE, BlockList, Entry, Scope
 from smsgw.core.errors import Reason
 from smsgw.core.frequency import History
 from smsgw.core.ids import first_id
@@ -139,7 +139,7 @@ class Facts:
 
 
 _ABOVE = """
-SELECT DISTINCT source, type, sign FROM block_list
+SELECT type, sign, source, since, expires_at FROM block_list
 WHERE number = $1 AND account_id = 0 AND removed_at IS NULL AND (expires_at IS NULL OR expires_at > now())
 """
 _SAID = """
@@ -189,7 +189,8 @@ async def read(
     consents = await ledger.search(database, ledger.WantedConsents(number), Window(limit=MOST), accounts=accounts)
     said = {r["account_id"]: r["holds"] for r in await database.fetch(_SAID, int(number))}
     return Facts(
-        number, entries[:MOST], [Entry(int(number), Scope(0, r["type"], r["sign"]), r["source"], 0) for r in above],
+        number, entries[:MOST],
+        [_held(number, Scope(0, r["type"], r["sign"]), r["source"], r["since"], r["expires_at"]) for r in above],
         allowed.rows, [(r["account_id"], Listed(r["kind"])) for r in await database.fetch(_LISTED, number)],
         known.get(number),
         await database.fetchval(_HISTORY, int(number)) or b"",
@@ -300,6 +301,13 @@ def _entry(entry: Entry, question: Question, now: datetime) -> tuple[Standing, s
     return Standing.LIMITS if some else Standing.BLOCKS, refused[0][0]
 
 
+def _held(number: str, scope: Scope, source: str, since: datetime, expires_at: datetime | None) -> Entry:
+    """An entry as nodes hold it."""
+    until = 0 if expires_at is None else int(expires_at.timestamp())
+    held = Entry(int(number), scope, source, int(since.timestamp()), until)
+    return held if held.readable else Entry.unreadable(held.number, scope)
+
+
 def _lists(facts: Facts, question: Question, now: datetime) -> list[Verdict]:
     blocked, opted = list[Verdict](), list[Verdict]()
     for entry in facts.entries:
@@ -308,14 +316,13 @@ def _lists(facts: Facts, question: Question, now: datetime) -> list[Verdict]:
             "account": entry.account or "", "type": entry.type, "sign": entry.sign, "source": entry.source,
             "reason": entry.reason, "actor": entry.actor, "at": entry.since, "until": entry.expires_at,
         }  # fmt: skip
-        until = 0 if entry.expires_at is None else int(entry.expires_at.timestamp())
-        scope = Scope(entry.account_id, entry.type, entry.sign)
-        same = Entry(int(entry.number), scope, entry.source, int(entry.since.timestamp()), until)
-        standing, code = _entry(same, question, now)
+        held = _held(entry.number, entry.scope, entry.source, entry.since, entry.expires_at)
+        standing, code = _entry(held, question, now)
         rule = "opt_out" if out else "block"
         waits = any(undo.entry == entry.version for undo in facts.undos)
         lift = Lift.NOTHING if waits else Lift.UNDO if out else Lift.ENTRY
-        (opted if out else blocked).append(Verdict(rule, standing, f"{rule}.entry", values, lift, str(entry.id), code))
+        said = "block.unreadable" if held.source == UNREADABLE else f"{rule}.entry"
+        (opted if out else blocked).append(Verdict(rule, standing, said, values, lift, str(entry.id), code))
     for other in facts.above:
         out = other.source == OPT_OUT
         rule = "opt_out" if out else "block"

@@ -85,26 +85,30 @@ async def put(
 
 _LIVE = "removed_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
 
+_ROW = """
+number, account_id, type, sign, source, floor(extract(epoch FROM since))::float8 AS since,
+round(COALESCE(extract(epoch FROM expires_at), 0))::float8 AS until, removed_at IS NOT NULL AS removed, version
+"""
 _NEWEST = "SELECT COALESCE(max(version), 0) FROM block_list"
 _ALL = f"""
-SELECT number, account_id, type, sign, source, floor(extract(epoch FROM since))::bigint AS since,
-       COALESCE(extract(epoch FROM expires_at)::bigint, 0) AS until, false AS removed
-FROM block_list WHERE {_LIVE} ORDER BY number
+SELECT {_ROW} FROM block_list WHERE {_LIVE} ORDER BY number
 """  # noqa: S608
-_CHANGES = """
-SELECT number, account_id, type, sign, source, floor(extract(epoch FROM since))::bigint AS since,
-       COALESCE(extract(epoch FROM expires_at)::bigint, 0) AS until, removed_at IS NOT NULL AS removed, version
-FROM block_list WHERE version > $1 ORDER BY version LIMIT $2
-"""
+_CHANGES = f"SELECT {_ROW} FROM block_list WHERE version > $1 ORDER BY version LIMIT $2"  # noqa: S608
 
 
 def _entry(row: Row, scopes: dict[tuple[int, str, str], Scope]) -> Entry:
     key = (row["account_id"], row["type"], row["sign"])
     scope = scopes.setdefault(key, Scope(*key))
-    return Entry(row["number"], scope, row["source"], row["since"], row["until"], row["removed"])
+    if row["removed"]:
+        return Entry(row["number"], scope, row["source"], 0, removed=True)
+    return Entry(row["number"], scope, row["source"], int(row["since"]), int(row["until"]))
 
 
-_LIST = Followed(_NEWEST, _ALL, _CHANGES, _entry)
+def _unreadable(row: Row) -> Entry:
+    return Entry.unreadable(row["number"], Scope(row["account_id"], row["type"], row["sign"]))
+
+
+_LIST = Followed("block_list", _NEWEST, _ALL, _CHANGES, _entry, _unreadable)
 load, changes = _LIST.load, _LIST.changes
 
 _SWEEP = "DELETE FROM block_list WHERE removed_at < now() - make_interval(days => $1)"

@@ -14,7 +14,7 @@ LOCK = 0x636F6E73656E74  # "consent"
 _TAKE_TURNS = "SELECT pg_advisory_xact_lock($1)"
 _NEWEST = "SELECT COALESCE(max(version), 0) FROM consent"
 _ROW = """
-c.number, c.account_id, floor(extract(epoch FROM c.given_at))::bigint AS since, c.withdrawn_at IS NULL AS holds,
+c.number, c.account_id, floor(extract(epoch FROM c.given_at))::float8 AS since, c.withdrawn_at IS NULL AS holds,
 c.version
 """
 _ALL = f"""
@@ -38,9 +38,13 @@ async def take_turns(connection: Connection) -> None:
 
 def _entry(row: Row, scopes: dict[int, Scope]) -> Entry:
     scope = scopes.setdefault(row["account_id"], Scope(row["account_id"]))
-    return Entry(row["number"], scope, GIVEN if row["holds"] else WITHDRAWN, max(row["since"], 0))
+    return Entry(row["number"], scope, GIVEN if row["holds"] else WITHDRAWN, max(int(row["since"]), 0))
 
 
-_LEDGER = Followed(_NEWEST, _ALL, _CHANGES, _entry)
+def _unreadable(row: Row) -> Entry:
+    return Entry(row["number"], Scope(row["account_id"]), WITHDRAWN, 0)
+
+
+_LEDGER = Followed("consent", _NEWEST, _ALL, _CHANGES, _entry, _unreadable)
 load, changes = _LEDGER.load, _LEDGER.changes
 """Of each account and number the newest row."""

@@ -11,8 +11,8 @@ from datetime import datetime
 
 from smsgw.core.blocklist import BlockList, Entry, Scope
 from smsgw.core.number_state import IMPORT, OF_CLASS, REPORT, NumberState
+from smsgw.store.config.followed import Followed
 from smsgw.store.engine.database import Connection, Database, Row
-from smsgw.store.engine.rows import each, skip
 from smsgw.store.engine.states import by_name
 
 LOCK = 0x6E756D737461  # "numsta"
@@ -20,7 +20,6 @@ MAX_KNOWN = 2_000_000
 """Numbers that are remembered; beyond it the oldest are forgotten."""
 KEPT = (NumberState.EMPTY, NumberState.SUSPENDED)
 """What nodes hold in memory: 20 octets a number."""
-PAGE = 20_000
 TOMBSTONES_KEPT_DAYS = 7
 _EVERYWHERE = Scope()
 
@@ -92,49 +91,42 @@ async def learn(connection: Connection, ids: Sequence[int], delivered: Mapping[i
 
 _NEWEST = "SELECT COALESCE(max(version), 0) FROM number_status"
 _ROW = """
-number, state, extract(epoch FROM at)::bigint AS since,
-extract(epoch FROM at + make_interval(days => $1))::bigint AS until, removed_at IS NOT NULL AS removed, version
+number, state, round(extract(epoch FROM at))::float8 AS since,
+round(extract(epoch FROM at + make_interval(days => {days})))::float8 AS until, removed_at IS NOT NULL AS removed,
+version
 """
 _ALL = f"""
-SELECT {_ROW} FROM number_status
+SELECT {_ROW.format(days="$1")} FROM number_status
 WHERE removed_at IS NULL AND state = ANY($2::text[]) AND at > now() - make_interval(days => $1)
   AND version > COALESCE((SELECT version FROM number_status ORDER BY version DESC OFFSET $3 LIMIT 1), 0)
 ORDER BY number
 """  # noqa: S608 - a constant
-_CHANGES = f"SELECT {_ROW} FROM number_status WHERE version > $2 ORDER BY version LIMIT $3"  # noqa: S608
+_CHANGES = f"""
+SELECT {_ROW.format(days="$3")} FROM number_status WHERE version > $1 ORDER BY version LIMIT $2
+"""  # noqa: S608
 
 
-def _entry(row: Row) -> Entry:
-    removed = row["removed"] or row["state"] not in KEPT
-    return Entry(row["number"], _EVERYWHERE, row["state"], row["since"], row["until"], removed)
+def _entry(row: Row, _: object) -> Entry:
+    if row["removed"] or row["state"] not in KEPT:
+        return Entry(row["number"], _EVERYWHERE, row["state"], 0, removed=True)
+    return Entry(row["number"], _EVERYWHERE, row["state"], int(row["since"]), int(row["until"]))
+
+
+def _unreadable(row: Row) -> Entry:
+    return Entry(row["number"], _EVERYWHERE, row["state"], 0, removed=True)  # as of a number that nothing is known of
+
+
+_KNOWN = Followed("number_status", _NEWEST, _ALL, _CHANGES, _entry, _unreadable)
 
 
 async def load(database: Database, days: int) -> tuple[BlockList, int]:
     """The numbers that are ``KEPT``, each for so many days from when it was so; and the version of this."""
-    found = BlockList()
-    async with (
-        database.acquire(timeout=300) as connection,
-        connection.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        version: int = await connection.fetchval(_NEWEST)
-        async for row in connection.cursor(_ALL, days, list(KEPT), MAX_KNOWN, prefetch=PAGE):
-            try:
-                found.append(_entry(row))
-            except Exception as exc:  # as ``each`` has it
-                skip("number_status", "", exc)
-    return found, version
+    return await _KNOWN.load(database, days, list(KEPT), MAX_KNOWN)
 
 
-async def changes(database: Database, version: int, days: int) -> AsyncIterator[tuple[list[Entry], int]]:
+def changes(database: Database, version: int, days: int) -> AsyncIterator[tuple[list[Entry], int]]:
     """Pages of what has changed after ``version``, each with the version that it leads to."""
-    while True:
-        rows = await database.fetch(_CHANGES, days, version, PAGE, timeout=30)
-        if not rows:
-            return
-        version = rows[-1]["version"]
-        yield each("number_status", rows, _entry), version
-        if len(rows) < PAGE:
-            return
+    return _KNOWN.changes(database, version, days)
 
 
 _SWEEP = """

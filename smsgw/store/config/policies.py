@@ -15,7 +15,7 @@ from smsgw.core.templates import ContentBook, Form, Registration, Review, Sign, 
 from smsgw.core.url_filings import Filed, LinkBook
 from smsgw.store.config import traditional
 from smsgw.store.engine.database import Connection, Database, Row
-from smsgw.store.engine.rows import each
+from smsgw.store.engine.rows import each, masked_number
 
 _POLICIES = "SELECT account_id, type, name, value FROM policy"
 _WORDS = "SELECT word, category, action, replacement, account_id, type FROM word ORDER BY id"
@@ -41,13 +41,14 @@ async def load_links(source: Connection | Database) -> LinkBook:
 async def load_changes(source: Connection | Database) -> dict[Key, dict[str, Any]]:
     """What differs from the default policies."""
     changes: dict[Key, dict[str, Any]] = defaultdict(dict)
-    for row in await source.fetch(_POLICIES):
-        try:
-            value = policy.parse(row["name"], row["value"])
-        except ValueError:
-            continue  # of a later program: the default holds
+    rows = await source.fetch(_POLICIES)
+    for row, value in each("policy", rows, lambda r: (r, policy.parse(r["name"], r["value"])), _policy):
         changes[row["account_id"], row["type"]][row["name"]] = value
     return dict(changes)
+
+
+def _policy(row: Row) -> str:
+    return f"{row['account_id']}/{row['type']}/{row['name']}"
 
 
 Allowed = dict[str, tuple[tuple[int, Listed], ...]]
@@ -58,7 +59,8 @@ async def load_allowed(source: Connection | Database) -> Allowed:
     """The allow list."""
     allowed: dict[str, list[tuple[int, Listed]]] = defaultdict(list)
     rows = await source.fetch(_ALLOWED)
-    for number, entry in each("allow_list", rows, lambda r: (r["number"], (r["account_id"], Listed(r["kind"])))):
+    read = each("allow_list", rows, lambda r: (r["number"], (r["account_id"], Listed(r["kind"]))), masked_number)
+    for number, entry in read:
         allowed[number].append(entry)
     return {number: tuple(entries) for number, entries in allowed.items()}
 

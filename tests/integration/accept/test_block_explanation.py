@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 from api_server import Api, running
 from changes import by_test
+from databases import change
 from days import noon
 
 from smsgw.core.blocklist import MANUAL, OPT_OUT, Scope
@@ -50,6 +51,15 @@ class Desk:
 
     async def block(self, scope: Scope, source: str = MANUAL) -> None:
         await service.block(by_test(self.api.ctx.db), [PHONE], scope, source, "")
+        await self.api.lists.follow()
+
+    async def unreadable(self, scope: Scope) -> None:
+        await self.block(scope, OPT_OUT)
+        await change(
+            self.api.ctx.db.dsn,
+            "ALTER TABLE block_list DROP CONSTRAINT block_list_since_bounds",
+            "UPDATE block_list SET since = '2120-01-01', version = nextval('block_version')",
+        )
         await self.api.lists.follow()
 
     async def allow(self, kind: Listed, number: str = PHONE) -> None:
@@ -117,6 +127,10 @@ CASES: dict[str, Case] = {
     "opted out": ("NUMBER_OPTED_OUT", MARKETING, "", lambda d: d.block(Scope(d.api.account_id), OPT_OUT)),
     "opted out of all": ("NUMBER_OPTED_OUT", NOTICE, "", lambda d: d.block(Scope(), OPT_OUT)),
     "opted out of marketing": (None, NOTICE, "", lambda d: d.block(Scope(0, "marketing"), OPT_OUT)),
+    "unreadable, for all": ("NUMBER_BLACKLISTED", NOTICE, "", lambda d: d.unreadable(Scope())),
+    "unreadable, for the account": ("NUMBER_BLACKLISTED", NOTICE, "", lambda d: d.unreadable(Scope(d.api.account_id))),
+    "unreadable, for a type": ("NUMBER_BLACKLISTED", MARKETING, "", lambda d: d.unreadable(Scope(0, "marketing"))),
+    "unreadable, for another type": (None, NOTICE, "", lambda d: d.unreadable(Scope(0, "marketing"))),
     "not on the list": ("NUMBER_NOT_ALLOWED", NOTICE, "", lambda d: d.allow(Listed.ONLY, OTHER)),
     "on the list": (None, NOTICE, "", lambda d: d.allow(Listed.ONLY)),
     "empty": ("NUMBER_EMPTY", NOTICE, "", lambda d: _both(d.state(NumberState.EMPTY), d.policy("drop_empty", "on"))),

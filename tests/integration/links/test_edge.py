@@ -24,7 +24,7 @@ from smsgw.platform.accounts import service as accounts
 from smsgw.platform.links import queries, service
 from smsgw.platform.links.clicks import Clicks
 from smsgw.platform.links.model import NewLink
-from smsgw.runtime import clock, worker_pool
+from smsgw.runtime import worker_pool
 from smsgw.runtime.config import Config, DatabaseConfig, NodeConfig, OpsConfig, PublicConfig
 from smsgw.runtime.worker_pool import Place
 from smsgw.store.engine import nodes, rows
@@ -137,7 +137,7 @@ async def test_the_first_worker_tells_what_is_wrong_with_it(
     async with begun(settings) as edge:
         assert await probes._of_edge(root, "node/7") == []
         with monkeypatch.context() as patch:
-            patch.setattr(rows, "_skipped", {("short_link", "5"): clock.steady()})
+            patch.setattr(rows, "_skipped", {"short_link": {"5": "5"}})
             assert [one.kind for one in await probes._of_edge(root, "node/7")] == ["rows_skipped"]
         control = root / "workers" / "edge" / worker_pool.CONTROL
         for answer in (

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import asyncpg
 import pytest
@@ -15,7 +14,10 @@ from changes import by_test
 from databases import change, owner
 from structlog.testing import capture_logs
 
+from smsgw.core.errors import Refused
+from smsgw.core.model import MessageType
 from smsgw.core.words import english_of
+from smsgw.pipeline.accept.followed_table import READ_AGAIN
 from smsgw.pipeline.accept.number_lists import NumberLists
 from smsgw.pipeline.snapshot import POLICIES, SnapshotFollower
 from smsgw.platform.accounts import service as accounts
@@ -277,20 +279,105 @@ async def test_configuration_of_one_that_cannot_be_read_stops_no_other(database:
     assert snapshots.current.key(key.key_id) is not None
 
 
-async def test_a_number_whose_time_cannot_be_kept_stops_no_other(database: Database, tmp_path: Path) -> None:
-    await accounts.add(by_test(database), "shop")
-    numbers = NumberLists(database, SnapshotFollower(database, Sealer(bytes(32))))
+UNBOUND = (
+    "ALTER TABLE block_list DROP CONSTRAINT block_list_since_bounds",
+    "ALTER TABLE block_list DROP CONSTRAINT block_list_expires_at_bounds",
+)
+BEYOND = "2120-01-01"
+"""A time that the node's list has no room for."""
+
+
+async def test_a_number_whose_entry_cannot_be_read_is_blocked_until_it_can(database: Database) -> None:
+    shop = await accounts.add(by_test(database), "shop")
+    numbers = NumberLists(database, SnapshotFollower(database, SEALER))
     await change(
         database.dsn,
-        "ALTER TABLE block_list DROP CONSTRAINT block_list_expires_at_bounds",
-        "INSERT INTO block_list (number, account_id, type, sign, source, reason, actor, since, expires_at)"
-        " SELECT n, a.id, '', '', 'manual', '', 'test', now(), u::timestamptz FROM account a,"
-        " (VALUES (8613800138000, '9999-12-31'), (8613800138001, NULL)) x(n, u)",
+        *UNBOUND,
+        "INSERT INTO block_list (number, account_id, type, sign, source, actor, since, expires_at)"  # noqa: S608
+        f" SELECT 8613800138000 + n, {shop}, 'marketing', '', 'opt_out', 'mo', now(), '{BEYOND}'::timestamptz"
+        " FROM generate_series(1, 500) n"
+        f" UNION ALL SELECT 8613800138501, {shop}, 'marketing', '', 'opt_out', 'mo', 'infinity', NULL"
+        f" UNION ALL SELECT 8613800138502, {shop}, 'marketing', '', 'opt_out', 'mo', '-infinity', 'infinity'"
+        f" UNION ALL SELECT 8613800138503, {shop}, 'of a later program', '', 'manual', 'mo', now(), NULL"
+        f" UNION ALL SELECT 8613800138504, {shop}, 'marketing', '', 'opt_out', 'mo', now(), NULL"
+        " UNION ALL SELECT -5, 0, '', '', 'manual', 'mo', now(), NULL",
     )
+
+    def said(n: int, type_: MessageType = MessageType.MARKETING) -> str | None:
+        reason = numbers.refusal(str(8613800138000 + n), shop, type_, "")
+        return None if reason is None else reason[0]
+
     with capture_logs() as logs:
         await numbers.load()
-    assert skipped(logs) == ["list of numbers"]
-    assert len(numbers) == 2, "one of each account"
+    assert {line["what"] for line in logs if line["event"] == "row.skipped"} == {"block_list"}
+    assert told().startswith("504 row(s) cannot be read"), told()
+    for n in (1, 500, 501, 502, 503):
+        assert said(n) == "NUMBER_BLACKLISTED"
+        assert numbers.refusal(str(8613800138000 + n), shop + 1, MessageType.MARKETING, "") is None
+    assert said(504) == "NUMBER_OPTED_OUT"
+    assert (said(1, MessageType.NOTICE), said(503, MessageType.NOTICE)) == (None, "NUMBER_BLACKLISTED")
+    reason = numbers.refusal("8613800138001", shop, MessageType.MARKETING, "")
+    assert reason is not None
+    assert str(Refused(reason[0], **reason[1])) == "号码在黑名单中（该号码的一条记录无法读取，按已屏蔽处理），未发送"
+
+    await change(
+        database.dsn,
+        "UPDATE block_list SET expires_at = NULL, version = nextval('block_version') WHERE number = 8613800138001",
+        "UPDATE block_list SET removed_at = now(), version = nextval('block_version')"
+        " WHERE number IN (8613800138002, 8613800138503)",
+        f"UPDATE block_list SET since = '{BEYOND}', version = nextval('block_version') WHERE number = 8613800138504",  # noqa: S608
+    )
+    await numbers.follow()
+    assert [said(n) for n in (1, 2, 503, 504)] == ["NUMBER_OPTED_OUT", None, None, "NUMBER_BLACKLISTED"]
+    assert told().startswith("502 row(s) cannot be read"), told()
+
+
+async def test_the_alarm_about_listed_numbers_ends_with_them_and_not_with_the_day(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = NumberLists(database, SnapshotFollower(database, SEALER))
+    await change(
+        database.dsn,
+        *UNBOUND,
+        "INSERT INTO block_list (number, source, actor, since)"  # noqa: S608
+        f" VALUES (8613800138001, 'manual', 'test', '{BEYOND}'), (8613800138002, 'manual', 'test', '{BEYOND}')",
+    )
+    await numbers.load()
+    monkeypatch.setattr(rows, "_skipped", {})
+    await NumberLists(database, SnapshotFollower(database, SEALER)).load()  # after a restart
+    at = clock.steady() + 86_400 * 3
+    monkeypatch.setattr(clock, "steady", lambda: at)
+    assert told().startswith("2 row(s) cannot be read")
+    await change(database.dsn, "DELETE FROM block_list WHERE number = 8613800138001")  # by hand: no version says so
+    await numbers.follow()
+    assert told().startswith("1 row(s) cannot be read")
+    await change(database.dsn, "UPDATE block_list SET since = now()")
+    await numbers.follow()
+    assert told() != "", "it is looked at again after a while, not at once"
+    at += READ_AGAIN
+    await numbers.follow()
+    assert told() == ""
+    assert numbers.refusal("8613800138001", 1, MessageType.NOTICE, "") is None
+    assert numbers.refusal("8613800138002", 1, MessageType.NOTICE, "") is not None
+
+
+async def test_a_consent_that_cannot_be_read_is_none(database: Database) -> None:
+    shop = await accounts.add(by_test(database), "shop")
+    numbers = NumberLists(database, SnapshotFollower(database, SEALER))
+    for constraint in await database.fetch(
+        "SELECT conname FROM pg_constraint WHERE conrelid = 'consent'::regclass AND contype = 'c'"
+    ):
+        await change(database.dsn, f"ALTER TABLE consent DROP CONSTRAINT {constraint['conname']}")
+    await change(
+        database.dsn,
+        "INSERT INTO consent (number, account_id, source, given_at, proof, entered_by)"  # noqa: S608
+        f" SELECT n, {shop}, 'web', at, 'x', 'test'"
+        f" FROM (VALUES (8613800138001, now()), (8613800138002, '{BEYOND}')) x(n, at)",
+    )
+    await numbers.load()
+    assert numbers.consented("8613800138001", (shop,))
+    assert not numbers.consented("8613800138002", (shop,))
+    assert told().startswith("1 row(s) cannot be read")
 
 
 async def test_a_section_that_cannot_be_read_stops_no_other(database: Database) -> None:
@@ -302,10 +389,12 @@ async def test_a_section_that_cannot_be_read_stops_no_other(database: Database) 
         patch.setitem(snapshots._loaders, "retry_rules", unreadable)
         await change(database.dsn, "UPDATE config_section SET version = version + 1 WHERE section = 'retry_rules'")
         await snapshots.follow()
-    assert skipped(logs) == ["retry_rules"]
+    assert [(line["what"], line["which"]) for line in logs if line["event"] == "row.skipped"] == [
+        ("section", "retry_rules")
+    ]
     assert snapshots.current.account_by_name("shop") is not None
     assert snapshots.current.retry is before
-    assert told() == "1 row(s) cannot be read and are not in force: retry_rules"
+    assert told() == "1 row(s) cannot be read: section retry_rules"
     await change(database.dsn, "UPDATE config_section SET version = version + 1 WHERE section = 'retry_rules'")
     await snapshots.follow()
     assert told() == ""
@@ -318,12 +407,15 @@ async def test_the_alarm_ends_when_the_row_is_read_again(database: Database, mon
     snapshots = SnapshotFollower(database, Sealer(bytes(32)))
     await snapshots.follow()
     said = told()
-    assert said == f"2 row(s) cannot be read and are not in force: template {ids[0]}, template {ids[1]}"
+    assert said == f"2 row(s) cannot be read: template {ids[0]}, template {ids[1]}"
     await change(database.dsn, "UPDATE template SET variables = '{}' WHERE name = 'n1'")
     await snapshots.follow()
-    assert told() == f"1 row(s) cannot be read and are not in force: template {ids[1]}"
-    at = clock.steady() + rows.KEPT_SECONDS + 1
+    assert told() == f"1 row(s) cannot be read: template {ids[1]}"
+    at = clock.steady() + 86_400 * 3
     monkeypatch.setattr(clock, "steady", lambda: at)
+    assert told() == f"1 row(s) cannot be read: template {ids[1]}"
+    await change(database.dsn, "UPDATE template SET stopped_at = now() WHERE name = 'n2'")
+    await snapshots.follow()
     assert told() == ""
 
 
